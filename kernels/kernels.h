@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* kernels.h - the one public header of the kernel layer: pure computation.
+ *
+ * Nothing in this layer allocates, does I/O, starts threads or keeps state; every function is
+ * re-entrant. Preconditions are asserted, not reported: callers validate at their own border.
+ *
+ * A kernel is a row in a table (<op>.def). A row says which CPU bits it needs, which descriptors it
+ * supports, how it packs weights and how to run. Select once at load, pack once, then only run:
+ *
+ *     const struct apx_lstm_row *row = apx_lstm_select(caps, &desc);
+ *     row->pack(&desc, &weights, packed);          packed: row->packed_bytes(&desc), 64-byte
+ * aligned row->run(&args);
+ *
+ * Shape letters: N rows (samples), T steps, I input width, H hidden width, K inner width. Arrays
+ * are row-major fp32 unless said otherwise; strides are in elements. Buffers never need padding: no
+ * kernel reads or writes outside the elements it is given. `scratch` is 64-byte aligned and garbage
+ * before and after a call. Same bits: each output row depends only on its own input row. */
+#ifndef APX_KERNELS_H
+#define APX_KERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* ---- what the processor can do (kernels/cpu) ------------------------------------------------- */
+
+/* Bundles: one bit stands for everything a row of that suffix may use (cmake/isa.cmake). */
+enum apx_cap {
+    APX_CAP_AVX2 = 1 << 0,       /* AVX2, FMA, F16C, BMI2 */
+    APX_CAP_AVX512 = 1 << 1,     /* F, BW, DQ, VL, CD */
+    APX_CAP_AVX512VNNI = 1 << 2, /* AVX512 and VNNI */
+    /* Present but better avoided: a property of the processor, not of the instruction set. */
+    APX_CAP_SLOW_GATHER = 1 << 16,
+    APX_CAP_SLOW_512 = 1 << 17, /* 512-bit work lowers the clock or runs as two halves */
+};
+
+/* Bits that both the processor and the operating system support (CPUID and XGETBV). */
+uint32_t apx_cpu_caps(void);
+/* caps without the instruction sets above `isa` ("scalar", "avx2", "avx512", "avx512vnni").
+ * Returns false for another word. */
+bool apx_caps_limit(uint32_t caps, const char *isa, uint32_t *limited);
+/* The highest bundle in caps as a word, "scalar" for none. Static storage. */
+const char *apx_caps_name(uint32_t caps);
+
+/* How close a row's result is to the scalar row's. */
+enum apx_match {
+    APX_MATCH_REFERENCE, /* is the scalar row */
+    APX_MATCH_EXACT,     /* same bits */
+    APX_MATCH_ULP,       /* within a bound that grows with the inner width */
+};
+
+/* ---- activations ------------------------------------------------------------------------------
+ */
+
+enum apx_act {
+    APX_ACT_NONE,
+    APX_ACT_RELU,
+    APX_ACT_TANH,
+    APX_ACT_SIGMOID,
+    APX_ACT_HARD_SIGMOID, /* max(0, min(1, alpha x + beta)) */
+    APX_ACT_LEAKY_RELU,   /* x < 0 ? alpha x : x */
+    APX_ACT_THRESHOLDED_RELU,
+    APX_ACT_SCALED_TANH, /* alpha tanh(beta x) */
+    APX_ACT_AFFINE,      /* alpha x + beta */
+    APX_ACT_ELU,
+    APX_ACT_SOFTSIGN,
+    APX_ACT_SOFTPLUS,
+};
+
+struct apx_activation {
+    enum apx_act kind;
+    float alpha, beta;
+};
+
+/* ---- recurrent layers (kernels/rnn) ------------------------------------------------------------
+ */
+
+/* One direction of one LSTM or GRU layer, ONNX semantics (operators LSTM and GRU, opset 7 to 22).
+ */
+struct apx_rnn_desc {
+    size_t input, hidden; /* I, H */
+    bool reverse;         /* walk each row's valid steps from last to first */
+    bool has_peephole;    /* LSTM */
+    bool input_forget;    /* LSTM: forget gate = 1 - input gate */
+    bool reset_after;     /* GRU: ONNX linear_before_reset = 1 */
+    float clip;           /* bound on the inputs of the activations; 0: none */
+    /* LSTM: f (gates), g (candidate), h (output). GRU: f (gates), g (candidate). */
+    struct apx_activation act[3];
+};
+
+/* Gate order is ONNX's: LSTM i,o,f,c (G = 4); GRU z,r,h (G = 3). */
+struct apx_rnn_weights {
+    const float *w;        /* [G*H, I] */
+    const float *r;        /* [G*H, H] */
+    const float *bias_w;   /* [G*H] or NULL for zeros */
+    const float *bias_r;   /* [G*H] or NULL for zeros */
+    const float *peephole; /* LSTM: [3*H] i,o,f or NULL */
+};
+
+/* N rows through T steps. x, y, the states and scratch do not overlap. */
+struct apx_rnn_args {
+    const struct apx_rnn_desc *desc;
+    const void *packed;
+    size_t rows, steps;
+    const float *x; /* element k of row n at step t: x[n*x_row + t*x_step + k] */
+    ptrdiff_t x_row, x_step;
+    const float *h0; /* [N,H], rows h0_row apart; NULL: zeros */
+    const float *c0; /* LSTM, likewise */
+    ptrdiff_t h0_row, c0_row;
+    const int32_t *lengths; /* [N] in 0..T; NULL: all T. y is zero beyond a row's length; the last
+                               states are those after its last valid step; length 0: zeros */
+    float *y;               /* h of row n at step t: y[n*y_row + t*y_step + k]; NULL: not wanted */
+    ptrdiff_t y_row, y_step;
+    float *h_last, *c_last; /* [N,H], rows h_last_row / c_last_row apart; NULL: not wanted */
+    ptrdiff_t h_last_row, c_last_row;
+    void *scratch; /* row->scratch_bytes(desc, rows) */
+};
+
+struct apx_rnn_row {
+    const char *isa;
+    const char *name; /* the function's, for reports */
+    uint32_t needs, avoids;
+    enum apx_match match;
+    bool (*supports)(const struct apx_rnn_desc *desc);
+    size_t (*packed_bytes)(const struct apx_rnn_desc *desc);
+    void (*pack)(const struct apx_rnn_desc *desc, const struct apx_rnn_weights *weights,
+                 void *packed);
+    size_t (*scratch_bytes)(const struct apx_rnn_desc *desc, size_t rows);
+    void (*run)(const struct apx_rnn_args *args);
+    size_t tile_rows; /* rows handled together; slices are best multiples of it */
+};
+
+/* Best row for these bits; never NULL (the scalar row supports everything). */
+const struct apx_rnn_row *apx_lstm_select(uint32_t caps, const struct apx_rnn_desc *desc);
+const struct apx_rnn_row *apx_gru_select(uint32_t caps, const struct apx_rnn_desc *desc);
+/* All rows, best first; *count is set. Static storage. */
+const struct apx_rnn_row *apx_lstm_rows(size_t *count);
+const struct apx_rnn_row *apx_gru_rows(size_t *count);
+
+/* ---- dense layer (kernels/dense)
+ * ----------------------------------------------------------------- */
+
+/* y[N,O] = act(x[N,K] . W^T + bias), O = output width. */
+struct apx_dense_desc {
+    size_t input, output; /* K, O */
+    struct apx_activation act;
+};
+
+struct apx_dense_weights {
+    const float *w; /* element (o, k): w[o*w_out + k*w_in] */
+    ptrdiff_t w_out, w_in;
+    const float *bias; /* [O] or NULL */
+};
+
+struct apx_dense_args {
+    const struct apx_dense_desc *desc;
+    const void *packed;
+    size_t rows;
+    const float *x; /* rows x_row apart */
+    ptrdiff_t x_row;
+    float *y; /* rows y_row apart; does not overlap x */
+    ptrdiff_t y_row;
+};
+
+struct apx_dense_row {
+    const char *isa;
+    const char *name;
+    uint32_t needs, avoids;
+    enum apx_match match;
+    bool (*supports)(const struct apx_dense_desc *desc);
+    size_t (*packed_bytes)(const struct apx_dense_desc *desc);
+    void (*pack)(const struct apx_dense_desc *desc, const struct apx_dense_weights *weights,
+                 void *packed);
+    void (*run)(const struct apx_dense_args *args);
+    size_t tile_rows;
+};
+
+const struct apx_dense_row *apx_dense_select(uint32_t caps, const struct apx_dense_desc *desc);
+const struct apx_dense_row *apx_dense_rows(size_t *count);
+
+/* ---- elementwise, reductions, shapes (kernels/elementwise, kernels/shape)
+ * -------------------------- */
+
+#define APX_ND_RANK 8
+
+/* A walk over an output of `rank` extents. Operand j's element at index (i0, i1, ...) lies at
+ * sum(i_d * stride[j][d]); stride 0 broadcasts. The output is dense. rank 0 is one element. */
+struct apx_nd {
+    int rank;
+    size_t extent[APX_ND_RANK];
+    ptrdiff_t stride[3][APX_ND_RANK];
+};
+
+/* y = f(x), dense, in place allowed. Rows: elementwise.def. */
+enum apx_unary {
+    APX_UNARY_ABS,
+    APX_UNARY_NEG,
+    APX_UNARY_SQRT,
+    APX_UNARY_EXP,
+    APX_UNARY_LOG,
+    APX_UNARY_RECIPROCAL,
+    APX_UNARY_FLOOR,
+    APX_UNARY_CEIL,
+    APX_UNARY_ROUND /* half to even */,
+    APX_UNARY_SIGN,
+    APX_UNARY_ERF,
+    APX_UNARY_SIN,
+    APX_UNARY_COS,
+    APX_UNARY_RELU,
+    APX_UNARY_TANH,
+    APX_UNARY_SIGMOID,
+    APX_UNARY_HARD_SIGMOID,
+    APX_UNARY_LEAKY_RELU,
+    APX_UNARY_THRESHOLDED_RELU,
+    APX_UNARY_ELU,
+    APX_UNARY_SELU,
+    APX_UNARY_CELU,
+    APX_UNARY_SOFTPLUS,
+    APX_UNARY_SOFTSIGN,
+    APX_UNARY_HARD_SWISH,
+    APX_UNARY_GELU /* exact, erf */,
+    APX_UNARY_GELU_TANH,
+    APX_UNARY_MISH,
+    APX_UNARY_CLIP, /* alpha: least, beta: greatest; NaN stays */
+    APX_UNARY_SILU, /* x sigmoid(x) */
+    APX_UNARY_COUNT
+};
+/* y[i] = op(x[i]) */
+enum apx_binary {
+    APX_BINARY_ADD,
+    APX_BINARY_SUB,
+    APX_BINARY_MUL,
+    APX_BINARY_DIV,
+    APX_BINARY_POW,
+    APX_BINARY_MIN,
+    APX_BINARY_MAX,
+    APX_BINARY_MOD /* C fmod */,
+    APX_BINARY_PRELU /* a < 0 ? a b : a */,
+    APX_BINARY_COUNT
+};
+enum apx_compare { APX_COMPARE_EQ, APX_COMPARE_LT, APX_COMPARE_LE, APX_COMPARE_GT, APX_COMPARE_GE };
+enum apx_logic { APX_LOGIC_AND, APX_LOGIC_OR, APX_LOGIC_XOR };
+enum apx_reduce {
+    APX_REDUCE_SUM,
+    APX_REDUCE_MEAN,
+    APX_REDUCE_MAX,
+    APX_REDUCE_MIN,
+    APX_REDUCE_PROD,
+    APX_REDUCE_L1,
+    APX_REDUCE_L2,
+    APX_REDUCE_SUM_SQUARE,
+    APX_REDUCE_LOG_SUM_EXP,
+    APX_REDUCE_LOG_SUM,
+    APX_REDUCE_ARGMAX,
+    APX_REDUCE_ARGMIN /* int64 results, first of equals unless `last` */
+};
+
+typedef void (*apx_unary_fn)(size_t count, const float *x, float *y, float alpha, float beta);
+typedef void (*apx_binary_fn)(size_t count, const float *a, size_t a_stride, const float *b,
+                              size_t b_stride, float *y); /* strides 0 or 1 */
+struct apx_unary_row {
+    const char *isa, *name;
+    uint32_t needs;
+    enum apx_match match;
+    apx_unary_fn run[APX_UNARY_COUNT]; /* NULL: look further down the table */
+};
+/* The function of the best row that has one; never NULL. *row_name (if not NULL) gets its isa. */
+apx_unary_fn apx_unary_select(uint32_t caps, enum apx_unary op, const char **row_name);
+const struct apx_unary_row *apx_unary_rows(size_t *count);
+
+/* y = a op b, operands 0 and 1 of nd. */
+void apx_binary_f32(enum apx_binary op, const struct apx_nd *nd, const float *a, const float *b,
+                    float *y);
+void apx_binary_i64(enum apx_binary op, const struct apx_nd *nd, const int64_t *a, const int64_t *b,
+                    int64_t *y); /* ADD SUB MUL DIV (0 for a zero divisor) MIN MAX MOD */
+void apx_compare_f32(enum apx_compare op, const struct apx_nd *nd, const float *a, const float *b,
+                     uint8_t *y);
+void apx_compare_i64(enum apx_compare op, const struct apx_nd *nd, const int64_t *a,
+                     const int64_t *b, uint8_t *y);
+void apx_logic_bool(enum apx_logic op, const struct apx_nd *nd, const uint8_t *a, const uint8_t *b,
+                    uint8_t *y);
+/* y = condition ? a : b; operands: condition 0, a 1, b 2; `width` bytes an element (1, 4, 8). */
+void apx_where(const struct apx_nd *nd, size_t width, const uint8_t *condition, const void *a,
+               const void *b, void *y);
+/* Copy operand 0 of nd to a dense output: transposes, slices, expansions. width 1, 4 or 8 bytes. */
+void apx_copy_nd(const struct apx_nd *nd, size_t width, const void *x, void *y);
+
+/* Reduce x[outer, K, inner] over its middle extent to y[outer, inner]. One fixed order per output.
+ * ARGMAX/ARGMIN write int64 to y, the others float. K = 0: SUM, L1, L2, SUM_SQUARE 0; PROD 1; MEAN
+ * NaN; MAX -inf; MIN +inf; LOG_SUM* -inf; ARG* are not allowed. */
+void apx_reduce_f32(enum apx_reduce op, bool last, size_t outer, size_t k, size_t inner,
+                    const float *x, void *y);
+/* Softmax, or its logarithm, of x[outer, K, inner] over K. In place allowed. */
+void apx_softmax_f32(bool logarithm, size_t outer, size_t k, size_t inner, const float *x,
+                     float *y);
+/* y[outer,K] = (x - mean) / sqrt(variance + epsilon) * scale + bias over the last extent;
+ * scale, bias: [K] or NULL. In place allowed. */
+void apx_layer_norm_f32(size_t outer, size_t k, float epsilon, const float *x, const float *scale,
+                        const float *bias, float *y);
+/* Cast `count` elements between the types of enum apx_dtype's numbers (1 f32, 2 f64, 3 i32, 4 i64,
+ * 5 bool, 6 u8, 7 i8). Float to integer truncates and saturates, NaN gives 0. */
+void apx_cast(size_t count, int from, const void *x, int to, void *y);
+/* y[batch,N,M] = a[batch,N,K] . b[batch,K,M], both inputs computed (no packing); strides of whole
+ * matrices, 0 broadcasts. One fixed order: k ascending, fused multiply-add. */
+void apx_matmul_f32(size_t batch, size_t n, size_t k, size_t m, const float *a, size_t a_batch,
+                    const float *b, size_t b_batch, float *y);
+
+#endif

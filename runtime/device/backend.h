@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* backend.h - what a processor must be able to do for us: compile a graph, run rows, describe
+ * itself.
+ *
+ * The CPU backend is built in; others come as plug-ins. A program is immutable and shared; a lane
+ * is what one worker needs to run it (arena, stream, pinned buffers) and is used by one thread at a
+ * time. The session above cuts a batch into slices of rows and hands each slice to a lane; a
+ * backend never sees threads and workers never see each other.
+ *
+ * slice_rows tells how a backend likes to be fed: a CPU asks for what fits its caches, a GPU for
+ * everything. */
+#ifndef APX_DEVICE_BACKEND_H
+#define APX_DEVICE_BACKEND_H
+
+#include "runtime/auspex.h"
+#include "runtime/model/graph.h"
+
+struct apx_program;
+struct apx_lane;
+
+struct apx_compile_options {
+    const struct apx_allocator *allocator;
+    const char *isa;       /* cap, or NULL */
+    const char *precision; /* "fp32" */
+};
+
+/* One call's slice. Tensors are the whole batch's; a lane touches rows [row, row + rows) of each
+ * tensor that has a row axis, and all of the others. For a program whose rows are not independent
+ * the slice is always the whole batch. symbols holds every free extent, the row symbol at the
+ * batch's value. */
+struct apx_slice {
+    const struct apx_tensor *inputs; /* [graph->input_count], validated */
+    struct apx_tensor *outputs;      /* [graph->output_count], data NULL: not wanted */
+    int64_t row, rows;
+    const int64_t *symbols; /* [APX_MAX_SYMBOLS] */
+};
+
+struct apx_backend {
+    const char *name; /* "cpu", "cuda" */
+    /* The graph is inferred and outlives the program. A graph holding a node the backend cannot run
+     * gives APX_EUNSUPPORTED with the node in error->field. *out is NULL on failure. */
+    enum apx_status (*compile)(const struct apx_graph *graph,
+                               const struct apx_compile_options *options, struct apx_program **out,
+                               struct apx_error *error);
+    void (*program_destroy)(struct apx_program *program); /* accepts NULL */
+    /* Symbol that counts rows and may be sliced; -1 if the rows are not independent. */
+    int (*row_symbol)(const struct apx_program *program);
+    /* Rows of the slices to cut a batch of `rows` into for `workers` lanes, given the free extents.
+     */
+    int64_t (*slice_rows)(const struct apx_program *program, const int64_t *symbols, int64_t rows,
+                          int workers);
+    /* Appends the program's description as members of a JSON object (jansson's json_t). */
+    enum apx_status (*describe)(const struct apx_program *program, void *json_object);
+    enum apx_status (*lane_create)(const struct apx_program *program, struct apx_lane **out,
+                                   struct apx_error *error);
+    void (*lane_destroy)(struct apx_lane *lane); /* accepts NULL */
+    /* Make room for slices of up to `rows` rows with these free extents; run never allocates after.
+     */
+    enum apx_status (*lane_reserve)(struct apx_lane *lane, const int64_t *symbols, int64_t rows,
+                                    struct apx_error *error);
+    enum apx_status (*run)(struct apx_lane *lane, const struct apx_slice *slice,
+                           struct apx_error *error);
+};
+
+extern const struct apx_backend apx_backend_cpu;
+
+#endif

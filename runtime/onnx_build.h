@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* onnx_build.h - write ONNX files, node by node.
+ *
+ * The builder remembers its first failure; adders after it do nothing, and apx_onnx_write reports
+ * it. So a caller checks once. All text and data are copied. IR version 8; call apx_onnx_opset for
+ * each domain. */
+#ifndef APX_RUNTIME_ONNX_BUILD_H
+#define APX_RUNTIME_ONNX_BUILD_H
+
+#include "runtime/auspex.h"
+
+struct apx_onnx;
+
+/* NULL if out of memory. */
+struct apx_onnx *apx_onnx_create(const char *graph_name);
+void apx_onnx_destroy(struct apx_onnx *onnx); /* accepts NULL */
+
+void apx_onnx_opset(struct apx_onnx *onnx, const char *domain, int64_t version);
+void apx_onnx_metadata(struct apx_onnx *onnx, const char *key, const char *value);
+/* dims[i]: a decimal number, or the name of a free dimension. */
+void apx_onnx_input(struct apx_onnx *onnx, const char *name, enum apx_dtype dtype, int rank,
+                    const char *const *dims);
+void apx_onnx_output(struct apx_onnx *onnx, const char *name, enum apx_dtype dtype, int rank,
+                     const char *const *dims);
+/* A constant, dense row-major. */
+void apx_onnx_tensor(struct apx_onnx *onnx, const char *name, enum apx_dtype dtype, int rank,
+                     const int64_t *dims, const void *data);
+/* A node; the attribute functions below apply to the node added last. An empty input name leaves an
+ * optional input out. */
+void apx_onnx_node(struct apx_onnx *onnx, const char *domain, const char *op_type, const char *name,
+                   const char *const *inputs, int input_count, const char *const *outputs,
+                   int output_count);
+void apx_onnx_int(struct apx_onnx *onnx, const char *attribute, int64_t value);
+void apx_onnx_float(struct apx_onnx *onnx, const char *attribute, float value);
+void apx_onnx_text(struct apx_onnx *onnx, const char *attribute, const char *value);
+void apx_onnx_ints(struct apx_onnx *onnx, const char *attribute, const int64_t *values, int count);
+void apx_onnx_floats(struct apx_onnx *onnx, const char *attribute, const float *values, int count);
+void apx_onnx_texts(struct apx_onnx *onnx, const char *attribute, const char *const *values,
+                    int count);
+
+/* Write the file so that a kill leaves the old one or the new one (temporary file, sync, rename).
+ */
+enum apx_status apx_onnx_write(struct apx_onnx *onnx, const char *path, struct apx_error *error);
+/* The bytes instead; release with free(). */
+enum apx_status apx_onnx_write_memory(struct apx_onnx *onnx, void **data, size_t *bytes,
+                                      struct apx_error *error);
+
+#endif

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* repo.h - the model repository: immutable versions, and pointers to them.
+ *
+ *   DIR/<model>/<version>/model.onnx       versions 1, 2, 3, ...
+ *   DIR/<model>/<version>/metadata.json    metrics, config hash, data SHA-256, environment, parent
+ *   DIR/<model>/current.json               {"version": N, ...}: what is served by default
+ *   DIR/<model>/aliases.json               {"canary": N, ...}
+ *   DIR/<model>/promotions/promotion-<UTC>.json   one record for every move of a pointer
+ *
+ * A kill at any instant leaves the old or the new state: versions are built in a hidden directory
+ * and renamed; pointers are written beside, synced and renamed. Writers of one model exclude each
+ * other with a lock on DIR/<model>/.lock. Readers need no lock. Model names and aliases: 1 to 128
+ * of [A-Za-z0-9._-], not starting with '.'; an alias is not all digits. */
+#ifndef APX_RUNTIME_REPO_H
+#define APX_RUNTIME_REPO_H
+
+#include "runtime/auspex.h"
+
+#define APX_LIMIT_MODEL_NAME 128
+
+struct apx_repo;
+
+/* Open DIR; it is made if `create`. Errors: APX_ENOTFOUND, APX_EIO, APX_ENOMEM. */
+enum apx_status apx_repo_open(const char *directory, bool create, struct apx_repo **out,
+                              struct apx_error *error);
+void apx_repo_close(struct apx_repo *repo); /* accepts NULL */
+
+/* Copy the model file in as the next version; it must load first (a bad model never becomes a
+ * version). metadata_json: text of a JSON object, or NULL. The first version of a model also
+ * becomes current. APX_EINVAL (name, metadata), what apx_model_load says, APX_EIO */
+enum apx_status apx_repo_add(struct apx_repo *repo, const char *model, const char *onnx_path,
+                             const char *metadata_json, int64_t *version, struct apx_error *error);
+
+struct apx_repo_move {
+    const char *who; /* NULL: the process owner's login name */
+    const char *why; /* NULL: "" */
+};
+/* Point current at `version` and record the move. APX_ENOTFOUND: no such model or version. */
+enum apx_status apx_repo_promote(struct apx_repo *repo, const char *model, int64_t version,
+                                 const struct apx_repo_move *move, struct apx_error *error);
+/* Point current back at what it pointed at before the last move. *version: the new current.
+ *   APX_ECONFLICT: there is nothing to go back to */
+enum apx_status apx_repo_rollback(struct apx_repo *repo, const char *model,
+                                  const struct apx_repo_move *move, int64_t *version,
+                                  struct apx_error *error);
+/* Point an alias at a version; version 0 removes the alias. */
+enum apx_status apx_repo_alias(struct apx_repo *repo, const char *model, const char *alias,
+                               int64_t version, const struct apx_repo_move *move,
+                               struct apx_error *error);
+/* Delete all versions but the `keep` newest and those that current or an alias point at.
+ * *removed: how many went. */
+enum apx_status apx_repo_prune(struct apx_repo *repo, const char *model, int64_t keep,
+                               int64_t *removed, struct apx_error *error);
+
+/* reference: "" (current), digits (a version) or an alias. path (may be NULL) gets the model file's
+ * path, at most path_size bytes with the NUL.
+ *   APX_ENOTFOUND (field: "model" or "version"), APX_EFORMAT (a damaged pointer file), APX_ELIMIT
+ */
+enum apx_status apx_repo_resolve(struct apx_repo *repo, const char *model, const char *reference,
+                                 int64_t *version, char *path, size_t path_size,
+                                 struct apx_error *error);
+
+/* Everything there is as JSON: [{"model","current","versions":[{"version","created","bytes",
+ * "metrics"...}],"aliases":{...}}]. Release with apx_string_release. */
+enum apx_status apx_repo_list(struct apx_repo *repo, char **json, struct apx_error *error);
+
+#endif
