@@ -213,7 +213,7 @@ enum apx_unary {
     APX_UNARY_LEAKY_RELU,
     APX_UNARY_THRESHOLDED_RELU,
     APX_UNARY_ELU,
-    APX_UNARY_SELU,
+    APX_UNARY_SELU, /* beta: gamma */
     APX_UNARY_CELU,
     APX_UNARY_SOFTPLUS,
     APX_UNARY_SOFTSIGN,
@@ -262,7 +262,7 @@ struct apx_unary_row {
     const char *isa, *name;
     uint32_t needs;
     enum apx_match match;
-    apx_unary_fn run[APX_UNARY_COUNT]; /* NULL: look further down the table */
+    const apx_unary_fn *run; /* [APX_UNARY_COUNT]; NULL: look further down the table */
 };
 /* The function of the best row that has one; never NULL. *row_name (if not NULL) gets its isa. */
 apx_unary_fn apx_unary_select(uint32_t caps, enum apx_unary op, const char **row_name);

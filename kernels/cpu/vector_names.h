@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* vector_names.h - names and loops for bodies that are written once and compiled per ISA.
+ *
+ * A body (<op>_body.h) speaks the vector vocabulary of one simd_f32_<isa>.h; the file
+ * <op>_<isa>.c includes that vocabulary, then the body. Its entry points are then called
+ * apx_<op>_<isa>_<verb>. */
+#ifndef APX_KERNELS_VECTOR_NAMES_H
+#define APX_KERNELS_VECTOR_NAMES_H
+
+#define APX_PASTE3_(op, isa, verb) apx_##op##_##isa##_##verb
+#define APX_PASTE3(op, isa, verb)  APX_PASTE3_(op, isa, verb)
+#define APX_ENTRY(op, verb)        APX_PASTE3(op, VF_ISA, verb)
+#define APX_INLINE                 static inline __attribute__((always_inline))
+/* Unroll a loop of a constant few turns completely, so that arrays of accumulators become
+ * registers. */
+#define APX_UNROLL _Pragma("GCC unroll 16")
+
+#endif

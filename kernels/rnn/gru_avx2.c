@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* gru_avx2.c - the fp32 GRU row for avx2: gru_body.h over its vocabulary. */
+#include "kernels/cpu/simd_f32_avx2.h"
+
+#include "kernels/rnn/gru_rows.h"
+
+#include "kernels/rnn/gru_body.h"

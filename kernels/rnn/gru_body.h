@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* gru_body.h - one direction of a GRU layer over all steps, over the vector vocabulary.
+ *
+ * As lstm_body.h: blocks of V units, tiles of rows, gates on the accumulators. Two forms:
+ *
+ *   reset after:  h' = (1-z) g(W x + Wb + r (R h + Rb)) + z h. The candidate's halves are two
+ *                 accumulators, four in all: the same tile as LSTM's, one pass.
+ *   reset before: h' = (1-z) g(W x + Wb + R (r h) + Rb) + z h. R needs r of all units, so the first
+ *                 pass leaves z, r h and the candidate's first half, and a second one goes on from
+ *                 there with an ordinary matrix product.
+ *
+ * Order of every sum: bias, x ascending, h (or r h) ascending, fused; h' = fma(1-z, g, z h).
+ *
+ * Included by gru_<isa>.c after simd_f32_<isa>.h. */
+#include "kernels/dense/panel.h"
+#include "kernels/rnn/rnn_layout.h"
+
+struct gru_row {
+    const float *x, *h; /* [I], [H] */
+    const float *h_old; /* [V] of this block, padded */
+    float *h_out;       /* [V] of this block, padded */
+    float *y;           /* [lanes] of this block, or NULL */
+    float *z, *rh, *g;  /* reset before: [V] of this block, padded */
+};
+
+struct gru_block {
+    const struct apx_rnn_desc *desc;
+    const float *bias, *weights;
+    size_t lanes; /* units of the block that exist */
+    bool plain;   /* sigmoid, tanh and no clip */
+};
+
+static __attribute__((noinline)) vf gru_gate_general(const struct apx_rnn_desc *desc, int act, vf a)
+{
+    if (desc->clip > 0.0f)
+        a = vf_bound(a, desc->clip);
+    return vf_activate(desc->act[act], a);
+}
+
+APX_INLINE vf gru_sigmoid(const struct gru_block *block, vf a)
+{
+    return block->plain ? vf_sigmoid(a) : gru_gate_general(block->desc, 0, a);
+}
+
+APX_INLINE vf gru_tanh(const struct gru_block *block, vf a)
+{
+    return block->plain ? vf_tanh(a) : gru_gate_general(block->desc, 1, a);
+}
+
+APX_INLINE vf gru_mix(vf z, vf candidate, vf h)
+{
+    return vf_fma(vf_sub(vf_set1(1.0f), z), candidate, vf_mul(z, h));
+}
+
+APX_INLINE void gru_store(const struct gru_block *block, const struct gru_row *row, vf h)
+{
+    vf_store(row->h_out, h);
+    if (row->y == NULL)
+        return;
+    if (block->lanes == VF_LANES)
+        vf_store(row->y, h);
+    else
+        vf_store_first(row->y, h, block->lanes);
+}
+
+/* after: acc z, r, candidate of x, candidate of h. before: acc z, r, candidate of x. */
+APX_INLINE void gru_tile(const struct gru_block *block, const struct gru_row *row, const int m,
+                         const bool after)
+{
+    vf acc[VF_TILE_ROWS][4];
+    const int seeds = after ? 4 : 3;
+    APX_UNROLL
+    for (int j = 0; j < m; j++)
+        APX_UNROLL
+    for (int g = 0; g < seeds; g++)
+        acc[j][g] = vf_load(block->bias + g * VF_LANES);
+    const float *w = block->weights;
+    for (size_t k = 0; k < block->desc->input; k++, w += 3 * VF_LANES)
+        APX_UNROLL
+    for (int j = 0; j < m; j++) {
+        vf x = vf_set1(row[j].x[k]);
+        APX_UNROLL
+        for (int g = 0; g < 3; g++)
+            acc[j][g] = vf_fma(x, vf_load(w + g * VF_LANES), acc[j][g]);
+    }
+    const int columns = after ? 3 : 2;
+    for (size_t k = 0; k < block->desc->hidden; k++, w += columns * VF_LANES)
+        APX_UNROLL
+    for (int j = 0; j < m; j++) {
+        vf h = vf_set1(row[j].h[k]);
+        acc[j][0] = vf_fma(h, vf_load(w), acc[j][0]);
+        acc[j][1] = vf_fma(h, vf_load(w + VF_LANES), acc[j][1]);
+        if (after)
+            acc[j][3] = vf_fma(h, vf_load(w + 2 * VF_LANES), acc[j][3]);
+    }
+    APX_UNROLL
+    for (int j = 0; j < m; j++) {
+        vf z = gru_sigmoid(block, acc[j][0]), r = gru_sigmoid(block, acc[j][1]);
+        vf h_old = vf_load(row[j].h_old);
+        if (after) {
+            vf candidate = gru_tanh(block, vf_fma(r, acc[j][3], acc[j][2]));
+            gru_store(block, &row[j], gru_mix(z, candidate, h_old));
+        } else {
+            vf_store(row[j].z, z);
+            vf_store(row[j].rh, vf_mul(r, h_old));
+            vf_store(row[j].g, acc[j][2]);
+        }
+    }
+}
+
+#define GRU_CASE(rows)                                                                             \
+    case rows:                                                                                     \
+        if (block->desc->reset_after)                                                              \
+            gru_tile(block, row, (rows), true);                                                    \
+        else                                                                                       \
+            gru_tile(block, row, (rows), false);                                                   \
+        break;
+
+static void gru_tiles(const struct gru_block *block, const struct gru_row *row, size_t m)
+{
+    switch (m) {
+        GRU_CASE(1)
+        GRU_CASE(2)
+        GRU_CASE(3)
+#if VF_TILE_ROWS > 3
+        GRU_CASE(4)
+        GRU_CASE(5)
+        GRU_CASE(6)
+#endif
+    default:
+        assert(false);
+    }
+}
+
+/* The buffers of one call, each [N][padded]. */
+struct gru_state {
+    float *h_old, *h_new;
+    float *z, *rh, *g; /* reset before only */
+    uint32_t *active;  /* [N] */
+    size_t padded;
+};
+
+static void gru_locate(const struct apx_rnn_args *args, const struct gru_state *state, size_t n,
+                       size_t step, size_t unit, struct gru_row *row)
+{
+    const ptrdiff_t at = (ptrdiff_t)n, time = (ptrdiff_t)rnn_time(args, n, step);
+    const size_t here = n * state->padded + unit;
+    row->x = args->x + at * args->x_row + time * args->x_step;
+    row->h = state->h_old + n * state->padded;
+    row->h_old = state->h_old + here;
+    row->h_out = state->h_new + here;
+    row->y = args->y == NULL ? NULL : args->y + at * args->y_row + time * args->y_step + unit;
+    row->z = state->z + here;
+    row->rh = state->rh + here;
+    row->g = state->g + here;
+}
+
+/* Reset before, second pass: g += R (r h), then the new h. */
+static void gru_second_pass(const struct apx_rnn_args *args, const struct gru_state *state,
+                            struct gru_block *block, const float *packed, size_t count, size_t step)
+{
+    const size_t hidden = args->desc->hidden, padded = state->padded;
+    for (size_t first = 0; first < hidden; first += PANEL_VECTORS * VF_LANES) {
+        const size_t width = panel_width(hidden - first, VF_LANES), v = width / VF_LANES;
+        const struct panel panel = {
+            .weights = packed, .inner = hidden, .width = width, .act = {.kind = APX_ACT_NONE}};
+        packed += width * hidden;
+        size_t tiles = (count + panel_most_rows(v) - 1) / panel_most_rows(v);
+        for (size_t next = 0; next < count; tiles--) {
+            struct panel_row row[PANEL_MAX_ROWS];
+            const size_t m = (count - next + tiles - 1) / tiles;
+            for (size_t j = 0; j < m; j++, next++) {
+                const size_t n = state->active[next];
+                row[j].a = state->rh + n * padded;
+                row[j].seed = row[j].out = state->g + n * padded + first;
+            }
+            panel_tiles(&panel, row, m, v);
+        }
+    }
+    for (size_t next = 0; next < count; next++)
+        for (size_t unit = 0; unit < hidden; unit += VF_LANES) {
+            struct gru_row row;
+            gru_locate(args, state, state->active[next], step, unit, &row);
+            block->lanes = hidden - unit < VF_LANES ? hidden - unit : VF_LANES;
+            vf candidate = gru_tanh(block, vf_load(row.g));
+            gru_store(block, &row, gru_mix(vf_load(row.z), candidate, vf_load(row.h_old)));
+        }
+}
+
+/* Scratch: h before and after the step; reset before: z, r h, candidate; then the active rows. */
+size_t APX_ENTRY(gru_f32, scratch_bytes)(const struct apx_rnn_desc *desc, size_t rows)
+{
+    size_t state = rnn_line(rows * rnn_padded(desc->hidden, VF_LANES) * sizeof(float));
+    return (desc->reset_after ? 2 : 5) * state + rnn_line(rows * sizeof(uint32_t));
+}
+
+bool APX_ENTRY(gru_f32, supports)(const struct apx_rnn_desc *desc)
+{
+    (void)desc;
+    return true;
+}
+
+size_t APX_ENTRY(gru_f32, packed_bytes)(const struct apx_rnn_desc *desc)
+{
+    return apx_gru_packed_bytes(desc, VF_LANES);
+}
+
+void APX_ENTRY(gru_f32, pack)(const struct apx_rnn_desc *desc,
+                              const struct apx_rnn_weights *weights, void *packed)
+{
+    apx_gru_pack(desc, weights, VF_LANES, packed);
+}
+
+void APX_ENTRY(gru_f32, run)(const struct apx_rnn_args *args)
+{
+    const struct apx_rnn_desc *desc = args->desc;
+    const size_t hidden = desc->hidden, padded = rnn_padded(hidden, VF_LANES);
+    const size_t floats = rnn_line(args->rows * padded * sizeof(float)) / sizeof(float);
+    struct gru_state state = {.h_old = args->scratch, .padded = padded};
+    state.h_new = state.h_old + floats;
+    /* Reset after never touches these three. */
+    state.z = desc->reset_after ? state.h_new : state.h_new + floats;
+    state.rh = desc->reset_after ? state.h_new : state.z + floats;
+    state.g = desc->reset_after ? state.h_new : state.rh + floats;
+    state.active = (uint32_t *)(void *)(state.g + floats);
+
+    apx_rnn_fill_idle(args);
+    apx_rnn_load_state(args, args->h0, args->h0_row, padded, state.h_old);
+    const size_t block_floats = gru_block_floats(desc, VF_LANES);
+    struct gru_block block = {.desc = desc,
+                              .plain = !(desc->clip > 0.0f) &&
+                                       desc->act[0].kind == APX_ACT_SIGMOID &&
+                                       desc->act[1].kind == APX_ACT_TANH};
+    for (size_t step = 0; step < args->steps; step++) {
+        const size_t count = apx_rnn_active(args, step, state.active);
+        if (count == 0)
+            break;
+        const float *packed = args->packed;
+        for (size_t unit = 0; unit < hidden; unit += VF_LANES, packed += block_floats) {
+            block.bias = packed;
+            block.weights = packed + (desc->reset_after ? 4 : 3) * VF_LANES;
+            block.lanes = hidden - unit < VF_LANES ? hidden - unit : VF_LANES;
+            size_t tiles = (count + VF_TILE_ROWS - 1) / VF_TILE_ROWS;
+            for (size_t next = 0; next < count; tiles--) {
+                struct gru_row row[VF_TILE_ROWS];
+                const size_t m = (count - next + tiles - 1) / tiles; /* tiles of even size */
+                for (size_t j = 0; j < m; j++, next++)
+                    gru_locate(args, &state, state.active[next], step, unit, &row[j]);
+                gru_tiles(&block, row, m);
+            }
+        }
+        if (!desc->reset_after)
+            gru_second_pass(args, &state, &block, packed, count, step);
+        apx_rnn_store_last(args, step, state.h_new, padded, args->h_last, args->h_last_row);
+        float *swap = state.h_old;
+        state.h_old = state.h_new;
+        state.h_new = swap;
+    }
+}

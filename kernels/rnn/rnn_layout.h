@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* rnn_layout.h - packed weights and scratch of the recurrent rows, for V lanes.
+ *
+ * LSTM: hidden units are cut into blocks of V, the last one padded with zeros. A block holds all
+ * that its units need, in the order in which the kernel reads it:
+ *
+ *     bias      [4][V]         gates i,o,f,c; Wb + Rb
+ *     peephole  [3][V]         i,o,f; only if the descriptor has them
+ *     weights   [I+H][4][V]    first the columns of W, then those of R
+ *
+ * GRU, reset after: the candidate's two halves stay apart.
+ *
+ *     bias      [4][V]         z, r (Wb + Rb), candidate Wb, candidate Rb
+ *     weights   [I][3][V]      z, r, candidate
+ *     weights   [H][3][V]      z, r, candidate
+ *
+ * GRU, reset before: the candidate's recurrent half needs r of all units, hence a second pass over
+ * panels of up to four vectors (kernels/dense/panel.h) that follow all blocks.
+ *
+ *     bias      [3][V]         z, r, candidate; Wb + Rb
+ *     weights   [I][3][V]      z, r, candidate
+ *     weights   [H][2][V]      z, r
+ *     ... after the last block, per panel: [H][up to 4 V] */
+#ifndef APX_KERNELS_RNN_LAYOUT_H
+#define APX_KERNELS_RNN_LAYOUT_H
+
+#include "kernels/kernels.h"
+
+/* Hidden width rounded up to whole vectors. */
+static inline size_t rnn_padded(size_t hidden, size_t lanes)
+{
+    return (hidden + lanes - 1) / lanes * lanes;
+}
+
+/* Bytes rounded up to a cache line. */
+static inline size_t rnn_line(size_t bytes)
+{
+    return (bytes + 63) & ~(size_t)63;
+}
+
+/* Floats in one block. */
+static inline size_t lstm_block_floats(const struct apx_rnn_desc *desc, size_t lanes)
+{
+    return lanes * (4 + (desc->has_peephole ? 3 : 0) + 4 * (desc->input + desc->hidden));
+}
+
+static inline size_t gru_block_floats(const struct apx_rnn_desc *desc, size_t lanes)
+{
+    return desc->reset_after ? lanes * (4 + 3 * (desc->input + desc->hidden))
+                             : lanes * (3 + 3 * desc->input + 2 * desc->hidden);
+}
+
+size_t apx_lstm_packed_bytes(const struct apx_rnn_desc *desc, size_t lanes);
+void apx_lstm_pack(const struct apx_rnn_desc *desc, const struct apx_rnn_weights *weights,
+                   size_t lanes, float *packed);
+size_t apx_gru_packed_bytes(const struct apx_rnn_desc *desc, size_t lanes);
+void apx_gru_pack(const struct apx_rnn_desc *desc, const struct apx_rnn_weights *weights,
+                  size_t lanes, float *packed);
+
+/* ---- what every body does around its tiles ---- */
+
+/* Valid steps of row n. */
+static inline size_t rnn_length(const struct apx_rnn_args *args, size_t n)
+{
+    return args->lengths == NULL ? args->steps : (size_t)args->lengths[n];
+}
+
+/* The time at which row n takes its step number `step`. */
+static inline size_t rnn_time(const struct apx_rnn_args *args, size_t n, size_t step)
+{
+    return args->desc->reverse ? rnn_length(args, n) - 1 - step : step;
+}
+
+/* Rows that still have a valid step, into active[N]; returns how many. */
+size_t apx_rnn_active(const struct apx_rnn_args *args, size_t step, uint32_t *active);
+/* state[N][padded] from `first` (rows first_row apart) or zeros; the padding is zero. */
+void apx_rnn_load_state(const struct apx_rnn_args *args, const float *first, ptrdiff_t first_row,
+                        size_t padded, float *state);
+/* Zeros where nothing is computed: y beyond each row's length, last states of rows of length 0. */
+void apx_rnn_fill_idle(const struct apx_rnn_args *args);
+/* Rows whose last valid step was `step`: state[N][padded] to `last`, which may be NULL. */
+void apx_rnn_store_last(const struct apx_rnn_args *args, size_t step, const float *state,
+                        size_t padded, float *last, ptrdiff_t last_row);
+
+#endif
