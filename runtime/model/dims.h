@@ -11,6 +11,7 @@
 #define APX_MODEL_DIMS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define APX_MAX_SYMBOLS 8
@@ -39,12 +40,21 @@ bool apx_dim_depends_on(const struct apx_dim *a, int symbol);
 struct apx_dim apx_dim_add(const struct apx_dim *a, const struct apx_dim *b);
 struct apx_dim apx_dim_subtract(const struct apx_dim *a, const struct apx_dim *b);
 struct apx_dim apx_dim_multiply(const struct apx_dim *a, const struct apx_dim *b);
-/* a / b if b is a single term that divides every term of a; unknown otherwise. */
+/* a / b if the division leaves no rest; unknown otherwise, and for b == 0. */
 struct apx_dim apx_dim_divide(const struct apx_dim *a, const struct apx_dim *b);
 /* a with every `from` replaced by `to`. */
 struct apx_dim apx_dim_rename(const struct apx_dim *a, int from, int to);
+/* a with every `symbol` replaced by the number `value`. */
+struct apx_dim apx_dim_substitute(const struct apx_dim *a, int symbol, int64_t value);
 
 /* Value for symbols[APX_MAX_SYMBOLS]. Returns false on overflow or an unknown extent. */
 bool apx_dim_evaluate(const struct apx_dim *a, const int64_t *symbols, int64_t *value);
+
+/* True if a > 0 for all positive symbols can be read off its coefficients. */
+bool apx_dim_is_positive(const struct apx_dim *a);
+
+/* "2*batch*sequence-1" into text[size], cut if it does not fit; names[i] is symbol i's. Returns
+ * text. */
+char *apx_dim_format(const struct apx_dim *a, const char *const *names, char *text, size_t size);
 
 #endif

@@ -6,6 +6,11 @@
  * and is released with it. After apx_graph_infer every live value has a dtype, a rank and known
  * extents.
  *
+ * The reader brings nodes into the form of the newest opset: axes, pads, splits and bounds are
+ * inputs (never attributes), Softmax has its axis attribute and works on that axis alone, Constant
+ * nodes are gone, outputs that nobody reads are -1. apx_graph_infer then knows such inputs as
+ * `elems`; runtime/model/infer.h reads them.
+ *
  * Pipeline: apx_onnx_read (bytes -> graph, validated) -> apx_graph_infer (types, extents, integer
  * shape arithmetic) -> passes (runtime/model/passes/) -> a backend's compile. */
 #ifndef APX_MODEL_GRAPH_H
@@ -50,10 +55,11 @@ struct apx_value {
     const void *data; /* constant: dense row-major payload, 64-byte aligned; else NULL */
     size_t bytes;     /* of data */
     /* Integer tensors (rank 0 or 1, <= APX_LIMIT_SHAPE_ELEMS) whose elements are expressions over
-     * the symbols, constants included: [elem_count]. NULL if not followed. */
-    const struct apx_dim *elems;
+     * the symbols, constants included: [elem_count], all known. NULL if not followed. */
+    struct apx_dim *elems;
     int elem_count;
-    /* All elements equal `fill`, whatever the extents (ConstantOfShape, Expand of a scalar). */
+    /* All elements equal `fill`, whatever the extents (ConstantOfShape, Expand of a scalar, a
+     * constant of equal elements). */
     bool is_filled;
     double fill;
     int producer; /* node index; -1 for graph inputs and constants */
@@ -108,6 +114,7 @@ struct apx_graph {
     int input_count, output_count;
     const char *symbols[APX_MAX_SYMBOLS];
     int symbol_count;
+    int merges; /* of symbols, done by apx_graph_infer */
     struct apx_metadata *metadata;
     int metadata_count;
     struct apx_graph_block *blocks; /* the graph's memory */
@@ -131,6 +138,10 @@ int apx_graph_add_node(struct apx_graph *graph, enum apx_op op, const char *name
 /* Index of the symbol, added if new; -1 when there are APX_MAX_SYMBOLS already. */
 int apx_graph_symbol(struct apx_graph *graph, const char *name);
 
+/* One more attribute of `node`, its payload for the caller to fill; NULL if out of memory. */
+struct apx_attr *apx_graph_add_attr(struct apx_graph *graph, struct apx_node *node,
+                                    const char *name, enum apx_attr_type type);
+
 /* Attributes, with ONNX's default when absent. */
 const struct apx_attr *apx_node_attr(const struct apx_node *node, const char *name); /* or NULL */
 int64_t apx_node_int(const struct apx_node *node, const char *name, int64_t fallback);
@@ -145,6 +156,9 @@ void apx_graph_replace_value(struct apx_graph *graph, int from, int to);
 void apx_graph_sweep(struct apx_graph *graph);
 
 /* Types, ranks, extents, integer shape arithmetic and fills of every value, in node order.
+ * Symbols that must be equal (two inputs' batch under two names) become one; a symbol that must be
+ * a number becomes it. Afterwards each symbol is the extent of some input. Extents are right for
+ * all symbols for which every slice lies inside of its input (runtime/model/infer.h).
  *   APX_EFORMAT       the node's inputs contradict its operator's definition (field: the node)
  *   APX_EUNSUPPORTED  an extent that depends on data, a type or attribute beyond this build */
 enum apx_status apx_graph_infer(struct apx_graph *graph, struct apx_error *error);

@@ -8,7 +8,8 @@
 /* Read ONNX bytes. The bytes may come from anywhere: every size, index, name and nesting depth is
  * checked against the limits in graph.h before it is used. Local functions are inlined; dead nodes
  * are dropped; nodes end up in topological order. Tensors in external files are read from
- * `directory` (NULL: refused), never from outside of it. *out is NULL on failure.
+ * `directory` (NULL: refused), never from outside of it. `allocator` may be
+ * NULL (malloc). *out is NULL on failure.
  *   APX_EFORMAT, APX_EUNSUPPORTED (an unknown operator: its name and node), APX_ELIMIT, APX_ENOMEM
  */
 enum apx_status apx_onnx_read(const void *data, size_t bytes, const char *directory,
