@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* file.c - read whole files, and replace files so that a kill leaves the old one or the new one. */
+#include "runtime/base/file.h"
+
+#include "runtime/base/fail.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static enum apx_status system_failure(struct apx_error *error, const char *doing, const char *path)
+{
+    char reason[128];
+    int number = errno;
+    const char *text = strerror_r(number, reason, sizeof reason);
+    return apx_fail(error, number == ENOENT || number == ENOTDIR ? APX_ENOTFOUND : APX_EIO, path,
+                    "cannot %s %s: %s", doing, path, text);
+}
+
+enum apx_status apx_file_read(const char *path, size_t limit, char **data, size_t *bytes,
+                              struct apx_error *error)
+{
+    enum apx_status status = APX_OK;
+    struct stat about;
+    char *text = NULL;
+    *data = NULL;
+    *bytes = 0;
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0)
+        return system_failure(error, "open", path);
+    if (fstat(file, &about) != 0) {
+        status = system_failure(error, "read", path);
+        goto fail;
+    }
+    if (S_ISREG(about.st_mode) && (uint64_t)about.st_size > limit) {
+        status = apx_fail(error, APX_ELIMIT, path, "%s has %lld bytes; at most %zu are read", path,
+                          (long long)about.st_size, limit);
+        goto fail;
+    }
+    /* One byte more than the file says, to meet its end without growing; one for the zero. */
+    size_t room = S_ISREG(about.st_mode) ? (size_t)about.st_size + 1 : 65536, used = 0;
+    text = malloc(room + 1);
+    while (text != NULL) {
+        ssize_t got = read(file, text + used, room - used);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0) {
+            status = system_failure(error, "read", path);
+            goto fail;
+        }
+        if (got == 0)
+            break;
+        used += (size_t)got;
+        if (used > limit) {
+            status = apx_fail(error, APX_ELIMIT, path, "%s has more than %zu bytes", path, limit);
+            goto fail;
+        }
+        if (used == room) {
+            char *more = room < SIZE_MAX / 2 ? realloc(text, 2 * room + 1) : NULL;
+            if (more == NULL)
+                free(text);
+            text = more;
+            room *= 2;
+        }
+    }
+    if (text == NULL) {
+        status = apx_fail(error, APX_ENOMEM, path, "out of memory for %s", path);
+        goto fail;
+    }
+    text[used] = '\0';
+    *data = text;
+    *bytes = used;
+    text = NULL;
+fail:
+    free(text);
+    close(file);
+    return status;
+}
+
+enum apx_status apx_file_write_all(int file, const void *data, size_t bytes, const char *name,
+                                   struct apx_error *error)
+{
+    const char *at = data;
+    while (bytes > 0) {
+        ssize_t done = write(file, at, bytes);
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done < 0)
+            return system_failure(error, "write", name);
+        at += done;
+        bytes -= (size_t)done;
+    }
+    return APX_OK;
+}
+
+enum apx_status apx_file_sync_parent(const char *path, struct apx_error *error)
+{
+    const char *slash = strrchr(path, '/');
+    size_t length = slash == NULL ? 1 : slash == path ? 1 : (size_t)(slash - path);
+    char *directory = strndup(slash == NULL ? "." : path, length);
+    if (directory == NULL)
+        return apx_fail(error, APX_ENOMEM, path, "out of memory");
+    enum apx_status status = APX_OK;
+    int file = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    /* Some file systems cannot sync a directory, and say EINVAL; they order renames themselves. */
+    if (file < 0 || (fsync(file) != 0 && errno != EINVAL))
+        status = system_failure(error, "sync", directory);
+    if (file >= 0)
+        close(file);
+    free(directory);
+    return status;
+}
+
+/* "dir/name" -> "dir/.name.tmp-PID-N" */
+static char *name_beside(const char *path)
+{
+    static atomic_uint count; /* two threads may replace the same file */
+    const char *slash = strrchr(path, '/');
+    const char *base = slash != NULL ? slash + 1 : path;
+    char *name;
+    int length =
+        asprintf(&name, "%.*s.%s.tmp-%ld-%u", (int)(base - path), path, base, (long)getpid(),
+                 atomic_fetch_add_explicit(&count, 1, memory_order_relaxed));
+    return length < 0 ? NULL : name;
+}
+
+enum apx_status apx_file_replace(const char *path, const void *data, size_t bytes,
+                                 struct apx_error *error)
+{
+    struct stat about;
+    bool direct = stat(path, &about) == 0 && !S_ISREG(about.st_mode);
+    char *beside = direct ? strdup(path) : name_beside(path);
+    if (beside == NULL)
+        return apx_fail(error, APX_ENOMEM, path, "out of memory");
+    enum apx_status status;
+    int file = direct ? open(beside, O_WRONLY | O_CLOEXEC)
+                      : open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (file < 0) {
+        status = system_failure(error, "write", path);
+        free(beside);
+        return status;
+    }
+    status = apx_file_write_all(file, data, bytes, path, error);
+    if (status == APX_OK && !direct && fsync(file) != 0)
+        status = system_failure(error, "write", path);
+    if (close(file) != 0 && status == APX_OK)
+        status = system_failure(error, "write", path);
+    if (status == APX_OK && !direct && rename(beside, path) != 0)
+        status = system_failure(error, "write", path);
+    if (status != APX_OK && !direct)
+        unlink(beside);
+    free(beside);
+    return status == APX_OK && !direct ? apx_file_sync_parent(path, error) : status;
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* file.h - read whole files, and replace files so that a kill leaves the old one or the new one. */
+#ifndef APX_BASE_FILE_H
+#define APX_BASE_FILE_H
+
+#include "runtime/auspex.h"
+
+/* The whole file, pipes and devices too, followed by one zero byte that `bytes` does not count.
+ * Release *data with free(). *data is NULL on failure.
+ *   APX_ENOTFOUND, APX_EIO, APX_ENOMEM, APX_ELIMIT (more than `limit` bytes) */
+enum apx_status apx_file_read(const char *path, size_t limit, char **data, size_t *bytes,
+                              struct apx_error *error);
+
+/* Write beside `path`, sync, rename over it, sync its directory. A path that exists and is no
+ * regular file (a pipe, /dev/stdout) is written to as it is. On failure what was at `path` is
+ * untouched and nothing is left beside it.
+ *   APX_EIO, APX_ENOTFOUND (its directory), APX_ENOMEM */
+enum apx_status apx_file_replace(const char *path, const void *data, size_t bytes,
+                                 struct apx_error *error);
+
+/* A file handle's part of the above: all bytes or an error. name: for the message. */
+enum apx_status apx_file_write_all(int file, const void *data, size_t bytes, const char *name,
+                                   struct apx_error *error);
+
+/* Sync the directory that holds `path`, so that a rename in it survives a power cut. */
+enum apx_status apx_file_sync_parent(const char *path, struct apx_error *error);
+
+#endif

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "runtime/base/file.h"
+#include "tests/harness/check.h"
+
+#include <dirent.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char directory[] = "/tmp/file_test_XXXXXX";
+static char path[64];
+
+static int entries(void)
+{
+    DIR *list = opendir(directory);
+    int count = -2; /* . and .. */
+    while (readdir(list) != NULL)
+        count++;
+    closedir(list);
+    return count;
+}
+
+static void writes_and_reads_back(void)
+{
+    struct apx_error error;
+    char *data;
+    size_t bytes;
+    CHECK_EQ(apx_file_replace(path, "one\0two", 7, &error), APX_OK);
+    CHECK_EQ(apx_file_read(path, 7, &data, &bytes, &error), APX_OK);
+    CHECK_EQ(bytes, 7);
+    CHECK(memcmp(data, "one\0two", 8) == 0);
+    free(data);
+    CHECK_EQ(apx_file_replace(path, "", 0, &error), APX_OK);
+    CHECK_EQ(apx_file_read(path, 7, &data, &bytes, &error), APX_OK);
+    CHECK_EQ(bytes, 0);
+    CHECK_EQ(data[0], 0);
+    free(data);
+    CHECK_EQ(entries(), 1);
+}
+
+static void reads_a_pipe(void)
+{
+    int ends[2];
+    char name[32], *data;
+    size_t bytes;
+    struct apx_error error;
+    REQUIRE(pipe(ends) == 0);
+    pid_t child = fork();
+    if (child == 0) {
+        static char text[200000];
+        memset(text, 'x', sizeof text);
+        close(ends[0]);
+        _exit(apx_file_write_all(ends[1], text, sizeof text, "pipe", NULL) != APX_OK);
+    }
+    close(ends[1]);
+    snprintf(name, sizeof name, "/dev/fd/%d", ends[0]);
+    CHECK_EQ(apx_file_read(name, 1 << 20, &data, &bytes, &error), APX_OK);
+    CHECK_EQ(bytes, 200000);
+    free(data);
+    close(ends[0]);
+}
+
+static void refuses(void)
+{
+    struct apx_error error;
+    char *data;
+    size_t bytes;
+    CHECK_EQ(apx_file_read("/nowhere/at all", 9, &data, &bytes, &error), APX_ENOTFOUND);
+    CHECK(data == NULL);
+    CHECK_EQ(apx_file_read("/tmp", 9, &data, &bytes, &error), APX_EIO);
+    CHECK_EQ(apx_file_replace(path, "0123456789", 10, &error), APX_OK);
+    CHECK_EQ(apx_file_read(path, 9, &data, &bytes, &error), APX_ELIMIT);
+    CHECK_EQ(apx_file_read("/dev/zero", 100000, &data, &bytes, &error), APX_ELIMIT);
+    CHECK_EQ(apx_file_replace("/nowhere/file", "x", 1, &error), APX_ENOTFOUND);
+    CHECK_EQ(apx_file_replace("/dev/full", "x", 1, &error), APX_EIO);
+    CHECK_HAS(error.message, "No space left");
+}
+
+/* A file size limit stands for a full disk: the old content stays and nothing lies beside it. */
+static void full_disk_leaves_the_old_file(void)
+{
+    struct apx_error error;
+    char *data;
+    size_t bytes;
+    static char big[100000];
+    REQUIRE(apx_file_replace(path, "old", 3, &error) == APX_OK);
+    struct rlimit old, low;
+    REQUIRE(getrlimit(RLIMIT_FSIZE, &old) == 0);
+    low = (struct rlimit){4096, old.rlim_max};
+    signal(SIGXFSZ, SIG_IGN);
+    REQUIRE(setrlimit(RLIMIT_FSIZE, &low) == 0);
+    CHECK_EQ(apx_file_replace(path, big, sizeof big, &error), APX_EIO);
+    setrlimit(RLIMIT_FSIZE, &old);
+    CHECK_EQ(entries(), 1);
+    REQUIRE(apx_file_read(path, 100, &data, &bytes, &error) == APX_OK);
+    CHECK_STR(data, "old");
+    free(data);
+}
+
+int main(void)
+{
+    REQUIRE(mkdtemp(directory) != NULL);
+    snprintf(path, sizeof path, "%s/file", directory);
+    RUN(writes_and_reads_back);
+    RUN(reads_a_pipe);
+    RUN(refuses);
+    RUN(full_disk_leaves_the_old_file);
+    unlink(path);
+    rmdir(directory);
+    return check_report();
+}
