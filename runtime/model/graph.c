@@ -98,10 +98,10 @@ const char *apx_graph_string(struct apx_graph *graph, const char *text, size_t l
 static bool grow(struct apx_graph *graph, void **array, int count, int *capacity, int limit,
                  size_t size)
 {
-    if (count < *capacity)
-        return true;
     if (count >= limit)
         return false;
+    if (count < *capacity)
+        return true;
     int larger = *capacity < 16 ? 32 : 2 * *capacity;
     void *moved = apx_alloc(graph->allocator, (size_t)larger, size);
     if (moved == NULL)

@@ -33,9 +33,9 @@ static enum apx_status find_default(struct apx_onnx_reader *reader,
         if (message == NULL)
             return apx_fail(reader->error, apx_onnx_unpack_failure(reader->memory), name,
                             "cannot read the defaults of function %s",
-                            apx_onnx_text(function->name));
+                            apx_onnx_or_empty(function->name));
         const Onnx__AttributeProto *attr = (const Onnx__AttributeProto *)message;
-        if (strcmp(apx_onnx_text(attr->name), name) == 0) {
+        if (strcmp(apx_onnx_or_empty(attr->name), name) == 0) {
             *out = attr;
             return APX_OK;
         }
@@ -49,7 +49,7 @@ enum apx_status apx_onnx_attr_resolve(struct apx_onnx_reader *reader,
                                       const Onnx__AttributeProto **out)
 {
     *out = from;
-    while (*out != NULL && apx_onnx_text((*out)->ref_attr_name)[0] != '\0') {
+    while (*out != NULL && apx_onnx_or_empty((*out)->ref_attr_name)[0] != '\0') {
         const char *name = (*out)->ref_attr_name;
         if (scope->function == NULL)
             return apx_fail(reader->error, APX_EFORMAT, name,
@@ -57,7 +57,7 @@ enum apx_status apx_onnx_attr_resolve(struct apx_onnx_reader *reader,
         const Onnx__NodeProto *call = scope->call;
         *out = NULL;
         for (size_t i = 0; i < call->n_attribute && *out == NULL; i++)
-            if (strcmp(apx_onnx_text(call->attribute[i]->name), name) == 0)
+            if (strcmp(apx_onnx_or_empty(call->attribute[i]->name), name) == 0)
                 *out = call->attribute[i];
         if (*out == NULL)
             return find_default(reader, scope->function, name, out);
@@ -175,17 +175,18 @@ static enum apx_status copy_value(struct apx_onnx_reader *reader,
         if (from->t == NULL)
             return apx_fail(reader->error, APX_EFORMAT, label, "%s: the tensor is missing",
                             to->name);
-        return apx_onnx_tensor(reader, from->t, name, &to->tensor);
+        return apx_onnx_read_tensor(reader, from->t, name, &to->tensor);
     }
     }
     return APX_EFORMAT;
 }
 
-enum apx_status apx_onnx_attr(struct apx_onnx_reader *reader, const struct apx_onnx_scope *scope,
-                              const Onnx__AttributeProto *from, int node)
+enum apx_status apx_onnx_read_attr(struct apx_onnx_reader *reader,
+                                   const struct apx_onnx_scope *scope,
+                                   const Onnx__AttributeProto *from, int node)
 {
     const char *label = reader->graph->nodes[node].name;
-    const char *name = apx_onnx_text(from->name);
+    const char *name = apx_onnx_or_empty(from->name);
     if (name[0] == '\0' || strlen(name) > APX_LIMIT_NAME)
         return apx_fail(reader->error, APX_EFORMAT, label, "an attribute has no usable name");
     if (apx_node_attr(&reader->graph->nodes[node], name) != NULL)
@@ -272,9 +273,9 @@ enum apx_status apx_onnx_attr_constant(struct apx_onnx_reader *reader,
     attr_kind kind = attr != NULL ? kind_of(attr) : KIND(UNDEFINED);
     if (attr != NULL && (status = apx_onnx_charge(reader, name, payload(attr))) != APX_OK)
         return status;
-    const char *form = apx_onnx_text(from->attribute[0]->name);
+    const char *form = apx_onnx_or_empty(from->attribute[0]->name);
     if (kind == KIND(TENSOR) && attr->t != NULL && strcmp(form, "value") == 0)
-        return apx_onnx_tensor(reader, attr->t, name, value);
+        return apx_onnx_read_tensor(reader, attr->t, name, value);
     if (kind == KIND(FLOAT) && strcmp(form, "value_float") == 0)
         return add_constant(reader, name, APX_F32, 0, 1, &attr->f, value);
     if (kind == KIND(INT) && strcmp(form, "value_int") == 0)

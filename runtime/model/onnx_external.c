@@ -39,8 +39,8 @@ static enum apx_status find_place(const struct apx_onnx_reader *reader,
 {
     *place = (struct place){0};
     for (size_t i = 0; i < tensor->n_external_data; i++) {
-        const char *key = apx_onnx_text(tensor->external_data[i]->key);
-        const char *value = apx_onnx_text(tensor->external_data[i]->value);
+        const char *key = apx_onnx_or_empty(tensor->external_data[i]->key);
+        const char *value = apx_onnx_or_empty(tensor->external_data[i]->value);
         bool ok = true;
         if (strcmp(key, "location") == 0)
             place->location = value;
@@ -107,8 +107,9 @@ static enum apx_status read_exactly(const struct apx_onnx_reader *reader, int fi
     return APX_OK;
 }
 
-enum apx_status apx_onnx_external(struct apx_onnx_reader *reader, const Onnx__TensorProto *tensor,
-                                  const char *name, size_t bytes, void **data)
+enum apx_status apx_onnx_read_external(struct apx_onnx_reader *reader,
+                                       const Onnx__TensorProto *tensor, const char *name,
+                                       size_t bytes, void **data)
 {
     struct place place;
     enum apx_status status = find_place(reader, tensor, name, &place);

@@ -27,14 +27,14 @@ static bool same_overload(const Onnx__NodeProto *call, const Onnx__FunctionProto
 const Onnx__FunctionProto *apx_onnx_function(const struct apx_onnx_reader *reader,
                                              const Onnx__NodeProto *call)
 {
-    const char *domain = apx_onnx_domain(call->domain), *name = apx_onnx_text(call->op_type);
+    const char *domain = apx_onnx_domain(call->domain), *name = apx_onnx_or_empty(call->op_type);
     enum apx_op op;
     /* Our own operators carry a body for other runtimes; here they are native. */
     if (strcmp(domain, "auspex") == 0 && apx_op_find(domain, name, &op))
         return NULL;
     for (size_t i = 0; i < reader->model->n_functions; i++) {
         const Onnx__FunctionProto *function = reader->model->functions[i];
-        if (strcmp(apx_onnx_text(function->name), name) == 0 &&
+        if (strcmp(apx_onnx_or_empty(function->name), name) == 0 &&
             strcmp(apx_onnx_domain(function->domain), domain) == 0 && same_overload(call, function))
             return function;
     }
@@ -46,10 +46,10 @@ static enum apx_status bind_inputs(struct apx_onnx_reader *reader, int scope,
                                    size_t input_count)
 {
     for (size_t i = 0; i < function->n_input; i++) {
-        const char *formal = apx_onnx_text(function->input[i]);
+        const char *formal = apx_onnx_or_empty(function->input[i]);
         int value;
         if (formal[0] == '\0' || apx_onnx_names_find(&reader->names, scope, formal, &value))
-            return apx_fail(reader->error, APX_EFORMAT, apx_onnx_text(function->name),
+            return apx_fail(reader->error, APX_EFORMAT, apx_onnx_or_empty(function->name),
                             "input %zu of the function has no name of its own", i);
         if (!apx_onnx_names_add(&reader->names, scope, formal, i < input_count ? inputs[i] : -1))
             return apx_onnx_cannot_grow(reader);
@@ -64,12 +64,12 @@ static enum apx_status bind_results(struct apx_onnx_reader *reader,
 {
     const Onnx__FunctionProto *function = scope->function;
     for (size_t i = 0; i < function->n_output; i++) {
-        const char *formal = apx_onnx_text(function->output[i]);
+        const char *formal = apx_onnx_or_empty(function->output[i]);
         int value = -1;
         if (scope->results[i] < 0)
             continue;
         if (!apx_onnx_names_find(&reader->names, scope->id, formal, &value) || value < 0)
-            return apx_fail(reader->error, APX_EFORMAT, apx_onnx_text(function->name),
+            return apx_fail(reader->error, APX_EFORMAT, apx_onnx_or_empty(function->name),
                             "nothing in the function produces its output %s", formal);
         if (value == scope->results[i])
             continue;
@@ -91,9 +91,9 @@ enum apx_status apx_onnx_inline(struct apx_onnx_reader *reader, const struct apx
     if (input_count > function->n_input || output_count > function->n_output)
         return apx_fail(reader->error, APX_EFORMAT, label,
                         "more inputs or outputs than function %s has",
-                        apx_onnx_text(function->name));
+                        apx_onnx_or_empty(function->name));
     if (function->n_output > APX_LIMIT_NODE_INPUTS || function->n_input > APX_LIMIT_NODE_INPUTS)
-        return apx_fail(reader->error, APX_ELIMIT, apx_onnx_text(function->name),
+        return apx_fail(reader->error, APX_ELIMIT, apx_onnx_or_empty(function->name),
                         "more inputs or outputs than APX_LIMIT_NODE_INPUTS (%d)",
                         APX_LIMIT_NODE_INPUTS);
     if (scope->depth == APX_LIMIT_CALL_DEPTH)
@@ -122,7 +122,7 @@ enum apx_status apx_onnx_inline(struct apx_onnx_reader *reader, const struct apx
         body.opset = scope->opset;
     enum apx_status status = bind_inputs(reader, body.id, function, inputs, input_count);
     if (status == APX_OK)
-        status = apx_onnx_nodes(reader, &body, function->node, function->n_node);
+        status = apx_onnx_read_nodes(reader, &body, function->node, function->n_node);
     if (status == APX_OK)
         status = bind_results(reader, &body);
     return status;

@@ -11,20 +11,20 @@
 
 const char *apx_onnx_node_label(const Onnx__NodeProto *node)
 {
-    const char *name = apx_onnx_text(node->name);
-    return name[0] != '\0' ? name : apx_onnx_text(node->op_type);
+    const char *name = apx_onnx_or_empty(node->name);
+    return name[0] != '\0' ? name : apx_onnx_or_empty(node->op_type);
 }
 
 static bool is_constant(const Onnx__NodeProto *node)
 {
-    return strcmp(apx_onnx_text(node->op_type), "Constant") == 0 &&
+    return strcmp(apx_onnx_or_empty(node->op_type), "Constant") == 0 &&
            apx_onnx_domain(node->domain)[0] == '\0';
 }
 
 /* Trailing inputs or outputs that are left out do not count. */
 static size_t used_count(char *const *names, size_t count)
 {
-    while (count > 0 && apx_onnx_text(names[count - 1])[0] == '\0')
+    while (count > 0 && apx_onnx_or_empty(names[count - 1])[0] == '\0')
         count--;
     return count;
 }
@@ -52,7 +52,7 @@ static enum apx_status check_sizes(const struct apx_onnx_reader *reader,
 static int caller_value(const struct apx_onnx_scope *scope, const char *name)
 {
     for (size_t i = 0; scope->function != NULL && i < scope->function->n_output; i++)
-        if (strcmp(apx_onnx_text(scope->function->output[i]), name) == 0)
+        if (strcmp(apx_onnx_or_empty(scope->function->output[i]), name) == 0)
             return scope->results[i];
     return -1;
 }
@@ -62,7 +62,7 @@ static enum apx_status declare(struct apx_onnx_reader *reader, const struct apx_
 {
     enum apx_status status = check_sizes(reader, node);
     for (size_t i = 0; status == APX_OK && i < node->n_output; i++) {
-        const char *name = apx_onnx_text(node->output[i]);
+        const char *name = apx_onnx_or_empty(node->output[i]);
         int value = -1;
         if (name[0] == '\0')
             continue;
@@ -97,7 +97,7 @@ static enum apx_status find_inputs(const struct apx_onnx_reader *reader,
                                    size_t count, int *inputs)
 {
     for (size_t i = 0; i < count; i++) {
-        const char *name = apx_onnx_text(node->input[i]);
+        const char *name = apx_onnx_or_empty(node->input[i]);
         inputs[i] = -1;
         if (name[0] != '\0' && !apx_onnx_names_find(&reader->names, scope->id, name, &inputs[i]))
             return apx_fail(reader->error, APX_EFORMAT, apx_onnx_node_label(node),
@@ -109,7 +109,7 @@ static enum apx_status find_inputs(const struct apx_onnx_reader *reader,
 
 static enum apx_status refuse(const struct apx_onnx_reader *reader, const Onnx__NodeProto *node)
 {
-    const char *domain = apx_onnx_domain(node->domain), *op = apx_onnx_text(node->op_type);
+    const char *domain = apx_onnx_domain(node->domain), *op = apx_onnx_or_empty(node->op_type);
     const char *label = apx_onnx_node_label(node);
     if (domain[0] == '\0' &&
         (strcmp(op, "If") == 0 || strcmp(op, "Loop") == 0 || strcmp(op, "Scan") == 0))
@@ -145,7 +145,7 @@ static enum apx_status convert(struct apx_onnx_reader *reader, const struct apx_
 {
     size_t in_count = used_count(from->input, from->n_input);
     /* How many outputs Split lists says how it splits, even if the last is not wanted. */
-    bool is_split = strcmp(apx_onnx_text(from->op_type), "Split") == 0;
+    bool is_split = strcmp(apx_onnx_or_empty(from->op_type), "Split") == 0;
     size_t out_count = is_split ? from->n_output : used_count(from->output, from->n_output);
     int inputs[APX_LIMIT_NODE_INPUTS], outputs[APX_LIMIT_NODE_INPUTS];
     enum apx_status status = find_inputs(reader, scope, from, in_count, inputs);
@@ -153,14 +153,14 @@ static enum apx_status convert(struct apx_onnx_reader *reader, const struct apx_
         return status;
     for (size_t i = 0; i < out_count; i++) {
         outputs[i] = -1;
-        if (apx_onnx_text(from->output[i])[0] != '\0')
+        if (apx_onnx_or_empty(from->output[i])[0] != '\0')
             apx_onnx_names_find(&reader->names, scope->id, from->output[i], &outputs[i]);
     }
     const Onnx__FunctionProto *function = apx_onnx_function(reader, from);
     if (function != NULL)
         return apx_onnx_inline(reader, scope, from, function, inputs, in_count, outputs, out_count);
     enum apx_op op;
-    if (!apx_op_find(apx_onnx_domain(from->domain), apx_onnx_text(from->op_type), &op))
+    if (!apx_op_find(apx_onnx_domain(from->domain), apx_onnx_or_empty(from->op_type), &op))
         return refuse(reader, from);
     while (in_count > 0 && inputs[in_count - 1] < 0) /* a function's input that its call left out */
         in_count--;
@@ -168,7 +168,7 @@ static enum apx_status convert(struct apx_onnx_reader *reader, const struct apx_
     status = check_arity(reader, op, label, inputs, in_count, out_count);
     if (status != APX_OK)
         return status;
-    const char *name = apx_onnx_text(from->name);
+    const char *name = apx_onnx_or_empty(from->name);
     if (name[0] != '\0' && (name = apx_onnx_full_name(reader, scope, name)) == NULL)
         return apx_onnx_cannot_grow(reader);
     int node = apx_graph_add_node(reader->graph, op, name, (int)in_count, (int)out_count);
@@ -177,14 +177,15 @@ static enum apx_status convert(struct apx_onnx_reader *reader, const struct apx_
     memcpy(reader->graph->nodes[node].in, inputs, in_count * sizeof *inputs);
     memcpy(reader->graph->nodes[node].out, outputs, out_count * sizeof *outputs);
     for (size_t i = 0; status == APX_OK && i < from->n_attribute; i++)
-        status = apx_onnx_attr(reader, scope, from->attribute[i], node);
+        status = apx_onnx_read_attr(reader, scope, from->attribute[i], node);
     if (status == APX_OK)
         status = apx_onnx_modernize(reader, scope->opset, node);
     return status;
 }
 
-enum apx_status apx_onnx_nodes(struct apx_onnx_reader *reader, const struct apx_onnx_scope *scope,
-                               Onnx__NodeProto *const *nodes, size_t count)
+enum apx_status apx_onnx_read_nodes(struct apx_onnx_reader *reader,
+                                    const struct apx_onnx_scope *scope,
+                                    Onnx__NodeProto *const *nodes, size_t count)
 {
     enum apx_status status = APX_OK;
     if (count > APX_LIMIT_NODES)

@@ -36,7 +36,7 @@ enum apx_status apx_onnx_charge(struct apx_onnx_reader *reader, const char *name
     return APX_OK;
 }
 
-const char *apx_onnx_text(const char *text)
+const char *apx_onnx_or_empty(const char *text)
 {
     return text != NULL ? text : "";
 }
@@ -96,18 +96,18 @@ static enum apx_status copy_description(struct apx_onnx_reader *reader)
     const Onnx__ModelProto *model = reader->model;
     struct apx_graph *graph = reader->graph;
     char producer[256];
-    snprintf(producer, sizeof producer, "%.120s%s%.120s", apx_onnx_text(model->producer_name),
-             apx_onnx_text(model->producer_version)[0] != '\0' ? " " : "",
-             apx_onnx_text(model->producer_version));
-    const char *name = apx_onnx_text(model->graph->name);
+    snprintf(producer, sizeof producer, "%.120s%s%.120s", apx_onnx_or_empty(model->producer_name),
+             apx_onnx_or_empty(model->producer_version)[0] != '\0' ? " " : "",
+             apx_onnx_or_empty(model->producer_version));
+    const char *name = apx_onnx_or_empty(model->graph->name);
     graph->name = apx_graph_string(graph, name, strnlen(name, APX_LIMIT_NAME));
     graph->producer = apx_graph_string(graph, producer, strlen(producer));
     graph->metadata = apx_graph_alloc(graph, model->n_metadata_props * sizeof *graph->metadata);
     if (graph->name == NULL || graph->producer == NULL || graph->metadata == NULL)
         return apx_onnx_cannot_grow(reader);
     for (size_t i = 0; i < model->n_metadata_props && i < APX_LIMIT_VALUES; i++) {
-        const char *key = apx_onnx_text(model->metadata_props[i]->key);
-        const char *value = apx_onnx_text(model->metadata_props[i]->value);
+        const char *key = apx_onnx_or_empty(model->metadata_props[i]->key);
+        const char *value = apx_onnx_or_empty(model->metadata_props[i]->value);
         struct apx_metadata *entry = &graph->metadata[i];
         entry->key = apx_graph_string(graph, key, strlen(key));
         entry->value = apx_graph_string(graph, value, strlen(value));
@@ -140,11 +140,11 @@ static enum apx_status read_initializers(struct apx_onnx_reader *reader)
         return apx_fail(reader->error, APX_EUNSUPPORTED, NULL,
                         "sparse tensors are not supported; save the weights as dense tensors");
     for (size_t i = 0; i < from->n_initializer; i++) {
-        const char *name = apx_onnx_text(from->initializer[i]->name);
+        const char *name = apx_onnx_or_empty(from->initializer[i]->name);
         int value;
         enum apx_status status = check_name(reader, "initializer", name);
         if (status == APX_OK)
-            status = apx_onnx_tensor(reader, from->initializer[i], name, &value);
+            status = apx_onnx_read_tensor(reader, from->initializer[i], name, &value);
         if (status != APX_OK)
             return status;
         if (!apx_onnx_names_add(&reader->names, 0, name, value))
@@ -169,7 +169,7 @@ static enum apx_status read_extent(struct apx_onnx_reader *reader, const char *n
         return APX_OK;
     }
     if (from->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_PARAM)
-        symbol = apx_onnx_text(from->dim_param);
+        symbol = apx_onnx_or_empty(from->dim_param);
     if (strlen(symbol) > APX_LIMIT_NAME)
         return apx_fail(reader->error, APX_ELIMIT, name,
                         "a name of more than APX_LIMIT_NAME (%d) bytes", APX_LIMIT_NAME);
@@ -242,7 +242,7 @@ static enum apx_status read_inputs(struct apx_onnx_reader *reader)
     for (size_t i = 0; i < from->n_input; i++) {
         /* IR 3 lists initializers as inputs too: values that a caller could override. They are
          * constants here. */
-        const char *name = apx_onnx_text(from->input[i]->name);
+        const char *name = apx_onnx_or_empty(from->input[i]->name);
         if (is_initializer(reader, name))
             continue;
         enum apx_status status = check_name(reader, "input", name);
@@ -267,7 +267,7 @@ static enum apx_status read_outputs(struct apx_onnx_reader *reader)
     if (graph->outputs == NULL)
         return apx_onnx_cannot_grow(reader);
     for (size_t i = 0; i < from->n_output; i++) {
-        const char *name = apx_onnx_text(from->output[i]->name);
+        const char *name = apx_onnx_or_empty(from->output[i]->name);
         int value, seen;
         if (!apx_onnx_names_find(&reader->names, 0, name, &value))
             return apx_fail(reader->error, APX_EFORMAT, name, "no node produces this output");
@@ -329,8 +329,8 @@ enum apx_status apx_onnx_read(const void *data, size_t bytes, const char *direct
         (status = read_inputs(&reader)) != APX_OK)
         goto fail;
     struct apx_onnx_scope scope = {.prefix = "", .opset = reader.graph->opset};
-    if ((status = apx_onnx_nodes(&reader, &scope, reader.model->graph->node,
-                                 reader.model->graph->n_node)) != APX_OK ||
+    if ((status = apx_onnx_read_nodes(&reader, &scope, reader.model->graph->node,
+                                      reader.model->graph->n_node)) != APX_OK ||
         (status = read_outputs(&reader)) != APX_OK ||
         (status = apx_onnx_order(reader.graph, error)) != APX_OK)
         goto fail;

@@ -95,7 +95,7 @@ enum apx_status apx_onnx_cannot_grow(const struct apx_onnx_reader *reader);
 /* Counts bytes of constants, attributes included; APX_ELIMIT (field: name) beyond the budget. */
 enum apx_status apx_onnx_charge(struct apx_onnx_reader *reader, const char *name, size_t bytes);
 /* NULL becomes "". */
-const char *apx_onnx_text(const char *text);
+const char *apx_onnx_or_empty(const char *text);
 /* ai.onnx under either of its names is "". */
 const char *apx_onnx_domain(const char *domain);
 /* Version of `domain` among these imports; 0 if it is not imported. */
@@ -109,17 +109,19 @@ const char *apx_onnx_full_name(struct apx_onnx_reader *reader, const struct apx_
 enum apx_dtype apx_onnx_dtype(int32_t data_type);
 const char *apx_onnx_dtype_name(int32_t data_type);
 /* A new constant value. */
-enum apx_status apx_onnx_tensor(struct apx_onnx_reader *reader, const Onnx__TensorProto *tensor,
-                                const char *name, int *value);
+enum apx_status apx_onnx_read_tensor(struct apx_onnx_reader *reader,
+                                     const Onnx__TensorProto *tensor, const char *name, int *value);
 
 /* ---- onnx_external.c: the payload's bytes, `bytes` of them, into a fresh graph allocation. */
-enum apx_status apx_onnx_external(struct apx_onnx_reader *reader, const Onnx__TensorProto *tensor,
-                                  const char *name, size_t bytes, void **data);
+enum apx_status apx_onnx_read_external(struct apx_onnx_reader *reader,
+                                       const Onnx__TensorProto *tensor, const char *name,
+                                       size_t bytes, void **data);
 
 /* ---- onnx_attr.c */
 /* Adds what `from` says to node `node`; attributes that refer to the caller's are looked up. */
-enum apx_status apx_onnx_attr(struct apx_onnx_reader *reader, const struct apx_onnx_scope *scope,
-                              const Onnx__AttributeProto *from, int node);
+enum apx_status apx_onnx_read_attr(struct apx_onnx_reader *reader,
+                                   const struct apx_onnx_scope *scope,
+                                   const Onnx__AttributeProto *from, int node);
 /* `from` itself, or what it refers to in the calling node or the function's defaults; *out is NULL
  * if it refers to an attribute that is given nowhere (then it is absent). */
 enum apx_status apx_onnx_attr_resolve(struct apx_onnx_reader *reader,
@@ -143,8 +145,9 @@ enum apx_status apx_onnx_inline(struct apx_onnx_reader *reader, const struct apx
 
 /* ---- onnx_node.c */
 /* Declares the outputs of all nodes, then converts the nodes: they may stand in any order. */
-enum apx_status apx_onnx_nodes(struct apx_onnx_reader *reader, const struct apx_onnx_scope *scope,
-                               Onnx__NodeProto *const *nodes, size_t count);
+enum apx_status apx_onnx_read_nodes(struct apx_onnx_reader *reader,
+                                    const struct apx_onnx_scope *scope,
+                                    Onnx__NodeProto *const *nodes, size_t count);
 /* The node's name, or else its operator: what an error calls it. */
 const char *apx_onnx_node_label(const Onnx__NodeProto *node);
 

@@ -196,7 +196,7 @@ static enum apx_status fill(struct apx_onnx_reader *reader, const Onnx__TensorPr
         if (type == ONNX_STRING)
             return apx_fail(reader->error, APX_EFORMAT, name, "strings in an external file");
         enum apx_status status =
-            apx_onnx_external(reader, tensor, name, elements * types[type].stored, &raw);
+            apx_onnx_read_external(reader, tensor, name, elements * types[type].stored, &raw);
         if (status == APX_OK)
             convert_raw(type, raw, elements, data);
         return status;
@@ -223,8 +223,8 @@ static enum apx_status fill(struct apx_onnx_reader *reader, const Onnx__TensorPr
     return APX_OK;
 }
 
-enum apx_status apx_onnx_tensor(struct apx_onnx_reader *reader, const Onnx__TensorProto *tensor,
-                                const char *name, int *value)
+enum apx_status apx_onnx_read_tensor(struct apx_onnx_reader *reader,
+                                     const Onnx__TensorProto *tensor, const char *name, int *value)
 {
     struct apx_error *error = reader->error;
     int32_t type = tensor->data_type;

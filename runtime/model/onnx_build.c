@@ -1,0 +1,447 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* onnx_build.c - ONNX files from a sequence of calls.
+ *
+ * The calls fill protobuf-c's structs; everything they point to comes from one chain of blocks, so
+ * that destroying is walking the chain. Lists grow by doubling: a list of n entries has the
+ * smallest power of two of at least n, and a new one is taken from the chain when n is such a
+ * power. */
+#include "runtime/onnx_build.h"
+
+#include "runtime/base/fail.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <onnx/onnx.pb-c.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define IR_VERSION 8
+
+struct block {
+    _Alignas(16) struct block *next;
+};
+
+struct apx_onnx {
+    Onnx__ModelProto model;
+    Onnx__GraphProto graph;
+    struct block *blocks;
+    struct apx_error failure; /* the first; status APX_OK: none */
+};
+
+static void fail(struct apx_onnx *onnx, enum apx_status status, const char *field, const char *text)
+{
+    if (onnx->failure.status == APX_OK)
+        apx_fail(&onnx->failure, status, field, "%s", text);
+}
+
+/* Zeroed, released with the builder; NULL after recording the failure. */
+static void *take(struct apx_onnx *onnx, size_t count, size_t size)
+{
+    size_t bytes;
+    struct block *block = NULL;
+    if (!__builtin_mul_overflow(count, size, &bytes) && bytes < SIZE_MAX / 2)
+        block = calloc(1, sizeof *block + bytes);
+    if (block == NULL) {
+        fail(onnx, APX_ENOMEM, NULL, "out of memory");
+        return NULL;
+    }
+    block->next = onnx->blocks;
+    onnx->blocks = block;
+    return block + 1;
+}
+
+static void *copy(struct apx_onnx *onnx, const void *from, size_t count, size_t size)
+{
+    void *to = take(onnx, count, size);
+    if (to != NULL && count > 0)
+        memcpy(to, from, count * size);
+    return to;
+}
+
+static char *copy_text(struct apx_onnx *onnx, const char *text)
+{
+    return copy(onnx, text, strlen(text) + 1, 1);
+}
+
+static ProtobufCBinaryData copy_bytes(struct apx_onnx *onnx, const void *from, size_t bytes)
+{
+    ProtobufCBinaryData data = {.data = copy(onnx, from, bytes, 1)};
+    data.len = data.data != NULL ? bytes : 0;
+    return data;
+}
+
+/* One more pointer at the end of a list. */
+static void append(struct apx_onnx *onnx, void *list, size_t *count, void *entry)
+{
+    void **entries;
+    memcpy(&entries, list, sizeof entries); /* list is a T ***, whatever T */
+    if (entry == NULL)
+        return;
+    if ((*count & (*count - 1)) == 0) {
+        void **larger = take(onnx, *count == 0 ? 1 : 2 * *count, sizeof *larger);
+        if (larger == NULL)
+            return;
+        if (*count > 0)
+            memcpy(larger, entries, *count * sizeof *larger);
+        entries = larger;
+        memcpy(list, &entries, sizeof entries);
+    }
+    entries[(*count)++] = entry;
+}
+
+/* A message of type T, initialised, or NULL. */
+#define TAKE(onnx, type, init) ((type *)take_message(onnx, sizeof(type), &(const type)init))
+
+static void *take_message(struct apx_onnx *onnx, size_t size, const void *initial)
+{
+    return copy(onnx, initial, 1, size);
+}
+
+struct apx_onnx *apx_onnx_create(const char *graph_name)
+{
+    struct apx_onnx *onnx = calloc(1, sizeof *onnx);
+    if (onnx == NULL)
+        return NULL;
+    onnx->model = (Onnx__ModelProto)ONNX__MODEL_PROTO__INIT;
+    onnx->graph = (Onnx__GraphProto)ONNX__GRAPH_PROTO__INIT;
+    onnx->model.has_ir_version = 1;
+    onnx->model.ir_version = IR_VERSION;
+    onnx->model.graph = &onnx->graph;
+    onnx->model.producer_name = copy_text(onnx, "auspex");
+    onnx->model.producer_version = copy_text(onnx, apx_version());
+    onnx->graph.name = copy_text(onnx, graph_name);
+    return onnx;
+}
+
+void apx_onnx_destroy(struct apx_onnx *onnx)
+{
+    if (onnx == NULL)
+        return;
+    for (struct block *block = onnx->blocks, *next; block != NULL; block = next) {
+        next = block->next;
+        free(block);
+    }
+    free(onnx);
+}
+
+void apx_onnx_opset(struct apx_onnx *onnx, const char *domain, int64_t version)
+{
+    Onnx__OperatorSetIdProto *opset =
+        TAKE(onnx, Onnx__OperatorSetIdProto, ONNX__OPERATOR_SET_ID_PROTO__INIT);
+    if (opset == NULL)
+        return;
+    opset->domain = copy_text(onnx, domain);
+    opset->has_version = 1;
+    opset->version = version;
+    append(onnx, &onnx->model.opset_import, &onnx->model.n_opset_import, opset);
+}
+
+void apx_onnx_metadata(struct apx_onnx *onnx, const char *key, const char *value)
+{
+    Onnx__StringStringEntryProto *entry =
+        TAKE(onnx, Onnx__StringStringEntryProto, ONNX__STRING_STRING_ENTRY_PROTO__INIT);
+    if (entry == NULL)
+        return;
+    entry->key = copy_text(onnx, key);
+    entry->value = copy_text(onnx, value);
+    append(onnx, &onnx->model.metadata_props, &onnx->model.n_metadata_props, entry);
+}
+
+/* TensorProto.DataType; 0 for APX_DTYPE_NONE. */
+static int32_t data_type_of(enum apx_dtype dtype)
+{
+    static const int32_t types[] = {
+        [APX_F32] = ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT,
+        [APX_F64] = ONNX__TENSOR_PROTO__DATA_TYPE__DOUBLE,
+        [APX_I32] = ONNX__TENSOR_PROTO__DATA_TYPE__INT32,
+        [APX_I64] = ONNX__TENSOR_PROTO__DATA_TYPE__INT64,
+        [APX_BOOL] = ONNX__TENSOR_PROTO__DATA_TYPE__BOOL,
+        [APX_U8] = ONNX__TENSOR_PROTO__DATA_TYPE__UINT8,
+        [APX_I8] = ONNX__TENSOR_PROTO__DATA_TYPE__INT8,
+        [APX_STRING] = ONNX__TENSOR_PROTO__DATA_TYPE__STRING,
+    };
+    return (size_t)dtype < sizeof types / sizeof types[0] ? types[dtype] : 0;
+}
+
+static Onnx__TensorShapeProto__Dimension *make_dimension(struct apx_onnx *onnx, const char *text)
+{
+    Onnx__TensorShapeProto__Dimension *dimension =
+        TAKE(onnx, Onnx__TensorShapeProto__Dimension, ONNX__TENSOR_SHAPE_PROTO__DIMENSION__INIT);
+    if (dimension == NULL)
+        return NULL;
+    char *end;
+    errno = 0;
+    long long number = strtoll(text, &end, 10);
+    if (end != text && *end == '\0' && errno == 0 && number >= 0) {
+        dimension->value_case = ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE;
+        dimension->dim_value = number;
+    } else {
+        dimension->value_case = ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_PARAM;
+        dimension->dim_param = copy_text(onnx, text);
+    }
+    return dimension;
+}
+
+static Onnx__ValueInfoProto *make_value(struct apx_onnx *onnx, const char *name,
+                                        enum apx_dtype dtype, int rank, const char *const *dims)
+{
+    Onnx__ValueInfoProto *value = TAKE(onnx, Onnx__ValueInfoProto, ONNX__VALUE_INFO_PROTO__INIT);
+    Onnx__TypeProto *type = TAKE(onnx, Onnx__TypeProto, ONNX__TYPE_PROTO__INIT);
+    Onnx__TypeProto__Tensor *tensor =
+        TAKE(onnx, Onnx__TypeProto__Tensor, ONNX__TYPE_PROTO__TENSOR__INIT);
+    Onnx__TensorShapeProto *shape =
+        TAKE(onnx, Onnx__TensorShapeProto, ONNX__TENSOR_SHAPE_PROTO__INIT);
+    if (value == NULL || type == NULL || tensor == NULL || shape == NULL)
+        return NULL;
+    if (data_type_of(dtype) == 0)
+        fail(onnx, APX_EINVAL, name, "an input or output without an element type");
+    for (int i = 0; i < rank; i++)
+        append(onnx, &shape->dim, &shape->n_dim, make_dimension(onnx, dims[i]));
+    tensor->has_elem_type = 1;
+    tensor->elem_type = data_type_of(dtype);
+    tensor->shape = shape;
+    type->value_case = ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE;
+    type->tensor_type = tensor;
+    value->name = copy_text(onnx, name);
+    value->type = type;
+    return value;
+}
+
+void apx_onnx_input(struct apx_onnx *onnx, const char *name, enum apx_dtype dtype, int rank,
+                    const char *const *dims)
+{
+    append(onnx, &onnx->graph.input, &onnx->graph.n_input,
+           make_value(onnx, name, dtype, rank, dims));
+}
+
+void apx_onnx_output(struct apx_onnx *onnx, const char *name, enum apx_dtype dtype, int rank,
+                     const char *const *dims)
+{
+    append(onnx, &onnx->graph.output, &onnx->graph.n_output,
+           make_value(onnx, name, dtype, rank, dims));
+}
+
+static void copy_strings(struct apx_onnx *onnx, const char *const *from, size_t count,
+                         ProtobufCBinaryData **to, size_t *to_count)
+{
+    *to = take(onnx, count, sizeof **to);
+    *to_count = *to != NULL ? count : 0;
+    for (size_t i = 0; i < *to_count; i++)
+        (*to)[i] = copy_bytes(onnx, from[i], strlen(from[i]));
+}
+
+void apx_onnx_tensor(struct apx_onnx *onnx, const char *name, enum apx_dtype dtype, int rank,
+                     const int64_t *dims, const void *data)
+{
+    Onnx__TensorProto *tensor = TAKE(onnx, Onnx__TensorProto, ONNX__TENSOR_PROTO__INIT);
+    size_t elements = 1, bytes;
+    if (tensor == NULL)
+        return;
+    for (int i = 0; i < rank; i++)
+        if (dims[i] < 0 || __builtin_mul_overflow(elements, (size_t)dims[i], &elements))
+            fail(onnx, APX_EINVAL, name, "a tensor with an impossible extent");
+    if (data_type_of(dtype) == 0 ||
+        __builtin_mul_overflow(elements, apx_dtype_size(dtype), &bytes)) {
+        fail(onnx, APX_EINVAL, name, "a tensor without an element type, or too large");
+        return;
+    }
+    if (onnx->failure.status != APX_OK)
+        return;
+    tensor->name = copy_text(onnx, name);
+    tensor->dims = copy(onnx, dims, (size_t)rank, sizeof *dims);
+    tensor->n_dims = tensor->dims != NULL ? (size_t)rank : 0;
+    tensor->has_data_type = 1;
+    tensor->data_type = data_type_of(dtype);
+    if (dtype == APX_STRING) {
+        copy_strings(onnx, data, elements, &tensor->string_data, &tensor->n_string_data);
+    } else {
+        tensor->has_raw_data = 1;
+        tensor->raw_data = copy_bytes(onnx, data, bytes);
+    }
+    append(onnx, &onnx->graph.initializer, &onnx->graph.n_initializer, tensor);
+}
+
+void apx_onnx_node(struct apx_onnx *onnx, const char *domain, const char *op_type, const char *name,
+                   const char *const *inputs, int input_count, const char *const *outputs,
+                   int output_count)
+{
+    Onnx__NodeProto *node = TAKE(onnx, Onnx__NodeProto, ONNX__NODE_PROTO__INIT);
+    if (node == NULL)
+        return;
+    node->domain = copy_text(onnx, domain);
+    node->op_type = copy_text(onnx, op_type);
+    node->name = copy_text(onnx, name);
+    for (int i = 0; i < input_count; i++)
+        append(onnx, &node->input, &node->n_input, copy_text(onnx, inputs[i]));
+    for (int i = 0; i < output_count; i++)
+        append(onnx, &node->output, &node->n_output, copy_text(onnx, outputs[i]));
+    append(onnx, &onnx->graph.node, &onnx->graph.n_node, node);
+}
+
+/* An attribute of the node added last; NULL after recording the failure. */
+static Onnx__AttributeProto *make_attribute(struct apx_onnx *onnx, const char *name,
+                                            Onnx__AttributeProto__AttributeType type)
+{
+    Onnx__AttributeProto *attribute = TAKE(onnx, Onnx__AttributeProto, ONNX__ATTRIBUTE_PROTO__INIT);
+    if (onnx->graph.n_node == 0)
+        fail(onnx, APX_EINVAL, name, "an attribute before the first node");
+    if (attribute == NULL || onnx->failure.status != APX_OK)
+        return NULL;
+    Onnx__NodeProto *node = onnx->graph.node[onnx->graph.n_node - 1];
+    attribute->name = copy_text(onnx, name);
+    attribute->has_type = 1;
+    attribute->type = type;
+    append(onnx, &node->attribute, &node->n_attribute, attribute);
+    return attribute;
+}
+
+void apx_onnx_int(struct apx_onnx *onnx, const char *attribute, int64_t value)
+{
+    Onnx__AttributeProto *made =
+        make_attribute(onnx, attribute, ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INT);
+    if (made == NULL)
+        return;
+    made->has_i = 1;
+    made->i = value;
+}
+
+void apx_onnx_float(struct apx_onnx *onnx, const char *attribute, float value)
+{
+    Onnx__AttributeProto *made =
+        make_attribute(onnx, attribute, ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOAT);
+    if (made == NULL)
+        return;
+    made->has_f = 1;
+    made->f = value;
+}
+
+void apx_onnx_text(struct apx_onnx *onnx, const char *attribute, const char *value)
+{
+    Onnx__AttributeProto *made =
+        make_attribute(onnx, attribute, ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__STRING);
+    if (made == NULL)
+        return;
+    made->has_s = 1;
+    made->s = copy_bytes(onnx, value, strlen(value));
+}
+
+void apx_onnx_ints(struct apx_onnx *onnx, const char *attribute, const int64_t *values, int count)
+{
+    Onnx__AttributeProto *made =
+        make_attribute(onnx, attribute, ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INTS);
+    if (made == NULL)
+        return;
+    made->ints = copy(onnx, values, (size_t)count, sizeof *values);
+    made->n_ints = made->ints != NULL ? (size_t)count : 0;
+}
+
+void apx_onnx_floats(struct apx_onnx *onnx, const char *attribute, const float *values, int count)
+{
+    Onnx__AttributeProto *made =
+        make_attribute(onnx, attribute, ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOATS);
+    if (made == NULL)
+        return;
+    made->floats = copy(onnx, values, (size_t)count, sizeof *values);
+    made->n_floats = made->floats != NULL ? (size_t)count : 0;
+}
+
+void apx_onnx_texts(struct apx_onnx *onnx, const char *attribute, const char *const *values,
+                    int count)
+{
+    Onnx__AttributeProto *made =
+        make_attribute(onnx, attribute, ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__STRINGS);
+    if (made != NULL)
+        copy_strings(onnx, values, (size_t)count, &made->strings, &made->n_strings);
+}
+
+enum apx_status apx_onnx_write_memory(struct apx_onnx *onnx, void **data, size_t *bytes,
+                                      struct apx_error *error)
+{
+    *data = NULL;
+    *bytes = 0;
+    if (onnx->failure.status != APX_OK) {
+        if (error != NULL)
+            *error = onnx->failure;
+        return onnx->failure.status;
+    }
+    size_t size = onnx__model_proto__get_packed_size(&onnx->model);
+    if (size > APX_LIMIT_FILE_BYTES)
+        return apx_fail(error, APX_ELIMIT, NULL,
+                        "the model would be larger than APX_LIMIT_FILE_BYTES (2 GiB)");
+    uint8_t *packed = malloc(size > 0 ? size : 1);
+    if (packed == NULL)
+        return apx_fail(error, APX_ENOMEM, NULL, "out of memory");
+    *bytes = onnx__model_proto__pack(&onnx->model, packed);
+    *data = packed;
+    return APX_OK;
+}
+
+static bool write_all(int file, const char *data, size_t bytes)
+{
+    while (bytes > 0) {
+        ssize_t done = write(file, data, bytes);
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done < 0)
+            return false;
+        data += done;
+        bytes -= (size_t)done;
+    }
+    return true;
+}
+
+/* The rename itself reaches the disk with the directory. */
+static bool sync_directory_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *directory = slash == NULL   ? strdup(".")
+                      : slash == path ? strdup("/")
+                                      : strndup(path, (size_t)(slash - path));
+    int file = directory != NULL ? open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    free(directory);
+    bool ok = file >= 0 && fsync(file) == 0;
+    if (file >= 0)
+        close(file);
+    return ok;
+}
+
+enum apx_status apx_onnx_write(struct apx_onnx *onnx, const char *path, struct apx_error *error)
+{
+    void *data;
+    size_t bytes, room = strlen(path) + sizeof ".XXXXXX";
+    bool is_there = false;
+    enum apx_status status = apx_onnx_write_memory(onnx, &data, &bytes, error);
+    if (status != APX_OK)
+        return status;
+    char *temporary = malloc(room);
+    if (temporary == NULL) {
+        free(data);
+        return apx_fail(error, APX_ENOMEM, NULL, "out of memory");
+    }
+    snprintf(temporary, room, "%s.XXXXXX", path);
+    int file = mkostemp(temporary, O_CLOEXEC);
+    is_there = file >= 0;
+    /* mkostemp makes a private file; a model is as readable as any file of its kind (0644). */
+    bool ok =
+        is_there && write_all(file, data, bytes) && fchmod(file, 0644) == 0 && fsync(file) == 0;
+    int reason = errno;
+    if (file >= 0 && close(file) != 0 && ok) {
+        ok = false;
+        reason = errno;
+    }
+    if (ok) {
+        is_there = rename(temporary, path) != 0;
+        ok = !is_there && sync_directory_of(path);
+        reason = errno;
+    }
+    if (!ok)
+        status = apx_fail(error, APX_EIO, path, "cannot write: %s", strerror(reason));
+    if (is_there)
+        unlink(temporary);
+    free(temporary);
+    free(data);
+    return status;
+}
