@@ -21,6 +21,12 @@ static bool is_constant(const Onnx__NodeProto *node)
            apx_onnx_domain(node->domain)[0] == '\0';
 }
 
+static bool is_loop(const Onnx__NodeProto *node)
+{
+    return strcmp(apx_onnx_text(node->op_type), "Loop") == 0 &&
+           apx_onnx_domain(node->domain)[0] == '\0';
+}
+
 /* Trailing inputs or outputs that are left out do not count. */
 static size_t used_count(char *const *names, size_t count)
 {
@@ -111,8 +117,7 @@ static enum apx_status refuse(const struct apx_onnx_reader *reader, const Onnx__
 {
     const char *domain = apx_onnx_domain(node->domain), *op = apx_onnx_or_empty(node->op_type);
     const char *label = apx_onnx_node_label(node);
-    if (domain[0] == '\0' &&
-        (strcmp(op, "If") == 0 || strcmp(op, "Loop") == 0 || strcmp(op, "Scan") == 0))
+    if (domain[0] == '\0' && (strcmp(op, "If") == 0 || strcmp(op, "Scan") == 0))
         return apx_fail(reader->error, APX_EUNSUPPORTED, label,
                         "%s: control flow is not supported; export the model with recurrent "
                         "layers as LSTM or GRU operators and without branches",
@@ -159,6 +164,8 @@ static enum apx_status convert(struct apx_onnx_reader *reader, const struct apx_
     const Onnx__FunctionProto *function = apx_onnx_function(reader, from);
     if (function != NULL)
         return apx_onnx_inline(reader, scope, from, function, inputs, in_count, outputs, out_count);
+    if (is_loop(from))
+        return apx_onnx_loop(reader, scope, from, inputs, in_count, outputs, out_count);
     enum apx_op op;
     if (!apx_op_find(apx_onnx_domain(from->domain), apx_onnx_or_empty(from->op_type), &op))
         return refuse(reader, from);

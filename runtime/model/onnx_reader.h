@@ -7,6 +7,7 @@
  *   onnx_tensor.c     TensorProto to a constant;  onnx_external.c  payloads in other files
  *   onnx_attr.c       AttributeProto to struct apx_attr
  *   onnx_functions.c  calls of local functions
+ *   onnx_loop.c       loops that are a GRU; loop_cell.c recognises it
  *   onnx_node.c       NodeProto to nodes, old forms to today's
  *   onnx_order.c      topological order, dead nodes dropped
  *   onnx_read.c       model, graph, inputs and outputs: the way through all of these */
@@ -142,6 +143,12 @@ enum apx_status apx_onnx_inline(struct apx_onnx_reader *reader, const struct apx
                                 const Onnx__NodeProto *call, const Onnx__FunctionProto *function,
                                 const int *inputs, size_t input_count, const int *outputs,
                                 size_t output_count);
+
+/* ---- onnx_loop.c */
+/* A GRU operator in place of a Loop that is one; APX_EUNSUPPORTED for any other loop. */
+enum apx_status apx_onnx_loop(struct apx_onnx_reader *reader, const struct apx_onnx_scope *scope,
+                              const Onnx__NodeProto *node, const int *inputs, size_t input_count,
+                              const int *outputs, size_t output_count);
 
 /* ---- onnx_node.c */
 /* Declares the outputs of all nodes, then converts the nodes: they may stand in any order. */
