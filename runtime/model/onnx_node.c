@@ -23,8 +23,7 @@ static bool is_constant(const Onnx__NodeProto *node)
 
 static bool is_loop(const Onnx__NodeProto *node)
 {
-    return strcmp(apx_onnx_text(node->op_type), "Loop") == 0 &&
-           apx_onnx_domain(node->domain)[0] == '\0';
+    return strcmp((node->op_type), "Loop") == 0 && apx_onnx_domain(node->domain)[0] == '\0';
 }
 
 /* Trailing inputs or outputs that are left out do not count. */
@@ -165,7 +164,7 @@ static enum apx_status convert(struct apx_onnx_reader *reader, const struct apx_
     if (function != NULL)
         return apx_onnx_inline(reader, scope, from, function, inputs, in_count, outputs, out_count);
     if (is_loop(from))
-        return apx_onnx_loop(reader, scope, from, inputs, in_count, outputs, out_count);
+        return apx_onnx_read_loop(reader, scope, from, inputs, in_count, outputs, out_count);
     enum apx_op op;
     if (!apx_op_find(apx_onnx_domain(from->domain), apx_onnx_or_empty(from->op_type), &op))
         return refuse(reader, from);

@@ -146,9 +146,10 @@ enum apx_status apx_onnx_inline(struct apx_onnx_reader *reader, const struct apx
 
 /* ---- onnx_loop.c */
 /* A GRU operator in place of a Loop that is one; APX_EUNSUPPORTED for any other loop. */
-enum apx_status apx_onnx_loop(struct apx_onnx_reader *reader, const struct apx_onnx_scope *scope,
-                              const Onnx__NodeProto *node, const int *inputs, size_t input_count,
-                              const int *outputs, size_t output_count);
+enum apx_status apx_onnx_read_loop(struct apx_onnx_reader *reader,
+                                   const struct apx_onnx_scope *scope, const Onnx__NodeProto *node,
+                                   const int *inputs, size_t input_count, const int *outputs,
+                                   size_t output_count);
 
 /* ---- onnx_node.c */
 /* Declares the outputs of all nodes, then converts the nodes: they may stand in any order. */
