@@ -158,13 +158,14 @@ static bool starts(const struct loop *loop, int v, int depth)
 static bool passes_through(const struct loop *loop, size_t i)
 {
     const Onnx__GraphProto *body = loop->body;
-    const char *in = (body->input[2 + i]->name);
-    const char *out = (body->output[1 + i]->name);
+    const char *in = apx_onnx_or_empty(body->input[2 + i]->name);
+    const char *out = apx_onnx_or_empty(body->output[1 + i]->name);
     for (size_t n = 0; n < body->n_node; n++) {
         const Onnx__NodeProto *node = body->node[n];
-        if (node->n_output == 1 && node->n_input == 1 && strcmp((node->op_type), "Identity") == 0 &&
-            strcmp((node->output[0]), out) == 0)
-            out = (node->input[0]);
+        if (node->n_output == 1 && node->n_input == 1 &&
+            strcmp(apx_onnx_or_empty(node->op_type), "Identity") == 0 &&
+            strcmp(apx_onnx_or_empty(node->output[0]), out) == 0)
+            out = apx_onnx_or_empty(node->input[0]);
     }
     return strcmp(in, out) == 0;
 }
@@ -188,16 +189,16 @@ static enum apx_status bind_inputs(struct loop *loop, int scope)
     enum apx_status status = APX_OK;
     loop->step.index = apx_graph_add_value(graph, "");
     loop->before[0] = apx_graph_add_value(graph, ""); /* the condition */
-    status = bind(loop, scope, (body->input[0]->name), loop->step.index);
+    status = bind(loop, scope, apx_onnx_or_empty(body->input[0]->name), loop->step.index);
     if (status == APX_OK)
-        status = bind(loop, scope, (body->input[1]->name), loop->before[0]);
+        status = bind(loop, scope, apx_onnx_or_empty(body->input[1]->name), loop->before[0]);
     for (size_t i = 0; status == APX_OK && i < loop->carried; i++) {
         int value = passes_through(loop, i) ? loop->inputs[2 + i] : apx_graph_add_value(graph, "");
         loop->before[1 + i] = value;
-        status = bind(loop, scope, (body->input[2 + i]->name), value);
+        status = bind(loop, scope, apx_onnx_or_empty(body->input[2 + i]->name), value);
     }
     for (size_t i = 0; status == APX_OK && i < body->n_initializer; i++) {
-        const char *name = (body->initializer[i]->name);
+        const char *name = apx_onnx_or_empty(body->initializer[i]->name);
         int value;
         status = apx_onnx_read_tensor(loop->reader, body->initializer[i], name, &value);
         if (status == APX_OK)
@@ -213,7 +214,7 @@ static enum apx_status bind_outer(struct loop *loop, int scope)
     for (size_t n = 0; n < loop->body->n_node; n++) {
         const Onnx__NodeProto *node = loop->body->node[n];
         for (size_t i = 0; i < node->n_input; i++) {
-            const char *name = (node->input[i]);
+            const char *name = apx_onnx_or_empty(node->input[i]);
             int value;
             if (!apx_onnx_names_find(names, scope, name, &value) &&
                 apx_onnx_names_find(names, loop->scope->id, name, &value) && value >= 0 &&
@@ -245,7 +246,7 @@ static enum apx_status convert_body(struct loop *loop)
         status = apx_onnx_read_nodes(reader, &inner, loop->body->node, loop->body->n_node);
     loop->step.node_count = reader->graph->node_count - loop->step.first_node;
     for (size_t i = 0; status == APX_OK && i < loop->body->n_output; i++) {
-        const char *name = (loop->body->output[i]->name);
+        const char *name = apx_onnx_or_empty(loop->body->output[i]->name);
         if (!apx_onnx_names_find(&reader->names, inner.id, name, &loop->after[i]) ||
             loop->after[i] < 0)
             return apx_fail(reader->error, APX_EFORMAT, name,
@@ -444,7 +445,7 @@ enum apx_status apx_onnx_read_loop(struct apx_onnx_reader *reader,
 {
     struct loop loop = {.reader = reader, .scope = scope, .node = node, .inputs = inputs};
     for (size_t i = 0; i < node->n_attribute; i++)
-        if (strcmp((node->attribute[i]->name), "body") == 0)
+        if (strcmp(apx_onnx_or_empty(node->attribute[i]->name), "body") == 0)
             loop.body = node->attribute[i]->g;
     if (loop.body == NULL || input_count < 2 || loop.body->n_input != input_count ||
         loop.body->n_output < input_count - 1 || loop.body->n_output > APX_LIMIT_NODE_INPUTS ||

@@ -23,7 +23,8 @@ static bool is_constant(const Onnx__NodeProto *node)
 
 static bool is_loop(const Onnx__NodeProto *node)
 {
-    return strcmp((node->op_type), "Loop") == 0 && apx_onnx_domain(node->domain)[0] == '\0';
+    return strcmp(apx_onnx_or_empty(node->op_type), "Loop") == 0 &&
+           apx_onnx_domain(node->domain)[0] == '\0';
 }
 
 /* Trailing inputs or outputs that are left out do not count. */
