@@ -2,7 +2,8 @@
 /* onnx_opset.c - nodes of older opsets in the form of the newest.
  *
  * Over the years attributes became inputs (axes, pads, bounds) and Softmax changed its meaning.
- * All of it is undone here, so that inference and lowering know one form of each operator. */
+ * All of it is undone here, so that inference and lowering know one form of each operator. What
+ * infer_rewrite.c will make another operator of gets that one's arguments. */
 #include "runtime/base/fail.h"
 #include "runtime/model/onnx_reader.h"
 
@@ -125,6 +126,27 @@ static enum apx_status modernize_softmax(struct apx_onnx_reader *reader, int64_t
     return APX_OK;
 }
 
+/* Integers behind the inputs of a node, for inference to make another operator of it. */
+static enum apx_status append(struct apx_onnx_reader *reader, int n, const int64_t *numbers,
+                              int count)
+{
+    struct apx_graph *graph = reader->graph;
+    const int64_t one = 1;
+    int in_count = graph->nodes[n].in_count;
+    int *in = apx_graph_alloc(graph, (size_t)(in_count + count) * sizeof *in);
+    if (in == NULL)
+        return apx_onnx_cannot_grow(reader);
+    memcpy(in, graph->nodes[n].in, (size_t)in_count * sizeof *in);
+    for (int i = 0; i < count; i++) {
+        in[in_count + i] = apx_graph_add_constant(graph, "", APX_I64, 1, &one, &numbers[i]);
+        if (in[in_count + i] < 0)
+            return apx_onnx_cannot_grow(reader);
+    }
+    graph->nodes[n].in = in;
+    graph->nodes[n].in_count = in_count + count;
+    return APX_OK;
+}
+
 enum apx_status apx_onnx_modernize(struct apx_onnx_reader *reader, int64_t opset, int node)
 {
     enum apx_op op = reader->graph->nodes[node].op;
@@ -134,6 +156,12 @@ enum apx_status apx_onnx_modernize(struct apx_onnx_reader *reader, int64_t opset
         if (status != APX_OK)
             return status;
     }
+    if (op == APX_OP_REVERSE_SEQUENCE) {
+        int64_t axis = apx_node_int(&reader->graph->nodes[node], "time_axis", 0);
+        return append(reader, node, (int64_t[]){-1, INT64_MIN, axis, -1}, 4);
+    }
+    if (op == APX_OP_GLOBAL_AVERAGE_POOL)
+        return append(reader, node, (int64_t[]){2}, 1);
     if (op == APX_OP_SOFTMAX || op == APX_OP_LOG_SOFTMAX)
         return modernize_softmax(reader, opset, node);
     return APX_OK;

@@ -45,7 +45,6 @@ def nets():
     add("lstm_nobias", [layers.LSTM(8, use_bias=False), layers.Dense(2, use_bias=False)])
     add("lstm_noforget", [layers.LSTM(8, unit_forget_bias=False), layers.Dense(2)])
     add("lstm_relu", [layers.LSTM(8, activation="relu"), layers.Dense(2)])
-    add("lstm_hardsigmoid", [layers.LSTM(8, recurrent_activation="hard_sigmoid"), layers.Dense(2)])
     add("lstm_norm", [layers.LSTM(8, return_sequences=True), layers.LayerNormalization(), layers.LSTM(8),
                       layers.BatchNormalization(), layers.Dense(2)])
     add("lstm_free_time", [layers.LSTM(8, return_sequences=True), layers.LSTM(8), layers.Dense(2)], (None, 4))
