@@ -115,15 +115,20 @@ static struct apx_dim compute(const struct apx_node *node, const struct apx_dim 
     case APX_OP_MAX:
         return choose(a, b, true);
     case APX_OP_EQUAL:
-        return truth(compare(a, b, &order), order == 0);
+        known = compare(a, b, &order);
+        return truth(known, order == 0);
     case APX_OP_LESS:
-        return truth(compare(a, b, &order), order < 0);
+        known = compare(a, b, &order);
+        return truth(known, order < 0);
     case APX_OP_LESS_OR_EQUAL:
-        return truth(compare(a, b, &order), order <= 0);
+        known = compare(a, b, &order);
+        return truth(known, order <= 0);
     case APX_OP_GREATER:
-        return truth(compare(a, b, &order), order > 0);
+        known = compare(a, b, &order);
+        return truth(known, order > 0);
     case APX_OP_GREATER_OR_EQUAL:
-        return truth(compare(a, b, &order), order >= 0);
+        known = compare(a, b, &order);
+        return truth(known, order >= 0);
     case APX_OP_AND:
     case APX_OP_OR:
     case APX_OP_XOR:
@@ -344,10 +349,11 @@ static enum apx_status cast_to(struct apx_graph *graph, struct apx_node *node, e
         int64_t number;
         int order = 0;
         elems[e] = x->elems[e];
-        if (to == APX_BOOL && x->dtype != APX_BOOL)
-            elems[e] = truth(compare(&x->elems[e], &zero, &order), order != 0);
-        else if (to == APX_I32 && apx_dim_is_constant(&x->elems[e], &number) &&
-                 (number > INT32_MAX || number < INT32_MIN))
+        if (to == APX_BOOL && x->dtype != APX_BOOL) {
+            bool known = compare(&x->elems[e], &zero, &order);
+            elems[e] = truth(known, order != 0);
+        } else if (to == APX_I32 && apx_dim_is_constant(&x->elems[e], &number) &&
+                   (number > INT32_MAX || number < INT32_MIN))
             elems[e] = apx_dim_unknown();
     }
     return apx_infer_follow(graph, node, 0, elems, x->elem_count, error);
