@@ -2,11 +2,12 @@
 /* table.h - CSV files as columns of numbers, and NumPy files as tensors.
  *
  * CSV: comma (or the separator given), quotes doubled inside quotes, line ends LF, CRLF or bare CR,
- * an optional byte order mark, blank lines skipped. A header is recognised when a cell of the first
- * line is neither a number nor a missing mark; columns without one are named f0, f1, ... Missing
- * marks: empty, NaN, nan, NA, N/A, null, "?" give NaN and are counted. Every other cell that is not
- * a number makes its column text. Numbers are read as float64. Ragged lines are errors with their
- * line number. */
+ * an optional byte order mark, blanks around cells and blank lines skipped. Missing marks: empty,
+ * NaN, nan, NA, N/A, null, "?" give NaN and are counted. Every other cell that is not a number
+ * (runtime/base/number.h) makes its column text. Numbers are read as float64. Ragged lines are
+ * errors with their line number.
+ * The first line is a header if it has texts and no numbers, or if it has a text over a column
+ * that holds only numbers. Columns without a name are called f0, f1, ... */
 #ifndef APX_RUNTIME_TABLE_H
 #define APX_RUNTIME_TABLE_H
 
@@ -14,12 +15,16 @@
 
 #define APX_LIMIT_CSV_COLUMNS 16384
 #define APX_LIMIT_CSV_CELL    65536 /* bytes of one cell */
+#define APX_LIMIT_CSV_BYTES   ((size_t)1 << 36)
+#define APX_LIMIT_NPY_BYTES   ((size_t)1 << 40)
+#define APX_LIMIT_NPY_HEADER  65536
 
 struct apx_table_column {
     const char *name;
     bool is_text;
     const double *numbers;    /* [rows]; NaN where missing; NULL for a text column */
-    const char *const *texts; /* [rows] for a text column; NULL otherwise */
+    const char *const *texts; /* [rows] for a text column, missing marks as written; NULL otherwise
+                               */
     size_t missing;           /* cells with a missing mark */
     size_t first_missing;     /* line number of the first of them, 0: none */
 };
@@ -32,23 +37,25 @@ struct apx_table {
     void *memory; /* owns everything above */
 };
 
-/* separator 0: comma.
- *   APX_ENOTFOUND, APX_EIO, APX_ENOMEM; APX_EFORMAT with the line number; APX_ELIMIT */
+/* separator: one of , ; | : space tab; 0: comma.
+ *   APX_ENOTFOUND, APX_EIO, APX_ENOMEM; APX_EFORMAT with the line number; APX_ELIMIT;
+ *   APX_EINVAL (separator) */
 enum apx_status apx_table_read_csv(const char *path, char separator, struct apx_table **out,
                                    struct apx_error *error);
 enum apx_status apx_table_parse_csv(const char *text, size_t bytes, char separator,
                                     struct apx_table **out, struct apx_error *error);
 void apx_table_destroy(struct apx_table *table); /* accepts NULL */
-/* Column of that name, or -1. */
+/* The first column of that name, or -1. */
 int apx_table_find(const struct apx_table *table, const char *name);
 
 /* NumPy .npy, format 1.0 to 3.0, C order, little-endian, types of enum apx_dtype. On success the
- * caller frees tensor->data with free().
- *   APX_ENOTFOUND, APX_EIO, APX_EFORMAT, APX_EUNSUPPORTED (Fortran order, other types), APX_ENOMEM
- */
+ * caller frees tensor->data with free(), and tensor->bytes is the size of the data.
+ *   APX_ENOTFOUND, APX_EIO, APX_EFORMAT, APX_EUNSUPPORTED (Fortran order, other types), APX_ENOMEM,
+ *   APX_ELIMIT */
 enum apx_status apx_npy_read(const char *path, struct apx_tensor *tensor, struct apx_error *error);
 enum apx_status apx_npy_parse(const void *data, size_t bytes, struct apx_tensor *tensor,
                               struct apx_error *error);
+/* The file appears whole or not at all. APX_EIO, APX_ENOTFOUND (the directory), APX_ENOMEM */
 enum apx_status apx_npy_write(const char *path, const struct apx_tensor *tensor,
                               struct apx_error *error);
 

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* number.c - decimal text to double, whatever the process's locale.
+ *
+ * Nearly all numbers in data files have at most 19 digits and a small exponent: an integer below
+ * 2^53 times or over a power of ten up to 10^22, both exact in a double, is rounded once and hence
+ * right. The rest goes to the C library. */
+#include "runtime/base/number.h"
+
+#include <locale.h>
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static double by_the_library(const char *text, size_t length)
+{
+    char copy[APX_LIMIT_NUMBER_TEXT + 1];
+    memcpy(copy, text, length);
+    copy[length] = '\0';
+    locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0); /* glibc keeps this one: costs nothing */
+    double value = c != (locale_t)0 ? strtod_l(copy, NULL, c) : strtod(copy, NULL);
+    if (c != (locale_t)0)
+        freelocale(c);
+    return value;
+}
+
+bool apx_number_parse(const char *text, size_t length, double *value)
+{
+    static const double ten[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                 1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+                                 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+    const char *at = text, *end = text + length;
+    if (length == 0 || length > APX_LIMIT_NUMBER_TEXT)
+        return false;
+    bool minus = *at == '-';
+    if (*at == '-' || *at == '+')
+        at++;
+    if (at < end && (*at == 'i' || *at == 'I')) {
+        size_t rest = (size_t)(end - at);
+        if (!(rest == 3 && strncasecmp(at, "inf", 3) == 0) &&
+            !(rest == 8 && strncasecmp(at, "infinity", 8) == 0))
+            return false;
+        if (value != NULL)
+            *value = minus ? -(double)INFINITY : (double)INFINITY;
+        return true;
+    }
+    uint64_t digits = 0;
+    int count = 0, exponent = 0; /* count: digits after leading zeros */
+    bool any = false;
+    for (; at < end && is_digit(*at); at++, any = true) {
+        count += count > 0 || *at != '0';
+        if (count <= 19)
+            digits = digits * 10 + (uint64_t)(*at - '0');
+    }
+    if (at < end && *at == '.') {
+        for (at++; at < end && is_digit(*at); at++, any = true) {
+            count += count > 0 || *at != '0';
+            if (count <= 19)
+                digits = digits * 10 + (uint64_t)(*at - '0');
+            exponent--;
+        }
+    }
+    if (!any)
+        return false;
+    if (at < end && (*at == 'e' || *at == 'E')) {
+        at++;
+        bool down = at < end && *at == '-';
+        if (at < end && (*at == '-' || *at == '+'))
+            at++;
+        if (at == end || !is_digit(*at))
+            return false;
+        int power = 0;
+        for (; at < end && is_digit(*at); at++)
+            if (power < 100000)
+                power = power * 10 + (*at - '0');
+        exponent += down ? -power : power;
+    }
+    if (at != end)
+        return false;
+    if (value == NULL)
+        return true;
+    if (count <= 19 && digits <= (uint64_t)1 << 53 && exponent >= -22 && exponent <= 22) {
+        double magnitude = (double)digits;
+        magnitude = exponent < 0 ? magnitude / ten[-exponent] : magnitude * ten[exponent];
+        *value = minus ? -magnitude : magnitude;
+    } else {
+        *value = by_the_library(text, length);
+    }
+    return true;
+}

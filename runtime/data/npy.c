@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* npy.c - NumPy's .npy files.
+ *
+ * Six bytes of magic, a version, the length of a header, the header, the data. The header is a
+ * Python dictionary in text: {'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }, read here
+ * key by key in any order. Versions differ in the width of the length (2 bytes in 1.0, then 4) and
+ * in the header's encoding (3.0: UTF-8), which matters only to structured types. */
+#include "runtime/base/fail.h"
+#include "runtime/base/file.h"
+#include "runtime/table.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAGIC       "\x93NUMPY"
+#define MAGIC_BYTES 6
+#define ALIGNMENT   64 /* of the data in the file, as NumPy writes it */
+
+struct header {
+    char descr[16]; /* "" until seen */
+    bool fortran, has_order, has_shape;
+    int rank; /* APX_MAX_RANK + 1: more */
+    int64_t dims[APX_MAX_RANK];
+};
+
+static const struct {
+    char code[3];
+    enum apx_dtype dtype;
+} types[] = {{"f4", APX_F32},  {"f8", APX_F64}, {"i4", APX_I32}, {"i8", APX_I64},
+             {"b1", APX_BOOL}, {"u1", APX_U8},  {"i1", APX_I8}};
+
+static const char *blanks(const char *at)
+{
+    while (*at == ' ' || *at == '\t' || *at == '\n' || *at == '\r')
+        at++;
+    return at;
+}
+
+/* 'text' or "text"; NULL if there is none or it does not fit. */
+static const char *quoted(const char *at, char *to, size_t size)
+{
+    char quote = *at;
+    if (quote != '\'' && quote != '"')
+        return NULL;
+    size_t length = strcspn(++at, quote == '\'' ? "'\\" : "\"\\");
+    if (at[length] != quote || length >= size)
+        return NULL;
+    memcpy(to, at, length);
+    to[length] = '\0';
+    return at + length + 1;
+}
+
+/* (), (3,), (3, 4); NULL if it is no such thing. */
+static const char *shape(const char *at, struct header *header)
+{
+    if (*at != '(')
+        return NULL;
+    header->rank = 0;
+    for (at = blanks(at + 1); *at != ')'; at = blanks(at)) {
+        int64_t extent = 0;
+        if (*at < '0' || *at > '9')
+            return NULL;
+        for (; *at >= '0' && *at <= '9'; at++)
+            if (__builtin_mul_overflow(extent, (int64_t)10, &extent) ||
+                __builtin_add_overflow(extent, (int64_t)(*at - '0'), &extent))
+                return NULL;
+        if (*at == 'L') /* as Python 2 wrote it */
+            at++;
+        if (header->rank < APX_MAX_RANK)
+            header->dims[header->rank] = extent;
+        header->rank += header->rank <= APX_MAX_RANK;
+        at = blanks(at);
+        if (*at == ',')
+            at++;
+        else if (*at != ')')
+            return NULL;
+    }
+    return at + 1;
+}
+
+/* The value of one key; NULL if it is not what the key wants. */
+static const char *value_of(const char *key, const char *at, struct header *header)
+{
+    if (strcmp(key, "descr") == 0)
+        return quoted(at, header->descr, sizeof header->descr);
+    if (strcmp(key, "fortran_order") == 0) {
+        header->has_order = true;
+        header->fortran = strncmp(at, "True", 4) == 0;
+        if (header->fortran)
+            return at + 4;
+        return strncmp(at, "False", 5) == 0 ? at + 5 : NULL;
+    }
+    header->has_shape = true;
+    return strcmp(key, "shape") == 0 ? shape(at, header) : NULL;
+}
+
+/* The dictionary; text ends with a NUL. False: it is malformed. */
+static bool read_header(const char *text, struct header *header)
+{
+    const char *at = blanks(text);
+    if (*at != '{')
+        return false;
+    for (at = blanks(at + 1); *at != '}'; at = blanks(at)) {
+        char key[16];
+        if ((at = quoted(at, key, sizeof key)) == NULL || *(at = blanks(at)) != ':')
+            return false;
+        if ((at = value_of(key, blanks(at + 1), header)) == NULL)
+            return false;
+        at = blanks(at);
+        if (*at == ',')
+            at++;
+        else if (*at != '}')
+            return false;
+    }
+    return *blanks(at + 1) == '\0' && header->descr[0] != '\0' && header->has_order &&
+           header->has_shape;
+}
+
+/* The element type, or APX_DTYPE_NONE. */
+static enum apx_dtype dtype_of(const char *descr)
+{
+    if (strlen(descr) == 3 && strchr("<|=", descr[0]) != NULL)
+        for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+            if (strcmp(descr + 1, types[i].code) == 0)
+                return types[i].dtype;
+    return APX_DTYPE_NONE;
+}
+
+/* Checks that `held` bytes are just the data that the header promises. */
+static enum apx_status accept(const struct header *header, const unsigned char *data, size_t held,
+                              const char *name, struct apx_tensor *tensor, struct apx_error *error)
+{
+    const char *colon = name[0] != '\0' ? ": " : "";
+    tensor->dtype = dtype_of(header->descr);
+    if (tensor->dtype == APX_DTYPE_NONE)
+        return apx_fail(error, APX_EUNSUPPORTED, name,
+                        "%s%selements of type \"%s\"; save the array as float32, float64, int32, "
+                        "int64, bool, uint8 or int8, little-endian",
+                        name, colon, header->descr);
+    if (header->rank > APX_MAX_RANK)
+        return apx_fail(error, APX_EUNSUPPORTED, name, "%s%smore than %d dimensions", name, colon,
+                        APX_MAX_RANK);
+    if (header->fortran && header->rank > 1)
+        return apx_fail(error, APX_EUNSUPPORTED, name,
+                        "%s%sthe array is in Fortran order; save numpy.ascontiguousarray(x)", name,
+                        colon);
+    size_t size = apx_dtype_size(tensor->dtype);
+    bool empty = false, overflow = false;
+    tensor->rank = header->rank;
+    for (int i = 0; i < header->rank; i++) {
+        tensor->dims[i] = header->dims[i];
+        empty |= header->dims[i] == 0;
+        overflow |= __builtin_mul_overflow(size, (size_t)header->dims[i], &size);
+    }
+    if (empty)
+        size = 0;
+    else if (overflow)
+        size = SIZE_MAX;
+    if (size != held)
+        return apx_fail(error, APX_EFORMAT, name,
+                        "%s%sthe shape asks for %zu bytes of data and the file holds %zu", name,
+                        colon, size, held);
+    for (size_t i = 0; tensor->dtype == APX_BOOL && i < size; i++)
+        if (data[i] > 1)
+            return apx_fail(error, APX_EFORMAT, name,
+                            "%s%sa bool has the value %d; only 0 and 1 are bools", name, colon,
+                            data[i]);
+    tensor->bytes = size;
+    return APX_OK;
+}
+
+/* Everything but the data: *offset says where that begins. */
+static enum apx_status parse(const char *data, size_t bytes, const char *name,
+                             struct apx_tensor *tensor, size_t *offset, struct apx_error *error)
+{
+    const unsigned char *head = (const unsigned char *)data;
+    const char *colon = name[0] != '\0' ? ": " : "";
+    struct header header = {0};
+    if (bytes < MAGIC_BYTES + 4 || memcmp(data, MAGIC, MAGIC_BYTES) != 0)
+        return apx_fail(error, APX_EFORMAT, name, "%s%sthis is no NumPy .npy file", name, colon);
+    unsigned version = head[MAGIC_BYTES];
+    if (version < 1 || version > 3)
+        return apx_fail(error, APX_EUNSUPPORTED, name, "%s%sversion %u of the .npy format", name,
+                        colon, version);
+    size_t start = MAGIC_BYTES + (version == 1 ? 4u : 6u);
+    size_t length = head[MAGIC_BYTES + 2] | (size_t)head[MAGIC_BYTES + 3] << 8;
+    if (version > 1 && bytes >= start)
+        length |= (size_t)head[MAGIC_BYTES + 4] << 16 | (size_t)head[MAGIC_BYTES + 5] << 24;
+    if (length > APX_LIMIT_NPY_HEADER)
+        return apx_fail(error, APX_ELIMIT, name, "%s%sa header of %zu bytes; at most %d", name,
+                        colon, length, APX_LIMIT_NPY_HEADER);
+    if (bytes < start || length > bytes - start)
+        return apx_fail(error, APX_EFORMAT, name, "%s%sthe file ends inside its header", name,
+                        colon);
+    char *text = strndup(data + start, length);
+    if (text == NULL)
+        return apx_fail(error, APX_ENOMEM, name, "out of memory for %s", name);
+    bool ok = read_header(text, &header);
+    free(text);
+    if (!ok)
+        return apx_fail(error, APX_EFORMAT, name,
+                        "%s%sthe header is damaged, or describes a structured type", name, colon);
+    *offset = start + length;
+    return accept(&header, head + *offset, bytes - *offset, name, tensor, error);
+}
+
+enum apx_status apx_npy_parse(const void *data, size_t bytes, struct apx_tensor *tensor,
+                              struct apx_error *error)
+{
+    size_t offset;
+    *tensor = (struct apx_tensor){0};
+    enum apx_status status = parse(data, bytes, "", tensor, &offset, error);
+    if (status != APX_OK)
+        return status;
+    tensor->data = malloc(tensor->bytes > 0 ? tensor->bytes : 1);
+    if (tensor->data == NULL)
+        return apx_fail(error, APX_ENOMEM, NULL, "out of memory for %zu bytes", tensor->bytes);
+    if (tensor->bytes > 0)
+        memcpy(tensor->data, (const char *)data + offset, tensor->bytes);
+    return APX_OK;
+}
+
+enum apx_status apx_npy_read(const char *path, struct apx_tensor *tensor, struct apx_error *error)
+{
+    char *data;
+    size_t bytes, offset;
+    *tensor = (struct apx_tensor){0};
+    enum apx_status status = apx_file_read(path, APX_LIMIT_NPY_BYTES, &data, &bytes, error);
+    if (status == APX_OK)
+        status = parse(data, bytes, path, tensor, &offset, error);
+    if (status != APX_OK) {
+        free(data);
+        return status;
+    }
+    memmove(data, data + offset, tensor->bytes); /* the file's memory becomes the tensor's */
+    tensor->data = data;
+    return APX_OK;
+}
+
+enum apx_status apx_npy_write(const char *path, const struct apx_tensor *tensor,
+                              struct apx_error *error)
+{
+    const char *code = NULL;
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+        if (types[i].dtype == tensor->dtype)
+            code = types[i].code;
+    if (code == NULL)
+        return apx_fail(error, APX_EUNSUPPORTED, path, "%s: a .npy file cannot hold %s", path,
+                        apx_dtype_name(tensor->dtype));
+    char dims[APX_MAX_RANK * 24] = "";
+    size_t used = 0, bytes = apx_dtype_size(tensor->dtype);
+    for (int i = 0; i < tensor->rank; i++) {
+        used += (size_t)snprintf(dims + used, sizeof dims - used, "%s%lld", i > 0 ? ", " : "",
+                                 (long long)tensor->dims[i]);
+        bytes *= (size_t)tensor->dims[i];
+    }
+    char header[320];
+    size_t length = (size_t)snprintf(
+        header, sizeof header, "{'descr': '%c%s', 'fortran_order': False, 'shape': (%s%s), }",
+        apx_dtype_size(tensor->dtype) > 1 ? '<' : '|', code, dims, tensor->rank == 1 ? "," : "");
+    size_t start = MAGIC_BYTES + 4;
+    size_t offset = (start + length + 1 + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    char *file = malloc(offset + bytes);
+    if (file == NULL)
+        return apx_fail(error, APX_ENOMEM, path, "out of memory for %s", path);
+    memcpy(file, MAGIC "\1\0", MAGIC_BYTES + 2);
+    file[MAGIC_BYTES + 2] = (char)((offset - start) & 255);
+    file[MAGIC_BYTES + 3] = (char)((offset - start) >> 8);
+    memset(file + start, ' ', offset - start);
+    memcpy(file + start, header, length);
+    file[offset - 1] = '\n';
+    if (bytes > 0)
+        memcpy(file + offset, tensor->data, bytes);
+    enum apx_status status = apx_file_replace(path, file, offset + bytes, error);
+    free(file);
+    return status;
+}

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "runtime/table.h"
+#include "tests/harness/check.h"
+
+#include <unistd.h>
+
+static char path[] = "/tmp/npy_test_XXXXXX";
+
+/* A file of version `major` with this header and data; returns its size. */
+static size_t make(char *to, int major, const char *header, const void *data, size_t bytes)
+{
+    size_t length = strlen(header), at = 8;
+    memcpy(to, "\x93NUMPY", 6);
+    to[6] = (char)major;
+    to[7] = 0;
+    for (int i = 0; i < (major == 1 ? 2 : 4); i++)
+        to[at++] = (char)(length >> (8 * i) & 255);
+    memcpy(to + at, header, length);
+    memcpy(to + at + length, data, bytes);
+    return at + length + bytes;
+}
+
+static enum apx_status parse(int major, const char *header, const void *data, size_t bytes,
+                             struct apx_tensor *tensor, struct apx_error *error)
+{
+    char file[1024];
+    return apx_npy_parse(file, make(file, major, header, data, bytes), tensor, error);
+}
+
+static void reads_all_versions(void)
+{
+    static const float x[6] = {1, 2, 3, 4, 5, 6};
+    struct apx_tensor tensor;
+    struct apx_error error;
+    for (int major = 1; major <= 3; major++) {
+        CHECK_EQ(parse(major, "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }   \n", x,
+                       sizeof x, &tensor, &error),
+                 APX_OK);
+        CHECK_EQ(tensor.dtype, APX_F32);
+        CHECK_EQ(tensor.rank, 2);
+        CHECK_EQ(tensor.dims[0], 2);
+        CHECK_EQ(tensor.dims[1], 3);
+        CHECK_EQ(tensor.bytes, sizeof x);
+        CHECK(memcmp(tensor.data, x, sizeof x) == 0);
+        free(tensor.data);
+    }
+    CHECK_EQ(parse(1, "{\"shape\":(6),'fortran_order':True,'descr':'=f4'}", x, sizeof x, &tensor,
+                   &error),
+             APX_OK);
+    CHECK_EQ(tensor.rank, 1);
+    free(tensor.data);
+    CHECK_EQ(parse(1, "{'descr': '<f4', 'fortran_order': False, 'shape': (), }\n", x, 4, &tensor,
+                   &error),
+             APX_OK);
+    CHECK_EQ(tensor.rank, 0);
+    free(tensor.data);
+    CHECK_EQ(
+        parse(1, "{'descr': '<f4', 'fortran_order': False, 'shape': (0, 9223372036854775807), }\n",
+              x, 0, &tensor, &error),
+        APX_OK);
+    CHECK_EQ(tensor.bytes, 0);
+    free(tensor.data);
+}
+
+static void refuses(void)
+{
+    static const struct {
+        const char *header;
+        size_t bytes;
+        enum apx_status status;
+        const char *part;
+    } bad[] = {
+        {"{'descr': '<f4', 'fortran_order': True, 'shape': (1, 1), }", 4, APX_EUNSUPPORTED,
+         "Fortran"},
+        {"{'descr': '>f4', 'fortran_order': False, 'shape': (1,), }", 4, APX_EUNSUPPORTED, ">f4"},
+        {"{'descr': '<f2', 'fortran_order': False, 'shape': (1,), }", 2, APX_EUNSUPPORTED, "<f2"},
+        {"{'descr': '|O', 'fortran_order': False, 'shape': (1,), }", 8, APX_EUNSUPPORTED, "|O"},
+        {"{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,), }", 4, APX_EFORMAT,
+         "structured"},
+        {"{'descr': '<f4', 'fortran_order': False, 'shape': (1, 1, 1, 1, 1, 1, 1, 1, 1), }", 4,
+         APX_EUNSUPPORTED, "8 dimensions"},
+        {"{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }", 4, APX_EFORMAT, "asks for 8"},
+        {"{'descr': '<f4', 'fortran_order': False, 'shape': (1,), }", 5, APX_EFORMAT, "holds 5"},
+        {"{'descr': '<f4', 'fortran_order': False, 'shape': (4611686018427387904, 4), }", 0,
+         APX_EFORMAT, "asks for"},
+        {"{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999,), }", 0,
+         APX_EFORMAT, "damaged"},
+        {"{'descr': '<f4', 'fortran_order': False, 'shape': (-1,), }", 4, APX_EFORMAT, "damaged"},
+        {"{'descr': '<f4', 'fortran_order': False}", 4, APX_EFORMAT, "damaged"},
+        {"{'descr': '<f4', 'fortran_order': 0, 'shape': (1,)}", 4, APX_EFORMAT, "damaged"},
+        {"{'descr': '<f4', 'shape': (1,), 'fortran_order': False, 'x': 1}", 4, APX_EFORMAT,
+         "damaged"},
+        {"{'descr': '<f4' 'shape': (1,), 'fortran_order': False}", 4, APX_EFORMAT, "damaged"},
+        {"{'descr': '<f4", 4, APX_EFORMAT, "damaged"},
+        {"", 4, APX_EFORMAT, "damaged"},
+        {"{'descr': '|b1', 'fortran_order': False, 'shape': (4,), }", 4, APX_EFORMAT, "bool"},
+    };
+    static const char data[16] = {0, 1, 2, 3};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct apx_tensor tensor;
+        struct apx_error error = {0};
+        CHECK_EQ(parse(1, bad[i].header, data, bad[i].bytes, &tensor, &error), bad[i].status);
+        CHECK_HAS(error.message, bad[i].part);
+        CHECK(tensor.data == NULL);
+    }
+}
+
+/* Every prefix of a file is refused. */
+static void cut_files(void)
+{
+    char file[256];
+    struct apx_tensor tensor;
+    for (int major = 1; major <= 2; major++) {
+        size_t bytes = make(file, major,
+                            "{'descr': '<f4', 'fortran_order': False, 'shape': (1,), }", "abcd", 4);
+        for (size_t cut = 0; cut < bytes; cut++)
+            CHECK_EQ(apx_npy_parse(file, cut, &tensor, NULL), APX_EFORMAT);
+    }
+    file[6] = 9;
+    CHECK_EQ(apx_npy_parse(file, sizeof file, &tensor, NULL), APX_EUNSUPPORTED);
+}
+
+static void round_trips(void)
+{
+    static const enum apx_dtype dtypes[] = {APX_F32, APX_F64,  APX_I32, APX_I64,
+                                            APX_U8,  APX_BOOL, APX_I8};
+    char data[8 * 24];
+    for (size_t i = 0; i < sizeof data; i++)
+        data[i] = (char)(i & 1);
+    for (size_t i = 0; i < sizeof dtypes / sizeof dtypes[0]; i++)
+        for (int rank = 0; rank <= 3; rank++) {
+            struct apx_tensor out = {.dtype = dtypes[i],
+                                     .rank = rank,
+                                     .dims = {2, 3, 4},
+                                     .data = data},
+                              in;
+            struct apx_error error;
+            size_t bytes = apx_dtype_size(dtypes[i]);
+            for (int d = 0; d < rank; d++)
+                bytes *= (size_t)out.dims[d];
+            CHECK_EQ(apx_npy_write(path, &out, &error), APX_OK);
+            REQUIRE(apx_npy_read(path, &in, &error) == APX_OK);
+            CHECK_EQ(in.dtype, out.dtype);
+            CHECK_EQ(in.rank, rank);
+            for (int d = 0; d < rank; d++)
+                CHECK_EQ(in.dims[d], out.dims[d]);
+            CHECK_EQ(in.bytes, bytes);
+            CHECK(memcmp(in.data, data, bytes) == 0);
+            free(in.data);
+        }
+    struct apx_tensor text = {.dtype = APX_STRING};
+    CHECK_EQ(apx_npy_write(path, &text, NULL), APX_EUNSUPPORTED);
+}
+
+/* Byte for byte what NumPy 1.24 saves for numpy.arange(3, dtype="f4"). */
+static void writes_what_numpy_writes(void)
+{
+    static const float x[3] = {0, 1, 2};
+    struct apx_tensor tensor = {
+        .dtype = APX_F32, .rank = 1, .dims = {3}, .data = (void *)(uintptr_t)x};
+    char expected[140], found[141];
+    memcpy(expected, "\x93NUMPY\1\0\x76\0", 10);
+    memset(expected + 10, ' ', 118);
+    static const char header[] = "{'descr': '<f4', 'fortran_order': False, 'shape': (3,), }";
+    memcpy(expected + 10, header, strlen(header));
+    expected[127] = '\n';
+    memcpy(expected + 128, x, sizeof x);
+    REQUIRE(apx_npy_write(path, &tensor, NULL) == APX_OK);
+    FILE *file = fopen(path, "rb");
+    CHECK_EQ(fread(found, 1, sizeof found, file), sizeof expected);
+    fclose(file);
+    CHECK(memcmp(found, expected, sizeof expected) == 0);
+}
+
+int main(void)
+{
+    int file = mkstemp(path);
+    REQUIRE(file >= 0);
+    close(file);
+    RUN(reads_all_versions);
+    RUN(refuses);
+    RUN(cut_files);
+    RUN(round_trips);
+    RUN(writes_what_numpy_writes);
+    unlink(path);
+    return check_report();
+}
