@@ -27,6 +27,7 @@ struct apx_table_column {
                                */
     size_t missing;           /* cells with a missing mark */
     size_t first_missing;     /* line number of the first of them, 0: none */
+    size_t first_text;        /* line number of the first cell that makes it text, 0: none */
 };
 
 struct apx_table {

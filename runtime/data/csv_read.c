@@ -29,8 +29,8 @@ struct column {
     enum kind first;
     size_t first_bytes; /* of the first line's cell, with a NUL */
     size_t numbers, texts, missing;
-    size_t first_missing; /* line */
-    size_t bytes;         /* of all cells below the first line, each with a NUL */
+    size_t first_missing, first_text; /* lines */
+    size_t bytes;                     /* of all cells below the first line, each with a NUL */
 };
 
 struct measure {
@@ -82,7 +82,8 @@ static void later_cell(struct column *column, const struct apx_csv_cell *cell)
         column->numbers++;
         break;
     case TEXT:
-        column->texts++;
+        if (column->texts++ == 0)
+            column->first_text = cell->line;
         break;
     case MISSING:
         if (column->missing++ == 0)
@@ -109,8 +110,11 @@ static void count_first_line(struct measure *measure)
     for (size_t i = 0; i < measure->columns; i++) {
         struct column *column = &measure->column[i];
         column->numbers += column->first == NUMBER;
-        column->texts += column->first == TEXT;
         column->bytes += column->first_bytes;
+        if (column->first == TEXT) {
+            column->texts++;
+            column->first_text = measure->first_line;
+        }
         if (column->first == MISSING) {
             column->missing++;
             column->first_missing = measure->first_line;
@@ -189,7 +193,8 @@ static bool allocate(const struct measure *measure, struct parts *parts)
         void *cell = parts->cells + i * rows * sizeof(double);
         table->column[i] = (struct apx_table_column){.is_text = column->texts > 0,
                                                      .missing = column->missing,
-                                                     .first_missing = column->first_missing};
+                                                     .first_missing = column->first_missing,
+                                                     .first_text = column->first_text};
         if (column->texts > 0)
             table->column[i].texts = cell;
         else

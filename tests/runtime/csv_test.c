@@ -124,6 +124,8 @@ static void texts_without_a_header(void)
     CHECK_STR(table->column[1].texts[0], "State-gov");
     CHECK_EQ(table->column[1].missing, 1);
     CHECK_STR(table->column[3].texts[1], ">50K.");
+    CHECK_EQ(table->column[1].first_text, 1);
+    CHECK_EQ(table->column[0].first_text, 0);
     CHECK_EQ(table->lines[0], 1);
     apx_table_destroy(table);
 }
@@ -179,6 +181,8 @@ static void words_that_look_like_numbers(void)
     struct apx_table *table = parse("a,b,c,d\n0x10,inf,infinite,1e3\n0x11,-inf,x,1e-3\n");
     CHECK(table->column[0].is_text);
     CHECK(!table->column[1].is_text);
+    CHECK_EQ(table->column[0].first_text, 2);
+    CHECK_EQ(table->column[2].first_text, 2);
     CHECK_NEAR(table->column[1].numbers[1], -INFINITY, 0);
     CHECK(table->column[2].is_text);
     CHECK_NEAR(table->column[3].numbers[1], 0.001, 0);
