@@ -22,6 +22,7 @@ struct apx_compile_options {
     const struct apx_allocator *allocator;
     const char *isa;       /* cap, or NULL */
     const char *precision; /* "fp32" */
+    size_t l2_bytes;       /* of one core; 0: unknown */
 };
 
 /* One call's slice. Tensors are the whole batch's; a lane touches rows [row, row + rows) of each
@@ -35,6 +36,13 @@ struct apx_slice {
     const int64_t *symbols; /* [APX_MAX_SYMBOLS] */
 };
 
+/* Estimates, from the plan alone. */
+struct apx_row_cost {
+    double flops;
+    double seconds; /* on one lane */
+    double bytes;   /* of lane memory touched */
+};
+
 struct apx_backend {
     const char *name; /* "cpu", "cuda" */
     /* The graph is inferred and outlives the program. A graph holding a node the backend cannot run
@@ -45,10 +53,12 @@ struct apx_backend {
     void (*program_destroy)(struct apx_program *program); /* accepts NULL */
     /* Symbol that counts rows and may be sliced; -1 if the rows are not independent. */
     int (*row_symbol)(const struct apx_program *program);
-    /* Rows of the slices to cut a batch of `rows` into for `workers` lanes, given the free extents.
-     */
-    int64_t (*slice_rows)(const struct apx_program *program, const int64_t *symbols, int64_t rows,
-                          int workers);
+    /* What one row costs with these free extents (the row symbol's value does not matter). */
+    void (*row_cost)(const struct apx_program *program, const int64_t *symbols,
+                     struct apx_row_cost *out);
+    /* Rows of the slices to cut a batch of `rows` > 0 into for `workers` lanes. */
+    int64_t (*slice_rows)(const struct apx_program *program, const struct apx_row_cost *cost,
+                          int64_t rows, int workers);
     /* Appends the program's description as members of a JSON object (jansson's json_t). */
     enum apx_status (*describe)(const struct apx_program *program, void *json_object);
     enum apx_status (*lane_create)(const struct apx_program *program, struct apx_lane **out,
@@ -63,5 +73,17 @@ struct apx_backend {
 };
 
 extern const struct apx_backend apx_backend_cpu;
+
+/* The backend for "auto", "cpu" or "cuda" (NULL: "auto"). Others than the CPU live in a plug-in,
+ * libauspex_<device>.so beside the library or on the loader's path, whose function
+ * apx_backend_plugin returns its backend; a plug-in stays loaded.
+ *   APX_EINVAL: another word; APX_EDEVICE: no plug-in, or it finds no device */
+enum apx_status apx_backend_find(const char *device, const struct apx_backend **out,
+                                 struct apx_error *error);
+
+/* What a plug-in exports as apx_backend_plugin: its backend, or NULL with `error` filled. `version`
+ * is APX_BACKEND_VERSION of the caller; a plug-in built for another one must return NULL. */
+#define APX_BACKEND_VERSION 1
+typedef const struct apx_backend *apx_backend_plugin_fn(int version, struct apx_error *error);
 
 #endif

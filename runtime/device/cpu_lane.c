@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cpu_lane.c - running a program on one thread.
+ *
+ * A binding is the program with numbers: every step's argument block for one set of extents. A lane
+ * keeps a few (full slices, the rest of a batch, the call before), so that steady calls bind
+ * nothing. The arena's layout is made for the largest slots ever reserved; smaller slices use the
+ * same places. Nothing is allocated outside of create and reserve. */
+#include "runtime/device/cpu_lane.h"
+
+#include <string.h>
+
+#include "runtime/base/fail.h"
+#include "runtime/base/memory.h"
+
+#define BINDINGS     4
+#define MAX_OPERANDS (APX_LIMIT_SHAPE_ELEMS + 2) /* of any step; the rest are copies of two */
+
+struct binding {
+    bool is_valid;
+    uint64_t used; /* lane's clock at the last use */
+    int64_t symbols[APX_MAX_SYMBOLS];
+    int64_t *row_bytes; /* [inputs + outputs] from one row to the next in the caller's tensors */
+    char *args;
+};
+
+struct apx_lane {
+    const struct apx_program *program;
+    char *arena;
+    size_t arena_bytes, scratch_bytes;
+    size_t *bytes, *offset; /* [slot_count] of the layout */
+    size_t *wanted;         /* [slot_count] work space of reserve */
+    int *order;             /* likewise */
+    struct apx_frame frame;
+    struct binding bindings[BINDINGS];
+    uint64_t clock;
+};
+
+static size_t round_up(size_t bytes)
+{
+    return (bytes + APX_CACHE_LINE - 1) / APX_CACHE_LINE * APX_CACHE_LINE;
+}
+
+static const struct apx_view *operand(const struct apx_step *step, int i)
+{
+    return i < step->in_count ? step->in[i] : step->out[i - step->in_count];
+}
+
+/* All operands of a step as numbers; those left out have rank -1. */
+static bool bind_operands(const struct apx_step *step, const int64_t *symbols,
+                          struct apx_bound *bounds)
+{
+    for (int i = 0; i < step->in_count + step->out_count; i++) {
+        bounds[i].rank = -1;
+        if (operand(step, i) != NULL && !apx_view_bind(operand(step, i), symbols, &bounds[i]))
+            return false;
+    }
+    return true;
+}
+
+static const char *step_name(const struct apx_program *program, const struct apx_step *step)
+{
+    return step->node >= 0 ? program->graph->nodes[step->node].name : "";
+}
+
+static enum apx_status refuse(const struct apx_program *program, const struct apx_step *step,
+                              struct apx_error *error)
+{
+    return apx_fail(error, APX_EINVAL, step_name(program, step),
+                    "the model cannot be run with these extents: at node \"%s\" an axis would end "
+                    "before it begins",
+                    step_name(program, step));
+}
+
+/* ---- create ---------------------------------------------------------------------------------- */
+
+enum apx_status apx_cpu_lane_create(const struct apx_program *program, struct apx_lane **out,
+                                    struct apx_error *error)
+{
+    const struct apx_allocator *allocator = program->allocator;
+    size_t slots = (size_t)program->slot_count;
+    size_t tensors = (size_t)(program->graph->input_count + program->graph->output_count);
+    *out = NULL;
+    struct apx_lane *lane = apx_alloc(allocator, 1, sizeof *lane);
+    if (lane == NULL)
+        return apx_fail(error, APX_ENOMEM, "", "out of memory");
+    lane->program = program;
+    lane->bytes = apx_alloc(allocator, slots, sizeof *lane->bytes);
+    lane->offset = apx_alloc(allocator, slots, sizeof *lane->offset);
+    lane->wanted = apx_alloc(allocator, slots, sizeof *lane->wanted);
+    lane->order = apx_alloc(allocator, slots, sizeof *lane->order);
+    lane->frame.slot = apx_alloc(allocator, slots, sizeof *lane->frame.slot);
+    bool ok = lane->bytes != NULL && lane->offset != NULL && lane->wanted != NULL &&
+              lane->order != NULL && lane->frame.slot != NULL;
+    for (int i = 0; i < BINDINGS && ok; i++) {
+        lane->bindings[i].args = apx_alloc(allocator, 1, program->args_bytes);
+        lane->bindings[i].row_bytes = apx_alloc(allocator, tensors, sizeof(int64_t));
+        ok = lane->bindings[i].args != NULL && lane->bindings[i].row_bytes != NULL;
+    }
+    if (!ok) {
+        apx_cpu_lane_destroy(lane);
+        return apx_fail(error, APX_ENOMEM, "", "out of memory");
+    }
+    for (int i = 0; i < program->slot_count; i++) {
+        /* Steps only read from constants. */
+        const struct apx_slot *slot = &program->slots[i];
+        if (slot->kind == APX_SLOT_CONSTANT)
+            memcpy(&lane->frame.slot[i], &slot->data, sizeof slot->data);
+    }
+    *out = lane;
+    return APX_OK;
+}
+
+void apx_cpu_lane_destroy(struct apx_lane *lane)
+{
+    if (lane == NULL)
+        return;
+    const struct apx_allocator *allocator = lane->program->allocator;
+    for (int i = 0; i < BINDINGS; i++) {
+        apx_release(allocator, lane->bindings[i].args);
+        apx_release(allocator, lane->bindings[i].row_bytes);
+    }
+    apx_release(allocator, lane->arena);
+    apx_release(allocator, lane->bytes);
+    apx_release(allocator, lane->offset);
+    apx_release(allocator, lane->wanted);
+    apx_release(allocator, lane->order);
+    apx_release(allocator, lane->frame.slot);
+    apx_release(allocator, lane);
+}
+
+/* ---- extents --------------------------------------------------------------------------------- */
+
+/* The symbols as steps see them: a slice's rows, and the batch's under a symbol of their own. */
+static void slice_symbols(const struct apx_program *program, const int64_t *symbols, int64_t rows,
+                          int64_t *out)
+{
+    memcpy(out, symbols, APX_MAX_SYMBOLS * sizeof *out);
+    if (program->row_symbol < 0)
+        return;
+    out[program->row_symbol] = rows;
+    out[program->batch_symbol] = program->uses_batch_symbol ? symbols[program->row_symbol] : 0;
+}
+
+static bool slot_bytes(const struct apx_slot *slot, const int64_t *symbols, size_t *bytes)
+{
+    int64_t elements;
+    *bytes = 0;
+    if (slot->kind != APX_SLOT_ARENA || slot->first > slot->last)
+        return true;
+    if (!apx_dim_evaluate(&slot->elements, symbols, &elements) || elements < 0 ||
+        elements > APX_LIMIT_ELEMENTS * 64)
+        return false;
+    *bytes = (size_t)elements * apx_dtype_size(slot->dtype);
+    /* An empty slot needs a place too: kernels may be given its address. */
+    *bytes = *bytes > 0 ? *bytes : 1;
+    return true;
+}
+
+static enum apx_status too_large(struct apx_error *error)
+{
+    return apx_fail(error, APX_EINVAL, "", "the model cannot be run with these extents: a tensor "
+                                           "inside would have a negative or too large size");
+}
+
+static enum apx_status scratch_bytes(const struct apx_program *program, const int64_t *symbols,
+                                     size_t *bytes, struct apx_error *error)
+{
+    struct apx_bound bounds[MAX_OPERANDS];
+    *bytes = 0;
+    for (int s = 0; s < program->step_count; s++) {
+        const struct apx_step *step = program->steps[s];
+        if (step->type->scratch == NULL)
+            continue;
+        if (!bind_operands(step, symbols, bounds))
+            return refuse(program, step, error);
+        size_t need = step->type->scratch(step, bounds, bounds + step->in_count);
+        *bytes = need > *bytes ? need : *bytes;
+    }
+    return APX_OK;
+}
+
+enum apx_status apx_cpu_lane_reserve(struct apx_lane *lane, const int64_t *batch_symbols,
+                                     int64_t rows, struct apx_error *error)
+{
+    const struct apx_program *program = lane->program;
+    int64_t symbols[APX_MAX_SYMBOLS];
+    slice_symbols(program, batch_symbols, rows, symbols);
+    size_t scratch;
+    enum apx_status status = scratch_bytes(program, symbols, &scratch, error);
+    if (status != APX_OK)
+        return status;
+    bool grows = lane->arena == NULL || scratch > lane->scratch_bytes;
+    for (int i = 0; i < program->slot_count; i++) {
+        if (!slot_bytes(&program->slots[i], symbols, &lane->wanted[i]))
+            return too_large(error);
+        grows = grows || lane->wanted[i] > lane->bytes[i];
+    }
+    if (!grows)
+        return APX_OK;
+    for (int i = 0; i < program->slot_count; i++)
+        if (lane->wanted[i] < lane->bytes[i])
+            lane->wanted[i] = lane->bytes[i];
+    scratch = scratch > lane->scratch_bytes ? scratch : lane->scratch_bytes;
+    size_t base = round_up(scratch);
+    /* Old offsets are void from here on; a failure leaves a lane that reserves anew. */
+    size_t total = apx_arena_layout(program, lane->wanted, lane->offset, lane->order) + base;
+    for (int i = 0; i < BINDINGS; i++)
+        lane->bindings[i].is_valid = false;
+    if (total > lane->arena_bytes || lane->arena == NULL) {
+        apx_release(program->allocator, lane->arena);
+        lane->arena_bytes = 0;
+        memset(lane->bytes, 0, (size_t)program->slot_count * sizeof *lane->bytes);
+        lane->scratch_bytes = 0;
+        lane->arena = program->allocator->alloc(program->allocator->context, APX_CACHE_LINE,
+                                                total > 0 ? total : 1);
+        if (lane->arena == NULL)
+            return apx_fail(error, APX_ENOMEM, "", "out of memory for an arena of %zu bytes",
+                            total);
+        lane->arena_bytes = total;
+    }
+    memcpy(lane->bytes, lane->wanted, (size_t)program->slot_count * sizeof *lane->bytes);
+    lane->scratch_bytes = scratch;
+    lane->frame.scratch = lane->arena;
+    for (int i = 0; i < program->slot_count; i++)
+        if (program->slots[i].kind == APX_SLOT_ARENA)
+            lane->frame.slot[i] = lane->arena + base + lane->offset[i];
+    return APX_OK;
+}
+
+/* ---- binding --------------------------------------------------------------------------------- */
+
+/* Every element that the view reaches lies in its slot. */
+static bool is_inside(const struct apx_program *program, const struct apx_view *view,
+                      const struct apx_bound *bound, const int64_t *symbols, int64_t batch)
+{
+    int64_t low = bound->offset, high = bound->offset, elements;
+    for (int i = 0; i < bound->rank; i++) {
+        int64_t span;
+        if (bound->extent[i] == 0)
+            return true;
+        if (__builtin_mul_overflow(bound->extent[i] - 1, bound->stride[i], &span) ||
+            __builtin_add_overflow(span < 0 ? low : high, span, span < 0 ? &low : &high))
+            return false;
+    }
+    const struct apx_slot *slot = &program->slots[view->slot];
+    int64_t whole[APX_MAX_SYMBOLS];
+    memcpy(whole, symbols, sizeof whole);
+    if (program->row_symbol >= 0 &&
+        (slot->kind == APX_SLOT_INPUT || slot->kind == APX_SLOT_OUTPUT))
+        whole[program->row_symbol] = batch;
+    return apx_dim_evaluate(&slot->elements, whole, &elements) && low >= 0 && high < elements;
+}
+
+/* Elements from one row to the next of a caller's tensor whose rows are axis `axis`. */
+static int64_t row_stride(const struct apx_value *value, int axis, const int64_t *symbols)
+{
+    int64_t stride = 1;
+    for (int i = axis + 1; i < value->rank && axis >= 0; i++) {
+        int64_t extent = 0;
+        apx_dim_evaluate(&value->dims[i], symbols, &extent);
+        stride *= extent;
+    }
+    return axis < 0 ? 0 : stride;
+}
+
+static enum apx_status bind(struct apx_lane *lane, struct binding *binding, const int64_t *symbols,
+                            int64_t batch, struct apx_error *error)
+{
+    const struct apx_program *program = lane->program;
+    const struct apx_graph *graph = program->graph;
+    struct apx_bound bounds[MAX_OPERANDS];
+    binding->is_valid = false;
+    for (int i = 0; i < program->slot_count; i++) {
+        size_t bytes;
+        if (!slot_bytes(&program->slots[i], symbols, &bytes))
+            return too_large(error);
+        if (bytes > lane->bytes[i])
+            return apx_fail(error, APX_EINVAL, "", "the lane was not reserved for these extents");
+    }
+    for (int s = 0; s < program->step_count; s++) {
+        const struct apx_step *step = program->steps[s];
+        if (!bind_operands(step, symbols, bounds))
+            return refuse(program, step, error);
+        /* The operands of "extents" are numbers, not places. */
+        for (int i = 0; i < step->in_count + step->out_count; i++)
+            if (operand(step, i) != NULL && !step->type->reads_extents &&
+                !is_inside(program, operand(step, i), &bounds[i], symbols, batch))
+                return refuse(program, step, error);
+        step->type->bind(step, bounds, bounds + step->in_count, binding->args + step->args_offset);
+    }
+    for (int i = 0; i < graph->input_count; i++) {
+        const struct apx_value *value = &graph->values[graph->inputs[i]];
+        binding->row_bytes[i] = row_stride(value, program->input_row_axis[i], symbols) *
+                                (int64_t)apx_dtype_size(value->dtype);
+    }
+    for (int i = 0; i < graph->output_count; i++) {
+        const struct apx_value *value = &graph->values[graph->outputs[i]];
+        binding->row_bytes[graph->input_count + i] =
+            row_stride(value, program->output_row_axis[i], symbols) *
+            (int64_t)apx_dtype_size(value->dtype);
+    }
+    memcpy(binding->symbols, symbols, sizeof binding->symbols);
+    binding->is_valid = true;
+    return APX_OK;
+}
+
+static enum apx_status find_binding(struct apx_lane *lane, const int64_t *symbols, int64_t batch,
+                                    struct binding **out, struct apx_error *error)
+{
+    struct binding *oldest = &lane->bindings[0];
+    for (int i = 0; i < BINDINGS; i++) {
+        struct binding *binding = &lane->bindings[i];
+        if (binding->is_valid &&
+            memcmp(binding->symbols, symbols, sizeof binding->symbols) == 0) {
+            *out = binding;
+            binding->used = ++lane->clock;
+            return APX_OK;
+        }
+        if (!binding->is_valid || binding->used < oldest->used)
+            oldest = binding;
+    }
+    *out = oldest;
+    oldest->used = ++lane->clock;
+    return bind(lane, oldest, symbols, batch, error);
+}
+
+/* ---- run ------------------------------------------------------------------------------------- */
+
+enum apx_status apx_cpu_lane_run(struct apx_lane *lane, const struct apx_slice *slice,
+                                 struct apx_error *error)
+{
+    const struct apx_program *program = lane->program;
+    int64_t symbols[APX_MAX_SYMBOLS];
+    struct binding *binding;
+    slice_symbols(program, slice->symbols, slice->rows, symbols);
+    int64_t batch = program->row_symbol >= 0 ? slice->symbols[program->row_symbol] : 0;
+    enum apx_status status = find_binding(lane, symbols, batch, &binding, error);
+    if (status != APX_OK)
+        return status;
+    int inputs = program->graph->input_count;
+    int64_t row = program->row_symbol >= 0 ? slice->row : 0;
+    for (int i = 0; i < program->slot_count; i++) {
+        const struct apx_slot *slot = &program->slots[i];
+        if (slot->kind == APX_SLOT_INPUT) {
+            lane->frame.slot[i] =
+                (char *)slice->inputs[slot->index].data + row * binding->row_bytes[slot->index];
+        } else if (slot->kind == APX_SLOT_OUTPUT) {
+            char *data = slice->outputs[slot->index].data;
+            lane->frame.slot[i] =
+                data != NULL ? data + row * binding->row_bytes[inputs + slot->index] : NULL;
+        }
+    }
+    lane->frame.fault = NULL;
+    for (int s = 0; s < program->step_count; s++) {
+        const struct apx_step *step = program->steps[s];
+        step->type->run(step, binding->args + step->args_offset, &lane->frame);
+        if (lane->frame.fault != NULL)
+            return apx_fail(error, APX_EINVAL, step_name(program, step), "%s (node \"%s\")",
+                            lane->frame.fault, step_name(program, step));
+    }
+    return APX_OK;
+}
+
+void apx_cpu_measure(const struct apx_program *program, const int64_t *batch_symbols, double *flops,
+                     double *total_flops, double *bytes)
+{
+    struct apx_bound bounds[MAX_OPERANDS];
+    int64_t symbols[APX_MAX_SYMBOLS];
+    slice_symbols(program, batch_symbols, 1, symbols);
+    *total_flops = *bytes = 0;
+    for (int s = 0; s < program->step_count; s++) {
+        const struct apx_step *step = program->steps[s];
+        double alive = 0, count = 0;
+        if (bind_operands(step, symbols, bounds))
+            count = step->type->flops != NULL
+                        ? step->type->flops(step, bounds, bounds + step->in_count)
+                        : (double)apx_bound_count(&bounds[step->in_count]);
+        for (int i = 0; i < program->slot_count; i++) {
+            size_t size;
+            if (program->slots[i].first <= s && program->slots[i].last >= s &&
+                slot_bytes(&program->slots[i], symbols, &size))
+                alive += (double)size;
+        }
+        if (flops != NULL)
+            flops[s] = count;
+        *total_flops += count;
+        *bytes = alive > *bytes ? alive : *bytes;
+    }
+}

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* model_load.c - from a file to a model: read, infer, simplify, compile, describe its tensors. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/base/fail.h"
+#include "runtime/base/file.h"
+#include "runtime/base/memory.h"
+#include "runtime/exec/model_impl.h"
+#include "runtime/model/onnx_read.h"
+#include "runtime/model/passes/passes.h"
+
+/* ---- options --------------------------------------------------------------------------------- */
+
+static enum apx_status read_options(const struct apx_load_options *given,
+                                    struct apx_load_options *options, struct apx_error *error)
+{
+    memset(options, 0, sizeof *options);
+    if (given != NULL) {
+        /* A caller built against an older header has a shorter struct. */
+        if (given->size > sizeof *options)
+            return apx_fail(error, APX_EINVAL, "size",
+                            "the options are of a newer version of this library");
+        memcpy(options, given, given->size > 0 ? given->size : sizeof *options);
+    }
+    if (options->allocator == NULL)
+        options->allocator = apx_allocator_default();
+    if (options->max_file_bytes == 0)
+        options->max_file_bytes = APX_LIMIT_FILE_BYTES;
+    return APX_OK;
+}
+
+/* The option, or the environment's word. */
+static enum apx_status compile(struct apx_model *model, const struct apx_load_options *options,
+                               struct apx_error *error)
+{
+    const char *environment = getenv("AUSPEX_ISA");
+    bool is_environment = options->isa == NULL && environment != NULL && environment[0] != '\0';
+    const struct apx_compile_options compile_options = {
+        .allocator = model->allocator,
+        .isa = is_environment ? environment : options->isa,
+        .precision = options->precision,
+        .l2_bytes = model->topo->l2,
+    };
+    enum apx_status status =
+        model->backend->compile(model->graph, &compile_options, &model->program, error);
+    if (status == APX_EINVAL && is_environment && error != NULL && strcmp(error->field, "isa") == 0)
+        return apx_fail(error, APX_EINVAL, "AUSPEX_ISA",
+                        "the environment's AUSPEX_ISA is \"%s\"; say scalar, avx2, avx512 or "
+                        "avx512vnni",
+                        environment);
+    return status;
+}
+
+/* ---- tensors --------------------------------------------------------------------------------- */
+
+/* A free extent that is no bare symbol (sequence - 1) has the name "". */
+static void fill_info(const struct apx_graph *graph, int v, int row_symbol,
+                      struct apx_tensor_info *info)
+{
+    const struct apx_value *value = &graph->values[v];
+    info->name = value->name;
+    info->dtype = value->dtype;
+    info->rank = value->rank;
+    info->row_axis = -1;
+    for (int i = 0; i < value->rank; i++) {
+        int symbol;
+        if (apx_dim_is_constant(&value->dims[i], &info->dims[i]))
+            continue;
+        info->dims[i] = -1;
+        info->dim_names[i] = "";
+        if (apx_dim_is_symbol(&value->dims[i], &symbol))
+            info->dim_names[i] = graph->symbols[symbol];
+        if (row_symbol >= 0 && info->row_axis < 0 &&
+            apx_dim_depends_on(&value->dims[i], row_symbol))
+            info->row_axis = i;
+    }
+}
+
+/* Which symbol a reader would call the rows, independent or not. */
+static int reported_row_symbol(const struct apx_model *model)
+{
+    if (model->row_symbol >= 0)
+        return model->row_symbol;
+    for (int i = 0; i < model->graph->input_count; i++) {
+        const struct apx_value *value = &model->graph->values[model->graph->inputs[i]];
+        int symbol;
+        for (int axis = 0; axis < value->rank; axis++)
+            if (apx_dim_is_symbol(&value->dims[axis], &symbol))
+                return symbol;
+    }
+    return -1;
+}
+
+static enum apx_status describe_tensors(struct apx_model *model, struct apx_error *error)
+{
+    const struct apx_graph *graph = model->graph;
+    model->inputs =
+        apx_alloc(model->allocator, (size_t)graph->input_count, sizeof *model->inputs);
+    model->outputs =
+        apx_alloc(model->allocator, (size_t)graph->output_count, sizeof *model->outputs);
+    if (model->inputs == NULL || model->outputs == NULL)
+        return apx_fail(error, APX_ENOMEM, "", "out of memory");
+    int symbol = reported_row_symbol(model);
+    for (int i = 0; i < graph->input_count; i++)
+        fill_info(graph, graph->inputs[i], symbol, &model->inputs[i]);
+    for (int i = 0; i < graph->output_count; i++)
+        fill_info(graph, graph->outputs[i], symbol, &model->outputs[i]);
+    return APX_OK;
+}
+
+/* A session takes tensors of numbers whose free extents it can read off the inputs. */
+static enum apx_status check_inputs(const struct apx_graph *graph, struct apx_error *error)
+{
+    for (int i = 0; i < graph->input_count; i++) {
+        const struct apx_value *value = &graph->values[graph->inputs[i]];
+        if (apx_dtype_size(value->dtype) == 0)
+            return apx_fail(error, APX_EUNSUPPORTED, value->name,
+                            "input \"%s\" is %s; a run takes numbers", value->name,
+                            apx_dtype_name(value->dtype));
+        for (int axis = 0; axis < value->rank; axis++) {
+            int symbol;
+            if (!apx_dim_is_constant(&value->dims[axis], NULL) &&
+                !apx_dim_is_symbol(&value->dims[axis], &symbol))
+                return apx_fail(error, APX_EUNSUPPORTED, value->name,
+                                "input \"%s\": extent %d is neither a number nor a name",
+                                value->name, axis);
+        }
+    }
+    return APX_OK;
+}
+
+/* ---- load ------------------------------------------------------------------------------------ */
+
+static enum apx_status load(struct apx_model *model, const void *data, size_t bytes,
+                            const char *directory, const struct apx_load_options *options,
+                            struct apx_error *error)
+{
+    enum apx_status status = apx_backend_find(options->device, &model->backend, error);
+    if (status == APX_OK)
+        status = apx_topo_create(NULL, &model->topo, error);
+    if (status == APX_OK)
+        status = apx_onnx_read(data, bytes, directory, model->allocator, &model->graph, error);
+    if (status == APX_OK)
+        status = apx_graph_infer(model->graph, error);
+    if (status == APX_OK)
+        status = apx_passes_run(model->graph, &apx_backend_cpu, error);
+    if (status == APX_OK)
+        status = check_inputs(model->graph, error);
+    if (status == APX_OK)
+        status = compile(model, options, error);
+    if (status == APX_OK) {
+        model->row_symbol = model->backend->row_symbol(model->program);
+        status = describe_tensors(model, error);
+    }
+    return status;
+}
+
+static enum apx_status load_bytes(const void *data, size_t bytes, const char *directory,
+                                  const struct apx_load_options *options, struct apx_model **out,
+                                  struct apx_error *error)
+{
+    struct apx_model *model = apx_alloc(options->allocator, 1, sizeof *model);
+    if (model == NULL)
+        return apx_fail(error, APX_ENOMEM, "", "out of memory");
+    model->allocator = options->allocator;
+    enum apx_status status = load(model, data, bytes, directory, options, error);
+    if (status != APX_OK) {
+        apx_model_destroy(model);
+        return status;
+    }
+    *out = model;
+    return APX_OK;
+}
+
+enum apx_status apx_model_load_memory(const void *data, size_t bytes,
+                                      const struct apx_load_options *given, struct apx_model **out,
+                                      struct apx_error *error)
+{
+    struct apx_load_options options;
+    *out = NULL;
+    enum apx_status status = read_options(given, &options, error);
+    if (status != APX_OK)
+        return status;
+    if (bytes > options.max_file_bytes)
+        return apx_fail(error, APX_ELIMIT, "", "a model of %zu bytes; at most %zu are read", bytes,
+                        options.max_file_bytes);
+    return load_bytes(data, bytes, NULL, &options, out, error);
+}
+
+enum apx_status apx_model_load(const char *path, const struct apx_load_options *given,
+                               struct apx_model **out, struct apx_error *error)
+{
+    struct apx_load_options options;
+    *out = NULL;
+    enum apx_status status = read_options(given, &options, error);
+    if (status != APX_OK)
+        return status;
+    char *data;
+    size_t bytes;
+    status = apx_file_read(path, options.max_file_bytes, &data, &bytes, error);
+    if (status != APX_OK)
+        return status;
+    /* External tensors lie beside the file. */
+    const char *slash = strrchr(path, '/');
+    char *directory = slash == NULL   ? strdup(".")
+                      : slash == path ? strdup("/")
+                                      : strndup(path, (size_t)(slash - path));
+    status = directory != NULL ? load_bytes(data, bytes, directory, &options, out, error)
+                               : apx_fail(error, APX_ENOMEM, "", "out of memory");
+    free(directory);
+    free(data);
+    return status;
+}
+
+void apx_model_destroy(struct apx_model *model)
+{
+    if (model == NULL)
+        return;
+    if (model->backend != NULL)
+        model->backend->program_destroy(model->program);
+    apx_graph_destroy(model->graph);
+    apx_topo_destroy(model->topo);
+    apx_release(model->allocator, model->inputs);
+    apx_release(model->allocator, model->outputs);
+    apx_release(model->allocator, model);
+}
+
+/* ---- questions ------------------------------------------------------------------------------- */
+
+size_t apx_model_input_count(const struct apx_model *model)
+{
+    return (size_t)model->graph->input_count;
+}
+
+size_t apx_model_output_count(const struct apx_model *model)
+{
+    return (size_t)model->graph->output_count;
+}
+
+const struct apx_tensor_info *apx_model_input(const struct apx_model *model, size_t index)
+{
+    return &model->inputs[index];
+}
+
+const struct apx_tensor_info *apx_model_output(const struct apx_model *model, size_t index)
+{
+    return &model->outputs[index];
+}
+
+const char *apx_model_metadata(const struct apx_model *model, const char *key)
+{
+    for (int i = 0; i < model->graph->metadata_count; i++)
+        if (strcmp(model->graph->metadata[i].key, key) == 0)
+            return model->graph->metadata[i].value;
+    return NULL;
+}
+
+bool apx_model_rows_are_independent(const struct apx_model *model)
+{
+    return model->row_symbol >= 0;
+}

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* worker_pool.c - handing out items without a lock.
+ *
+ * One 64-bit ticket holds the job's number and how many items are left. Whoever lowers it by one
+ * owns an item of that job, and the job's other fields cannot change before that item is done. A
+ * worker that comes late, between two jobs, finds nothing left or fails to exchange, since the
+ * number has moved on. So no job waits for sleepers: only for the items that somebody took. */
+#include "runtime/exec/worker_pool.h"
+
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "runtime/base/fail.h"
+#include "runtime/base/memory.h"
+
+#define SPIN_NANOSECONDS 20000 /* about what waking a sleeper costs */
+
+struct worker {
+    struct apx_pool *pool;
+    pthread_t thread;
+    int index;
+};
+
+struct apx_pool {
+    const struct apx_allocator *allocator;
+    int workers, started;
+    struct worker *worker; /* [workers], 0 unused */
+    /* Written by the caller before the ticket, read by owners of an item. */
+    apx_pool_fn *run;
+    void *context;
+    uint32_t count;
+    /* Job number << 32 | items left. Acquire and release: it publishes the fields above. */
+    _Alignas(APX_CACHE_LINE) _Atomic uint64_t ticket;
+    /* Items finished. Release by owners, acquire by the caller: their results are visible. */
+    _Alignas(APX_CACHE_LINE) _Atomic uint32_t done;
+    /* What sleepers wait on: changes with every job and at the end. Sequentially consistent with
+     * `sleepers`: either the caller sees the sleeper or the sleeper sees the new epoch. */
+    _Alignas(APX_CACHE_LINE) _Atomic uint32_t epoch;
+    _Atomic uint32_t sleepers;
+    _Atomic uint32_t is_caller_asleep; /* likewise with `done` */
+    _Atomic uint32_t is_over;
+};
+
+static void futex_wait(_Atomic uint32_t *word, uint32_t value)
+{
+    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
+}
+
+static void futex_wake(_Atomic uint32_t *word, int count)
+{
+    syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0);
+}
+
+static int64_t now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
+static void relax(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#endif
+}
+
+/* True once *word differs from value; false if it stays for the time of a spin. */
+static bool spin_until_changed(_Atomic uint32_t *word, uint32_t value)
+{
+    int64_t end = now() + SPIN_NANOSECONDS;
+    do {
+        for (int i = 0; i < 32; i++) {
+            if (atomic_load_explicit(word, memory_order_acquire) != value)
+                return true;
+            relax();
+        }
+    } while (now() < end);
+    return false;
+}
+
+/* Takes and runs items until none is left. */
+static void drain(struct apx_pool *pool, int worker)
+{
+    uint64_t ticket = atomic_load_explicit(&pool->ticket, memory_order_acquire);
+    while ((uint32_t)ticket > 0) {
+        if (!atomic_compare_exchange_weak_explicit(&pool->ticket, &ticket, ticket - 1,
+                                                   memory_order_acq_rel, memory_order_acquire))
+            continue;
+        uint32_t count = pool->count;
+        pool->run(pool->context, worker, count - (uint32_t)ticket);
+        if (atomic_fetch_add(&pool->done, 1) + 1 == count && atomic_load(&pool->is_caller_asleep))
+            futex_wake(&pool->done, 1);
+        ticket = atomic_load_explicit(&pool->ticket, memory_order_acquire);
+    }
+}
+
+static void *work(void *argument)
+{
+    struct worker *worker = argument;
+    struct apx_pool *pool = worker->pool;
+    for (;;) {
+        uint32_t epoch = atomic_load(&pool->epoch);
+        if (atomic_load(&pool->is_over) != 0)
+            return NULL;
+        drain(pool, worker->index);
+        if (spin_until_changed(&pool->epoch, epoch))
+            continue;
+        atomic_fetch_add(&pool->sleepers, 1);
+        while (atomic_load(&pool->epoch) == epoch)
+            futex_wait(&pool->epoch, epoch);
+        atomic_fetch_sub(&pool->sleepers, 1);
+    }
+}
+
+void apx_pool_run(struct apx_pool *pool, apx_pool_fn *run, void *context, uint32_t count)
+{
+    if (pool->workers == 1 || count < 2) {
+        for (uint32_t item = 0; item < count; item++)
+            run(context, 0, item);
+        return;
+    }
+    pool->run = run;
+    pool->context = context;
+    pool->count = count;
+    atomic_store(&pool->done, 0);
+    uint64_t job = (atomic_load_explicit(&pool->ticket, memory_order_relaxed) >> 32) + 1;
+    atomic_store_explicit(&pool->ticket, job << 32 | count, memory_order_release);
+    atomic_fetch_add(&pool->epoch, 1);
+    uint32_t sleepers = atomic_load(&pool->sleepers);
+    if (sleepers > 0)
+        futex_wake(&pool->epoch, (int)(sleepers < count - 1 ? sleepers : count - 1));
+    drain(pool, 0);
+    uint32_t done = atomic_load_explicit(&pool->done, memory_order_acquire);
+    while (done < count) {
+        if (!spin_until_changed(&pool->done, done)) {
+            atomic_store(&pool->is_caller_asleep, 1);
+            done = atomic_load(&pool->done);
+            if (done < count)
+                futex_wait(&pool->done, done);
+            atomic_store(&pool->is_caller_asleep, 0);
+        }
+        done = atomic_load_explicit(&pool->done, memory_order_acquire);
+    }
+}
+
+static int start(struct worker *worker, const int *cpus)
+{
+    pthread_attr_t attributes;
+    int result = pthread_attr_init(&attributes);
+    if (result != 0)
+        return result;
+    if (cpus != NULL && cpus[worker->index] < CPU_SETSIZE) {
+        cpu_set_t set;
+        CPU_ZERO(&set);
+        CPU_SET(cpus[worker->index], &set);
+        pthread_attr_setaffinity_np(&attributes, sizeof set, &set);
+    }
+    /* Signals belong to the program's own threads. */
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    result = pthread_create(&worker->thread, &attributes, work, worker);
+    if (result != 0 && cpus != NULL) /* the processor may be gone by now: run anywhere */
+        result = pthread_create(&worker->thread, NULL, work, worker);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attributes);
+    return result;
+}
+
+enum apx_status apx_pool_create(const struct apx_allocator *allocator, int workers, const int *cpus,
+                                struct apx_pool **out, struct apx_error *error)
+{
+    *out = NULL;
+    struct apx_pool *pool = apx_alloc(allocator, 1, sizeof *pool);
+    if (pool == NULL)
+        return apx_fail(error, APX_ENOMEM, "", "out of memory");
+    pool->allocator = allocator;
+    pool->workers = workers;
+    pool->started = 1;
+    pool->worker = apx_alloc(allocator, (size_t)workers, sizeof *pool->worker);
+    if (pool->worker == NULL) {
+        apx_pool_destroy(pool);
+        return apx_fail(error, APX_ENOMEM, "", "out of memory");
+    }
+    for (; pool->started < workers; pool->started++) {
+        struct worker *worker = &pool->worker[pool->started];
+        worker->pool = pool;
+        worker->index = pool->started;
+        int result = start(worker, cpus);
+        if (result != 0) {
+            apx_pool_destroy(pool);
+            return apx_fail(error, APX_EIO, "threads", "cannot start thread %d of %d: %s",
+                            worker->index + 1, workers, strerror(result));
+        }
+    }
+    *out = pool;
+    return APX_OK;
+}
+
+void apx_pool_destroy(struct apx_pool *pool)
+{
+    if (pool == NULL)
+        return;
+    atomic_store(&pool->is_over, 1);
+    atomic_fetch_add(&pool->epoch, 1);
+    futex_wake(&pool->epoch, pool->workers);
+    for (int i = 1; i < pool->started; i++)
+        pthread_join(pool->worker[i].thread, NULL);
+    apx_release(pool->allocator, pool->worker);
+    apx_release(pool->allocator, pool);
+}

@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* lower_rnn.c - LSTM and GRU: one step for each direction.
+ *
+ * Whatever order ONNX wants y in ([T,D,B,H]), storage is [B,T,D,H]: a row's steps lie together, and
+ * the Transpose, Squeeze and Reshape that exporters put behind a layer become views. When y itself
+ * is an output of the graph it is stored as asked, since the kernel writes through any strides. */
+#include <string.h>
+#include <strings.h>
+
+#include "runtime/plan/step_rnn.h"
+
+struct layer {
+    bool is_lstm, batch_first;
+    int directions, gates;
+    int64_t input, hidden;
+    struct apx_rnn_desc desc[2];
+};
+
+/* Names as in the standard; how many of alpha and beta each takes from the lists, and what it takes
+ * when they end. */
+static const struct {
+    const char *name;
+    enum apx_act act;
+    int takes;
+    float alpha, beta;
+} activations[] = {
+    {"Relu", APX_ACT_RELU, 0, 0, 0},
+    {"Tanh", APX_ACT_TANH, 0, 0, 0},
+    {"Sigmoid", APX_ACT_SIGMOID, 0, 0, 0},
+    {"HardSigmoid", APX_ACT_HARD_SIGMOID, 2, 0.2f, 0.5f},
+    {"LeakyRelu", APX_ACT_LEAKY_RELU, 1, 0.01f, 0},
+    {"ThresholdedRelu", APX_ACT_THRESHOLDED_RELU, 1, 1.0f, 0},
+    {"ScaledTanh", APX_ACT_SCALED_TANH, 2, 1.0f, 1.0f},
+    {"Affine", APX_ACT_AFFINE, 2, 1.0f, 0},
+    {"Elu", APX_ACT_ELU, 1, 1.0f, 0},
+    {"Softsign", APX_ACT_SOFTSIGN, 0, 0, 0},
+    {"Softplus", APX_ACT_SOFTPLUS, 0, 0, 0},
+};
+
+static float next_float(const struct apx_attr *list, size_t *used, float fallback)
+{
+    return list != NULL && *used < list->count ? list->floats[(*used)++] : fallback;
+}
+
+static void read_activations(struct apx_lowering *lo, const struct apx_node *node,
+                             struct layer *layer)
+{
+    const struct apx_attr *names = apx_node_attr(node, "activations");
+    const struct apx_attr *alphas = apx_node_attr(node, "activation_alpha");
+    const struct apx_attr *betas = apx_node_attr(node, "activation_beta");
+    size_t per_direction = layer->is_lstm ? 3 : 2, alphas_used = 0, betas_used = 0;
+    if (names != NULL && names->count != per_direction * (size_t)layer->directions) {
+        apx_lower_fail(lo, APX_EFORMAT, "%zu activations for %d directions", names->count,
+                       layer->directions);
+        return;
+    }
+    for (size_t i = 0; i < per_direction * (size_t)layer->directions; i++) {
+        const char *name = names != NULL              ? names->strings[i]
+                           : i % per_direction == 0   ? "Sigmoid"
+                                                      : "Tanh";
+        size_t k = 0, count = sizeof activations / sizeof activations[0];
+        while (k < count && strcasecmp(activations[k].name, name) != 0)
+            k++;
+        if (k == count) {
+            apx_lower_fail(lo, APX_EUNSUPPORTED, "activation %s", name);
+            return;
+        }
+        struct apx_activation *act = &layer->desc[i / per_direction].act[i % per_direction];
+        act->kind = activations[k].act;
+        act->alpha = activations[k].alpha;
+        act->beta = activations[k].beta;
+        if (activations[k].takes > 0)
+            act->alpha = next_float(alphas, &alphas_used, act->alpha);
+        if (activations[k].takes > 1)
+            act->beta = next_float(betas, &betas_used, act->beta);
+    }
+}
+
+static const float *weights_of(struct apx_lowering *lo, const struct apx_node *node, int i,
+                               int64_t count, const char *what)
+{
+    const struct apx_value *value = apx_lower_constant(lo, node, i);
+    if (value == NULL)
+        return NULL;
+    if (value->dtype != APX_F32)
+        return apx_lower_fail(lo, APX_EUNSUPPORTED, "%s is %s; only float32 is computed", what,
+                              apx_dtype_name(value->dtype));
+    if (value->bytes != (size_t)count * sizeof(float))
+        return apx_lower_fail(lo, APX_EFORMAT, "%s does not have %lld elements", what,
+                              (long long)count);
+    return value->data;
+}
+
+static bool read_layer(struct apx_lowering *lo, const struct apx_node *node, struct layer *layer)
+{
+    memset(layer, 0, sizeof *layer);
+    layer->is_lstm = node->op == APX_OP_LSTM;
+    layer->gates = layer->is_lstm ? 4 : 3;
+    layer->batch_first = apx_node_int(node, "layout", 0) != 0;
+    const char *direction = apx_node_string(node, "direction", "forward");
+    layer->directions = strcmp(direction, "bidirectional") == 0 ? 2 : 1;
+    const struct apx_value *w = apx_lower_constant(lo, node, 1);
+    const struct apx_value *r = apx_lower_constant(lo, node, 2);
+    if (w == NULL || r == NULL)
+        return false;
+    if (w->rank != 3 || r->rank != 3 || !apx_dim_is_constant(&w->dims[2], &layer->input) ||
+        !apx_dim_is_constant(&r->dims[2], &layer->hidden) || layer->hidden <= 0 ||
+        layer->input <= 0) {
+        apx_lower_fail(lo, APX_EFORMAT, "W or R has the wrong shape");
+        return false;
+    }
+    for (int d = 0; d < layer->directions; d++) {
+        struct apx_rnn_desc *desc = &layer->desc[d];
+        desc->input = (size_t)layer->input;
+        desc->hidden = (size_t)layer->hidden;
+        desc->reverse = d == 1 || strcmp(direction, "reverse") == 0;
+        desc->has_peephole = layer->is_lstm && node->in_count > 7 && node->in[7] >= 0;
+        desc->input_forget = layer->is_lstm && apx_node_int(node, "input_forget", 0) != 0;
+        desc->reset_after = !layer->is_lstm && apx_node_int(node, "linear_before_reset", 0) != 0;
+        desc->clip = apx_node_float(node, "clip", 0);
+    }
+    read_activations(lo, node, layer);
+    return lo->status == APX_OK;
+}
+
+static bool read_weights(struct apx_lowering *lo, const struct apx_node *node,
+                         const struct layer *layer, int direction, struct apx_rnn_weights *weights)
+{
+    int64_t rows = layer->gates * layer->hidden;
+    memset(weights, 0, sizeof *weights);
+    const float *w = weights_of(lo, node, 1, layer->directions * rows * layer->input, "W");
+    const float *r = weights_of(lo, node, 2, layer->directions * rows * layer->hidden, "R");
+    const float *b = weights_of(lo, node, 3, layer->directions * 2 * rows, "B");
+    if (lo->status != APX_OK)
+        return false;
+    weights->w = w + direction * rows * layer->input;
+    weights->r = r + direction * rows * layer->hidden;
+    if (b != NULL) {
+        weights->bias_w = b + direction * 2 * rows;
+        weights->bias_r = weights->bias_w + rows;
+    }
+    if (layer->desc[direction].has_peephole) {
+        const float *p = weights_of(lo, node, 7, layer->directions * 3 * layer->hidden, "P");
+        weights->peephole = p != NULL ? p + direction * 3 * layer->hidden : NULL;
+    }
+    return lo->status == APX_OK;
+}
+
+static bool is_zero(const struct apx_value *value)
+{
+    if (value->is_filled && value->fill == 0)
+        return true;
+    if (value->data == NULL || value->dtype != APX_F32)
+        return false;
+    const float *data = value->data;
+    for (size_t i = 0; i < value->bytes / sizeof *data; i++)
+        if (data[i] != 0)
+            return false;
+    return true;
+}
+
+/* An operand whose last axis has stride 1. */
+static struct apx_view *contiguous(struct apx_lowering *lo, struct apx_view *view)
+{
+    struct apx_dim one = apx_dim_constant(1);
+    if (view == NULL || apx_dim_equal(&view->stride[view->rank - 1], &one) ||
+        apx_dim_equal(&view->extent[view->rank - 1], &one))
+        return view;
+    return apx_emit_copy(lo, view, NULL);
+}
+
+/* Direction d of [D,B,H] (or [B,D,H] for layout 1) as [B,H]. */
+static struct apx_view *state_of(struct apx_lowering *lo, const struct layer *layer,
+                                 struct apx_view *states, int d)
+{
+    struct apx_view *view = apx_lower_clone(lo, states);
+    if (view == NULL)
+        return NULL;
+    struct apx_dim start = apx_dim_constant(d), one = apx_dim_constant(1);
+    int axis = layer->batch_first ? 1 : 0;
+    apx_view_slice(view, axis, &start, 1, &one);
+    apx_view_drop_axis(view, axis);
+    return view;
+}
+
+static struct apx_view *initial_state(struct apx_lowering *lo, const struct apx_node *node, int i)
+{
+    if (i >= node->in_count || node->in[i] < 0 || is_zero(&lo->graph->values[node->in[i]]))
+        return NULL;
+    return contiguous(lo, apx_lower_in(lo, node, i));
+}
+
+static bool is_wanted(struct apx_lowering *lo, const struct apx_node *node, int i)
+{
+    return i < node->out_count && node->out[i] >= 0 &&
+           apx_graph_use_count(lo->graph, node->out[i]) > 0;
+}
+
+/* The value is an output of the graph and nothing else. */
+static bool is_output_only(struct apx_lowering *lo, int v)
+{
+    int outputs = 0;
+    for (int i = 0; i < lo->graph->output_count; i++)
+        outputs += lo->graph->outputs[i] == v;
+    return outputs == 1 && apx_graph_use_count(lo->graph, v) == 1;
+}
+
+static struct apx_view *new_states(struct apx_lowering *lo, const struct apx_node *node,
+                                   const struct layer *layer, int i)
+{
+    static const int row_first[3] = {1, 0, 2};
+    const struct apx_value *value = &lo->graph->values[node->out[i]];
+    bool as_asked = layer->batch_first || is_output_only(lo, node->out[i]);
+    return apx_lower_new(lo, APX_F32, 3, value->dims, as_asked ? NULL : row_first);
+}
+
+/* y, or for a layer of which only the last step is read a y all of whose steps lie upon h_last. */
+static struct apx_view *new_y(struct apx_lowering *lo, const struct apx_node *node,
+                              const struct layer *layer, const struct apx_view *h_last)
+{
+    static const int row_first[4] = {2, 0, 1, 3};
+    const struct apx_value *value = &lo->graph->values[node->out[0]];
+    if (h_last == NULL)
+        return apx_lower_new(lo, APX_F32, 4, value->dims,
+                             layer->batch_first || is_output_only(lo, node->out[0]) ? NULL
+                                                                                    : row_first);
+    struct apx_view *y = apx_lower_clone(lo, h_last);
+    if (y == NULL)
+        return NULL;
+    int time = layer->batch_first ? 1 : 0;
+    y->rank = 4;
+    for (int i = 3; i > time; i--)
+        y->stride[i] = h_last->stride[i - 1];
+    y->stride[time] = apx_dim_constant(0);
+    memcpy(y->extent, value->dims, 4 * sizeof y->extent[0]);
+    return y;
+}
+
+static void lower_layer(struct apx_lowering *lo, const struct apx_node *node)
+{
+    struct layer layer;
+    struct apx_view *x = contiguous(lo, apx_lower_in(lo, node, 0));
+    if (x == NULL || !read_layer(lo, node, &layer))
+        return;
+    if (x->dtype != APX_F32) {
+        apx_lower_fail(lo, APX_EUNSUPPORTED, "a layer of %s; only float32 is computed",
+                       apx_dtype_name(x->dtype));
+        return;
+    }
+    struct apx_view *time_first = apx_lower_clone(lo, x);
+    if (time_first != NULL && layer.batch_first) {
+        static const int perm[3] = {1, 0, 2};
+        apx_view_transpose(x, perm, time_first);
+    }
+    struct apx_view *lengths = apx_lower_in(lo, node, 4);
+    if (lengths != NULL)
+        lengths = apx_emit_standard(lo, apx_emit_cast(lo, lengths, APX_I32));
+    struct apx_view *h0 = initial_state(lo, node, 5);
+    struct apx_view *c0 = layer.is_lstm ? initial_state(lo, node, 6) : NULL;
+
+    bool last_only = lo->last_only[lo->node];
+    struct apx_view *y = NULL, *h_last = NULL, *c_last = NULL;
+    if (is_wanted(lo, node, 1))
+        h_last = new_states(lo, node, &layer, 1);
+    if (layer.is_lstm && is_wanted(lo, node, 2))
+        c_last = new_states(lo, node, &layer, 2);
+    if (is_wanted(lo, node, 0)) {
+        if (last_only && h_last == NULL) {
+            struct apx_dim extent[3];
+            const struct apx_dim *dims = apx_lower_extents(lo, node, 0);
+            int kept = 0;
+            for (int i = 0; i < 4; i++)
+                if (i != (layer.batch_first ? 1 : 0))
+                    extent[kept++] = dims[i];
+            h_last = apx_lower_new(lo, APX_F32, 3, extent, NULL);
+        }
+        y = new_y(lo, node, &layer, last_only ? h_last : NULL);
+    }
+    apx_lower_set(lo, node, 0, y);
+    apx_lower_set(lo, node, 1, h_last);
+    apx_lower_set(lo, node, 2, c_last);
+
+    for (int d = 0; d < layer.directions && lo->status == APX_OK; d++) {
+        struct apx_view *y_part = NULL;
+        if (y != NULL && !last_only) {
+            struct apx_dim start = apx_dim_constant(d), one = apx_dim_constant(1);
+            int axis = layer.batch_first ? 2 : 1;
+            static const int swap[3] = {1, 0, 2};
+            struct apx_view *part = apx_lower_clone(lo, y);
+            y_part = apx_lower_clone(lo, y);
+            if (part == NULL || y_part == NULL)
+                return;
+            apx_view_slice(part, axis, &start, 1, &one);
+            apx_view_drop_axis(part, axis);
+            *y_part = *part;
+            if (layer.batch_first)
+                apx_view_transpose(part, swap, y_part);
+        }
+        struct apx_step *step =
+            apx_lower_step(lo, layer.is_lstm ? &apx_lstm_class : &apx_gru_class, APX_RNN_INS,
+                           APX_RNN_OUTS, sizeof(struct apx_rnn_params));
+        if (step == NULL)
+            return;
+        struct apx_rnn_params *params = step->params;
+        params->desc = layer.desc[d];
+        params->is_lstm = layer.is_lstm;
+        if (!read_weights(lo, node, &layer, d, &params->weights))
+            return;
+        params->row = layer.is_lstm ? apx_lstm_select(lo->program->caps, &params->desc)
+                                    : apx_gru_select(lo->program->caps, &params->desc);
+        step->kernel = params->row->name;
+        step->isa = params->row->isa;
+        step->tile_rows = params->row->tile_rows;
+        step->in[APX_RNN_X] = time_first;
+        step->in[APX_RNN_LENGTHS] = lengths;
+        step->in[APX_RNN_H0] = state_of(lo, &layer, h0, d);
+        step->in[APX_RNN_C0] = state_of(lo, &layer, c0, d);
+        step->out[APX_RNN_Y] = y_part;
+        step->out[APX_RNN_H_LAST] = state_of(lo, &layer, h_last, d);
+        step->out[APX_RNN_C_LAST] = state_of(lo, &layer, c_last, d);
+    }
+}
+
+void apx_lower_lstm(struct apx_lowering *lo, const struct apx_node *node)
+{
+    lower_layer(lo, node);
+}
+
+void apx_lower_gru(struct apx_lowering *lo, const struct apx_node *node)
+{
+    lower_layer(lo, node);
+}

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* program.c - from a graph to a program: options, rows, lowering, packed weights. */
+#include <string.h>
+
+#include "kernels/kernels.h"
+#include "runtime/base/fail.h"
+#include "runtime/base/memory.h"
+#include "runtime/plan/lower.h"
+#include "runtime/plan/rows.h"
+#include "runtime/plan/step_rnn.h"
+
+static enum apx_status read_options(struct apx_program *program,
+                                    const struct apx_compile_options *options,
+                                    struct apx_error *error)
+{
+    if (options->precision != NULL && strcmp(options->precision, "fp32") != 0)
+        return apx_fail(error, APX_EINVAL, "precision",
+                        "precision \"%s\" is not known; this build computes in \"fp32\"",
+                        options->precision);
+    program->caps = apx_cpu_caps();
+    if (options->isa != NULL && !apx_caps_limit(program->caps, options->isa, &program->caps))
+        return apx_fail(error, APX_EINVAL, "isa",
+                        "isa \"%s\" is not known; say scalar, avx2, avx512 or avx512vnni",
+                        options->isa);
+    return APX_OK;
+}
+
+static enum apx_status find_rows(struct apx_program *program, struct apx_error *error)
+{
+    const struct apx_graph *graph = program->graph;
+    program->input_row_axis =
+        apx_alloc(program->allocator, (size_t)graph->input_count, sizeof(int));
+    program->output_row_axis =
+        apx_alloc(program->allocator, (size_t)graph->output_count, sizeof(int));
+    if (program->input_row_axis == NULL || program->output_row_axis == NULL ||
+        apx_rows_analyse(graph, &program->row_symbol, program->input_row_axis,
+                         program->output_row_axis) != APX_OK)
+        return apx_fail(error, APX_ENOMEM, "", "out of memory");
+    /* Strides of the caller's tensors need a symbol of their own for the whole batch. */
+    program->batch_symbol = graph->symbol_count;
+    if (program->row_symbol < 0 || graph->symbol_count == APX_MAX_SYMBOLS)
+        program->row_symbol = program->batch_symbol = -1;
+    return APX_OK;
+}
+
+static enum apx_status lower_again(struct apx_program *program, bool *last_only,
+                                   struct apx_error *error)
+{
+    apx_blocks_fini(&program->blocks);
+    program->slots = NULL;
+    program->steps = NULL;
+    program->slot_count = program->slot_capacity = 0;
+    program->step_count = program->step_capacity = 0;
+    program->uses_batch_symbol = false;
+    return apx_lower_graph(program, last_only, error);
+}
+
+/* Marks the layers of which only the last step is read; true if there are any. */
+static bool mark_last_only(const struct apx_program *program, bool *last_only)
+{
+    bool any = false;
+    for (int s = 0; s < program->step_count; s++)
+        if (apx_rnn_reads_last_only(program, s))
+            any = last_only[program->steps[s]->node] = true;
+    return any;
+}
+
+/* True if every replaced y is read as foreseen. */
+static bool are_replaced_well(const struct apx_program *program, const bool *last_only)
+{
+    for (int s = 0; s < program->step_count; s++) {
+        const struct apx_step *step = program->steps[s];
+        if ((step->type == &apx_lstm_class || step->type == &apx_gru_class) &&
+            last_only[step->node] && step->out[APX_RNN_H_LAST] != NULL &&
+            !apx_rnn_is_replaceable(program, step->out[APX_RNN_H_LAST]->slot))
+            return false;
+    }
+    return true;
+}
+
+static enum apx_status lower(struct apx_program *program, struct apx_error *error)
+{
+    size_t nodes = (size_t)program->graph->node_count;
+    bool *last_only = apx_alloc(program->allocator, nodes, sizeof *last_only);
+    if (last_only == NULL)
+        return apx_fail(error, APX_ENOMEM, "", "out of memory");
+    enum apx_status status = lower_again(program, last_only, error);
+    if (status == APX_OK && mark_last_only(program, last_only)) {
+        status = lower_again(program, last_only, error);
+        if (status == APX_OK && !are_replaced_well(program, last_only)) {
+            memset(last_only, 0, nodes * sizeof *last_only);
+            status = lower_again(program, last_only, error);
+        }
+    }
+    apx_release(program->allocator, last_only);
+    return status;
+}
+
+/* All weights in one block, each step's at a cache line of its own. */
+static enum apx_status pack_weights(struct apx_program *program, struct apx_error *error)
+{
+    size_t total = 0;
+    for (int s = 0; s < program->step_count; s++) {
+        const struct apx_step *step = program->steps[s];
+        size_t bytes = step->type->packed_bytes != NULL ? step->type->packed_bytes(step) : 0;
+        total += (bytes + APX_CACHE_LINE - 1) / APX_CACHE_LINE * APX_CACHE_LINE;
+    }
+    program->packed = apx_alloc(program->allocator, 1, total);
+    if (program->packed == NULL)
+        return apx_fail(error, APX_ENOMEM, "", "out of memory for %zu bytes of weights", total);
+    program->packed_bytes = total;
+    char *place = program->packed;
+    for (int s = 0; s < program->step_count; s++) {
+        struct apx_step *step = program->steps[s];
+        if (step->type->packed_bytes == NULL)
+            continue;
+        step->packed = place;
+        step->type->pack(step, place);
+        size_t bytes = step->type->packed_bytes(step);
+        place += (bytes + APX_CACHE_LINE - 1) / APX_CACHE_LINE * APX_CACHE_LINE;
+    }
+    return APX_OK;
+}
+
+static void measure(struct apx_program *program)
+{
+    program->tile_rows = 1;
+    for (int s = 0; s < program->step_count; s++) {
+        struct apx_step *step = program->steps[s];
+        step->args_offset = program->args_bytes;
+        program->args_bytes +=
+            (step->type->args_bytes + APX_CACHE_LINE - 1) / APX_CACHE_LINE * APX_CACHE_LINE;
+        int operands = step->in_count + step->out_count;
+        program->max_operands =
+            operands > program->max_operands ? operands : program->max_operands;
+        if (step->tile_rows > program->tile_rows)
+            program->tile_rows = step->tile_rows;
+    }
+}
+
+enum apx_status apx_plan_create(const struct apx_graph *graph,
+                                const struct apx_compile_options *options, struct apx_program **out,
+                                struct apx_error *error)
+{
+    *out = NULL;
+    struct apx_program *program = apx_alloc(options->allocator, 1, sizeof *program);
+    if (program == NULL)
+        return apx_fail(error, APX_ENOMEM, "", "out of memory");
+    program->allocator = options->allocator;
+    program->graph = graph;
+    program->l2_bytes = options->l2_bytes;
+    apx_blocks_init(&program->blocks, options->allocator);
+    enum apx_status status = read_options(program, options, error);
+    if (status == APX_OK)
+        status = find_rows(program, error);
+    if (status == APX_OK)
+        status = lower(program, error);
+    if (status == APX_OK)
+        status = pack_weights(program, error);
+    if (status != APX_OK) {
+        apx_plan_destroy(program);
+        return status;
+    }
+    measure(program);
+    *out = program;
+    return APX_OK;
+}
+
+void apx_plan_destroy(struct apx_program *program)
+{
+    if (program == NULL)
+        return;
+    apx_release(program->allocator, program->packed);
+    apx_release(program->allocator, program->input_row_axis);
+    apx_release(program->allocator, program->output_row_axis);
+    apx_blocks_fini(&program->blocks);
+    apx_release(program->allocator, program);
+}

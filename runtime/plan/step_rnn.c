@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* step_rnn.c - one direction of one LSTM or GRU layer over a whole slice: all its steps in one call
+ * of the kernel, x and y through strides. */
+#include "runtime/plan/step_rnn.h"
+
+#include <string.h>
+
+struct rnn_args {
+    struct apx_ref x, lengths, h0, c0, y, h_last, c_last;
+    struct apx_rnn_args kernel;
+};
+
+static void rnn_bind(const struct apx_step *step, const struct apx_bound *in,
+                     const struct apx_bound *out, void *memory)
+{
+    struct rnn_args *args = memory;
+    const struct apx_rnn_params *params = step->params;
+    memset(args, 0, sizeof *args);
+    args->x = apx_ref_to(step->in[APX_RNN_X], &in[APX_RNN_X]);
+    args->lengths = apx_ref_to(step->in[APX_RNN_LENGTHS], &in[APX_RNN_LENGTHS]);
+    args->h0 = apx_ref_to(step->in[APX_RNN_H0], &in[APX_RNN_H0]);
+    args->c0 = apx_ref_to(step->in[APX_RNN_C0], &in[APX_RNN_C0]);
+    args->y = apx_ref_to(step->out[APX_RNN_Y], &out[APX_RNN_Y]);
+    args->h_last = apx_ref_to(step->out[APX_RNN_H_LAST], &out[APX_RNN_H_LAST]);
+    args->c_last = apx_ref_to(step->out[APX_RNN_C_LAST], &out[APX_RNN_C_LAST]);
+    struct apx_rnn_args *kernel = &args->kernel;
+    kernel->desc = &params->desc;
+    kernel->steps = (size_t)in[APX_RNN_X].extent[0];
+    kernel->rows = (size_t)in[APX_RNN_X].extent[1];
+    kernel->x_step = (ptrdiff_t)in[APX_RNN_X].stride[0];
+    kernel->x_row = (ptrdiff_t)in[APX_RNN_X].stride[1];
+    if (step->in[APX_RNN_H0] != NULL)
+        kernel->h0_row = (ptrdiff_t)in[APX_RNN_H0].stride[0];
+    if (step->in[APX_RNN_C0] != NULL)
+        kernel->c0_row = (ptrdiff_t)in[APX_RNN_C0].stride[0];
+    if (step->out[APX_RNN_Y] != NULL) {
+        kernel->y_step = (ptrdiff_t)out[APX_RNN_Y].stride[0];
+        kernel->y_row = (ptrdiff_t)out[APX_RNN_Y].stride[1];
+    }
+    if (step->out[APX_RNN_H_LAST] != NULL)
+        kernel->h_last_row = (ptrdiff_t)out[APX_RNN_H_LAST].stride[0];
+    if (step->out[APX_RNN_C_LAST] != NULL)
+        kernel->c_last_row = (ptrdiff_t)out[APX_RNN_C_LAST].stride[0];
+}
+
+static size_t rnn_scratch(const struct apx_step *step, const struct apx_bound *in,
+                          const struct apx_bound *out)
+{
+    (void)out;
+    const struct apx_rnn_params *params = step->params;
+    return params->row->scratch_bytes(&params->desc, (size_t)in[APX_RNN_X].extent[1]);
+}
+
+static void rnn_run(const struct apx_step *step, const void *memory, struct apx_frame *frame)
+{
+    const struct rnn_args *bound = memory;
+    const struct apx_rnn_params *params = step->params;
+    struct apx_rnn_args args = bound->kernel;
+    args.packed = step->packed;
+    args.x = apx_at(frame, bound->x);
+    args.lengths = apx_at(frame, bound->lengths);
+    args.h0 = apx_at(frame, bound->h0);
+    args.c0 = apx_at(frame, bound->c0);
+    args.y = apx_at(frame, bound->y);
+    args.h_last = apx_at(frame, bound->h_last);
+    args.c_last = apx_at(frame, bound->c_last);
+    args.scratch = frame->scratch;
+    /* The one input here whose values steer the walk: they come from the caller. */
+    for (size_t n = 0; args.lengths != NULL && n < args.rows; n++) {
+        if (args.lengths[n] < 0 || (size_t)args.lengths[n] > args.steps) {
+            frame->fault = "a sequence length is negative or longer than the sequence";
+            return;
+        }
+    }
+    if (args.rows > 0)
+        params->row->run(&args);
+}
+
+static double rnn_flops(const struct apx_step *step, const struct apx_bound *in,
+                        const struct apx_bound *out)
+{
+    (void)out;
+    const struct apx_rnn_params *params = step->params;
+    double row_steps = (double)in[APX_RNN_X].extent[0] * (double)in[APX_RNN_X].extent[1];
+    double gates = params->is_lstm ? 4.0 : 3.0;
+    return row_steps * 2.0 * gates * (double)params->desc.hidden *
+           (double)(params->desc.input + params->desc.hidden);
+}
+
+static size_t rnn_packed_bytes(const struct apx_step *step)
+{
+    const struct apx_rnn_params *params = step->params;
+    return params->row->packed_bytes(&params->desc);
+}
+
+static void rnn_pack(const struct apx_step *step, void *packed)
+{
+    const struct apx_rnn_params *params = step->params;
+    params->row->pack(&params->desc, &params->weights, packed);
+}
+
+const struct apx_step_class apx_lstm_class = {.name = "lstm",
+                                              .args_bytes = sizeof(struct rnn_args),
+                                              .writes_strided = true,
+                                              .bind = rnn_bind,
+                                              .scratch = rnn_scratch,
+                                              .run = rnn_run,
+                                              .flops = rnn_flops,
+                                              .packed_bytes = rnn_packed_bytes,
+                                              .pack = rnn_pack};
+
+const struct apx_step_class apx_gru_class = {.name = "gru",
+                                             .args_bytes = sizeof(struct rnn_args),
+                                             .writes_strided = true,
+                                             .bind = rnn_bind,
+                                             .scratch = rnn_scratch,
+                                             .run = rnn_run,
+                                             .flops = rnn_flops,
+                                             .packed_bytes = rnn_packed_bytes,
+                                             .pack = rnn_pack};
