@@ -64,8 +64,8 @@ static json_t *describe_step(const struct apx_program *program, const struct apx
     json_object_set_new(json, "step", json_string(step->type->name));
     if (step->node >= 0) {
         json_object_set_new(json, "node", json_string(program->graph->nodes[step->node].name));
-        json_object_set_new(
-            json, "op", json_string(apx_op_info(program->graph->nodes[step->node].op)->name));
+        json_object_set_new(json, "op",
+                            json_string(apx_op_info(program->graph->nodes[step->node].op)->name));
     }
     if (step->kernel != NULL)
         json_object_set_new(json, "kernel", json_string(step->kernel));
@@ -103,9 +103,8 @@ static enum apx_status describe(const struct apx_program *program, void *json_ob
     json_object_set_new(json, "flops_per_row", json_real(cost.flops));
     json_object_set_new(json, "bytes_per_row", json_real(cost.bytes));
     json_object_set_new(json, "packed_bytes", json_integer((json_int_t)program->packed_bytes));
-    json_object_set_new(
-        json, "slice_rows",
-        json_integer((json_int_t)slice_rows(program, &cost, (int64_t)1 << 20, 1)));
+    json_object_set_new(json, "slice_rows",
+                        json_integer((json_int_t)slice_rows(program, &cost, (int64_t)1 << 20, 1)));
     return APX_OK;
 }
 

@@ -158,8 +158,9 @@ static bool slot_bytes(const struct apx_slot *slot, const int64_t *symbols, size
 
 static enum apx_status too_large(struct apx_error *error)
 {
-    return apx_fail(error, APX_EINVAL, "", "the model cannot be run with these extents: a tensor "
-                                           "inside would have a negative or too large size");
+    return apx_fail(error, APX_EINVAL, "",
+                    "the model cannot be run with these extents: a tensor "
+                    "inside would have a negative or too large size");
 }
 
 static enum apx_status scratch_bytes(const struct apx_program *program, const int64_t *symbols,
@@ -245,8 +246,7 @@ static bool is_inside(const struct apx_program *program, const struct apx_view *
     const struct apx_slot *slot = &program->slots[view->slot];
     int64_t whole[APX_MAX_SYMBOLS];
     memcpy(whole, symbols, sizeof whole);
-    if (program->row_symbol >= 0 &&
-        (slot->kind == APX_SLOT_INPUT || slot->kind == APX_SLOT_OUTPUT))
+    if (program->row_symbol >= 0 && (slot->kind == APX_SLOT_INPUT || slot->kind == APX_SLOT_OUTPUT))
         whole[program->row_symbol] = batch;
     return apx_dim_evaluate(&slot->elements, whole, &elements) && low >= 0 && high < elements;
 }
@@ -310,8 +310,7 @@ static enum apx_status find_binding(struct apx_lane *lane, const int64_t *symbol
     struct binding *oldest = &lane->bindings[0];
     for (int i = 0; i < BINDINGS; i++) {
         struct binding *binding = &lane->bindings[i];
-        if (binding->is_valid &&
-            memcmp(binding->symbols, symbols, sizeof binding->symbols) == 0) {
+        if (binding->is_valid && memcmp(binding->symbols, symbols, sizeof binding->symbols) == 0) {
             *out = binding;
             binding->used = ++lane->clock;
             return APX_OK;

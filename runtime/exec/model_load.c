@@ -95,8 +95,7 @@ static int reported_row_symbol(const struct apx_model *model)
 static enum apx_status describe_tensors(struct apx_model *model, struct apx_error *error)
 {
     const struct apx_graph *graph = model->graph;
-    model->inputs =
-        apx_alloc(model->allocator, (size_t)graph->input_count, sizeof *model->inputs);
+    model->inputs = apx_alloc(model->allocator, (size_t)graph->input_count, sizeof *model->inputs);
     model->outputs =
         apx_alloc(model->allocator, (size_t)graph->output_count, sizeof *model->outputs);
     if (model->inputs == NULL || model->outputs == NULL)

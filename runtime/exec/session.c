@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* session.c - a batch from the caller's tensors to slices on lanes.
  *
- * Everything that depends on extents (cost of a row, size of slices, room in the lanes) is kept from
- * call to call, and done again only when the extents change. */
+ * Everything that depends on extents (cost of a row, size of slices, room in the lanes) is kept
+ * from call to call, and done again only when the extents change. */
 #include <inttypes.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -192,7 +192,8 @@ static enum apx_status resolve(struct apx_session *session, const struct apx_ten
 {
     const struct apx_graph *graph = session->model->graph;
     if (input_count != (size_t)graph->input_count || output_count != (size_t)graph->output_count)
-        return apx_fail(error, APX_EINVAL, input_count != (size_t)graph->input_count ? "inputs" : "outputs",
+        return apx_fail(error, APX_EINVAL,
+                        input_count != (size_t)graph->input_count ? "inputs" : "outputs",
                         "%zu inputs and %zu outputs given; the model has %d and %d", input_count,
                         output_count, graph->input_count, graph->output_count);
     for (int i = 0; i < APX_MAX_SYMBOLS; i++)

@@ -27,7 +27,8 @@ void apx_lower_none(struct apx_lowering *lo, const struct apx_node *node)
                    apx_op_info(node->op)->name);
 }
 
-/* The row symbol in a stride of the caller's tensor means the whole batch's rows. */
+/* The row symbol in a stride of the caller's tensor, and in an offset made of strides, means the
+ * whole batch's rows. */
 static void use_batch_strides(struct apx_program *program, struct apx_view *view)
 {
     if (program->row_symbol < 0)
@@ -35,6 +36,8 @@ static void use_batch_strides(struct apx_program *program, struct apx_view *view
     for (int i = 0; i < view->rank; i++)
         view->stride[i] =
             apx_dim_rename(&view->stride[i], program->row_symbol, program->batch_symbol);
+    view->offset = apx_dim_rename(&view->offset, program->row_symbol, program->batch_symbol);
+    program->uses_batch_symbol |= apx_dim_depends_on(&view->offset, program->batch_symbol);
     for (int i = 0; i < view->rank; i++)
         program->uses_batch_symbol |= apx_dim_depends_on(&view->stride[i], program->batch_symbol);
 }
@@ -119,8 +122,8 @@ static bool is_writable_in_place(struct apx_lowering *lo, int output, const stru
     int64_t offset;
     return slot->kind == APX_SLOT_ARENA && apx_view_is_standard(view) &&
            apx_dim_is_constant(&view->offset, &offset) && offset == 0 &&
-           apx_dim_equal(&elements, &slot->elements) &&
-           count_readers(program, view->slot) == 0 && count_outputs_on(lo, view->slot) == 1 &&
+           apx_dim_equal(&elements, &slot->elements) && count_readers(program, view->slot) == 0 &&
+           count_outputs_on(lo, view->slot) == 1 &&
            (program->row_symbol < 0 || program->output_row_axis[output] == 0 ||
             writers_are_strided(program, view->slot));
 }

@@ -15,8 +15,8 @@ struct apx_lowering {
     const struct apx_graph *graph;
     struct apx_view **views; /* [value_count] NULL: not computed yet */
     bool *done;              /* [node_count] lowered together with an earlier node */
-    bool *last_only;         /* [node_count] recurrent layers whose y is read at the last step only */
-    int node;                /* being lowered */
+    bool *last_only; /* [node_count] recurrent layers whose y is read at the last step only */
+    int node;        /* being lowered */
     enum apx_status status;
     struct apx_error *error;
 };
@@ -50,7 +50,8 @@ bool apx_lower_dims(struct apx_lowering *lo, const struct apx_node *node, int i,
 /* An axis attribute or element made non-negative; fails when outside of rank. */
 int apx_lower_axis(struct apx_lowering *lo, int64_t axis, int rank);
 /* Extents of value v's tensor. */
-const struct apx_dim *apx_lower_extents(struct apx_lowering *lo, const struct apx_node *node, int i);
+const struct apx_dim *apx_lower_extents(struct apx_lowering *lo, const struct apx_node *node,
+                                        int i);
 
 /* A view in a new arena slot; order: apx_view_make_dense. */
 struct apx_view *apx_lower_new(struct apx_lowering *lo, enum apx_dtype dtype, int rank,

@@ -128,8 +128,8 @@ void apx_lower_matmul(struct apx_lowering *lo, const struct apx_node *node)
         float *bias = NULL;
         int v = fuse_bias(lo, node->out[0], (size_t)output, &bias);
         v = fuse_activation(lo, v, &act);
-        lo->views[v] = apx_emit_dense(lo, a, (size_t)output, w->data, 1, (ptrdiff_t)output, bias,
-                                      act);
+        lo->views[v] =
+            apx_emit_dense(lo, a, (size_t)output, w->data, 1, (ptrdiff_t)output, bias, act);
         return;
     }
     struct apx_view *b = apx_lower_in(lo, node, 1);
@@ -179,8 +179,7 @@ void apx_lower_gemm(struct apx_lowering *lo, const struct apx_node *node)
         const float *weights = scaled(lo, w, alpha);
         float *bias = has_c ? apx_lower_take(lo, output, sizeof *bias) : NULL;
         bool is_bias =
-            bias != NULL &&
-            read_bias(&lo->graph->values[node->in[2]], a->rank, output, beta, bias);
+            bias != NULL && read_bias(&lo->graph->values[node->in[2]], a->rank, output, beta, bias);
         struct apx_activation act = {APX_ACT_NONE, 0, 0};
         if (is_bias || !has_c)
             v = fuse_activation(lo, v, &act);
@@ -191,7 +190,8 @@ void apx_lower_gemm(struct apx_lowering *lo, const struct apx_node *node)
         struct apx_view *b = apx_lower_in(lo, node, 1);
         y = apx_emit_product(lo, a, trans_b && b != NULL ? transposed(lo, b) : b);
         if (alpha != 1)
-            y = apx_emit_binary(lo, APX_BINARY_MUL, y, apx_lower_scalar(lo, APX_F32, (double)alpha));
+            y = apx_emit_binary(lo, APX_BINARY_MUL, y,
+                                apx_lower_scalar(lo, APX_F32, (double)alpha));
     }
     if (has_c) {
         struct apx_view *c = apx_lower_in(lo, node, 2);

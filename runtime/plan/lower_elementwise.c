@@ -43,7 +43,8 @@ static const struct {
     {APX_OP_MISH, APX_UNARY_MISH, 0, 0, NULL, NULL},
 };
 
-/* Integers beyond 2^24 do not fit a float; the exact operators stay exact. NULL: not one of them. */
+/* Integers beyond 2^24 do not fit a float; the exact operators stay exact. NULL: not one of them.
+ */
 static struct apx_view *exact_unary(struct apx_lowering *lo, enum apx_op op, struct apx_view *x)
 {
     if (op != APX_OP_NEG && op != APX_OP_ABS && op != APX_OP_RELU)
@@ -76,8 +77,7 @@ void apx_lower_unary(struct apx_lowering *lo, const struct apx_node *node)
         if (node->op == APX_OP_GELU &&
             strcmp(apx_node_string(node, "approximate", "none"), "tanh") == 0)
             unary = APX_UNARY_GELU_TANH;
-        apx_lower_set(lo, node, 0,
-                      apx_emit_unary(lo, unary, x, alpha, beta));
+        apx_lower_set(lo, node, 0, apx_emit_unary(lo, unary, x, alpha, beta));
         return;
     }
     apx_lower_none(lo, node);
@@ -134,9 +134,9 @@ static struct apx_view *floor_mod(struct apx_lowering *lo, struct apx_view *a, s
 {
     struct apx_view *r = apx_emit_binary(lo, APX_BINARY_MOD, a, b);
     struct apx_view *zero = apx_lower_scalar(lo, a->dtype, 0);
-    struct apx_view *differ = apx_emit_logic(lo, APX_LOGIC_XOR,
-                                             apx_emit_compare(lo, APX_COMPARE_LT, r, zero),
-                                             apx_emit_compare(lo, APX_COMPARE_LT, b, zero));
+    struct apx_view *differ =
+        apx_emit_logic(lo, APX_LOGIC_XOR, apx_emit_compare(lo, APX_COMPARE_LT, r, zero),
+                       apx_emit_compare(lo, APX_COMPARE_LT, b, zero));
     struct apx_view *is_zero = apx_emit_compare(lo, APX_COMPARE_EQ, r, zero);
     return apx_emit_where(lo, is_zero, r,
                           apx_emit_where(lo, differ, apx_emit_binary(lo, APX_BINARY_ADD, r, b), r));
@@ -178,9 +178,8 @@ void apx_lower_compare(struct apx_lowering *lo, const struct apx_node *node)
                           : node->op == APX_OP_LESS_OR_EQUAL ? APX_COMPARE_LE
                           : node->op == APX_OP_GREATER       ? APX_COMPARE_GT
                                                              : APX_COMPARE_GE;
-    apx_lower_set(
-        lo, node, 0,
-        apx_emit_compare(lo, op, apx_lower_in(lo, node, 0), apx_lower_in(lo, node, 1)));
+    apx_lower_set(lo, node, 0,
+                  apx_emit_compare(lo, op, apx_lower_in(lo, node, 0), apx_lower_in(lo, node, 1)));
 }
 
 void apx_lower_logic(struct apx_lowering *lo, const struct apx_node *node)
@@ -219,6 +218,5 @@ void apx_lower_cast(struct apx_lowering *lo, const struct apx_node *node)
 {
     struct apx_view *x = apx_lower_in(lo, node, 0);
     if (node->out[0] >= 0)
-        apx_lower_set(lo, node, 0,
-                      apx_emit_cast(lo, x, lo->graph->values[node->out[0]].dtype));
+        apx_lower_set(lo, node, 0, apx_emit_cast(lo, x, lo->graph->values[node->out[0]].dtype));
 }

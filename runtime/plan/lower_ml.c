@@ -13,8 +13,8 @@ static struct apx_view *float_list(struct apx_lowering *lo, const struct apx_nod
     int64_t width = 0;
     if (attr == NULL || attr->count == 0)
         return NULL;
-    if (attr->count != 1 && (!apx_dim_is_constant(&x->extent[x->rank - 1], &width) ||
-                             attr->count != (size_t)width))
+    if (attr->count != 1 &&
+        (!apx_dim_is_constant(&x->extent[x->rank - 1], &width) || attr->count != (size_t)width))
         return apx_lower_fail(lo, APX_EFORMAT, "%s has %zu elements for %lld columns", name,
                               attr->count, (long long)width);
     return apx_lower_floats(lo, attr->floats, attr->count);
@@ -66,8 +66,7 @@ static struct apx_view *post_transform(struct apx_lowering *lo, const struct apx
 }
 
 /* x . coefficients^T + intercepts, coefficients [outputs, columns] */
-static struct apx_view *linear(struct apx_lowering *lo, const struct apx_node *node,
-                               size_t outputs)
+static struct apx_view *linear(struct apx_lowering *lo, const struct apx_node *node, size_t outputs)
 {
     struct apx_view *x = float_input(lo, node);
     const struct apx_attr *coefficients = apx_node_attr(node, "coefficients");
@@ -136,7 +135,8 @@ void apx_lower_ml_linear_classifier(struct apx_lowering *lo, const struct apx_no
         struct apx_view *pair[2] = {NULL, raw};
         if (strcmp(transform, "LOGISTIC") == 0) {
             pair[1] = apx_emit_unary(lo, APX_UNARY_SIGMOID, raw, 0, 0);
-            pair[0] = apx_emit_binary(lo, APX_BINARY_SUB, apx_lower_scalar(lo, APX_F32, 1), pair[1]);
+            pair[0] =
+                apx_emit_binary(lo, APX_BINARY_SUB, apx_lower_scalar(lo, APX_F32, 1), pair[1]);
             scores = apx_emit_concat(lo, pair, 2, raw->rank - 1);
         } else {
             pair[0] = apx_emit_unary(lo, APX_UNARY_NEG, raw, 0, 0);
@@ -197,6 +197,5 @@ void apx_lower_ml_feature_vectorizer(struct apx_lowering *lo, const struct apx_n
     for (int i = 0; i < node->in_count; i++)
         parts[i] = apx_emit_cast(lo, apx_lower_in(lo, node, i), APX_F32);
     if (lo->status == APX_OK)
-        set_reshaped(lo, node, 0,
-                     apx_emit_concat(lo, parts, node->in_count, parts[0]->rank - 1));
+        set_reshaped(lo, node, 0, apx_emit_concat(lo, parts, node->in_count, parts[0]->rank - 1));
 }

@@ -37,8 +37,7 @@ static bool reduce_axes(struct apx_lowering *lo, const struct apx_node *node, in
                         unsigned *mask)
 {
     bool is_axis[APX_MAX_RANK], given;
-    if (!apx_lower_check(lo,
-                         apx_node_axes(lo->graph, node, 1, rank, is_axis, &given, lo->error)))
+    if (!apx_lower_check(lo, apx_node_axes(lo->graph, node, 1, rank, is_axis, &given, lo->error)))
         return false;
     *mask = 0;
     if (!given && apx_node_int(node, "noop_with_empty_axes", 0) == 0)
@@ -55,8 +54,7 @@ void apx_lower_reduce(struct apx_lowering *lo, const struct apx_node *node)
     if (x == NULL || !reduce_axes(lo, node, x->rank, &mask))
         return;
     bool keep = apx_node_int(node, "keepdims", 1) != 0;
-    apx_lower_set(lo, node, 0,
-                  apx_emit_reduce(lo, reduce_of(node->op), false, x, mask, keep));
+    apx_lower_set(lo, node, 0, apx_emit_reduce(lo, reduce_of(node->op), false, x, mask, keep));
 }
 
 void apx_lower_arg_reduce(struct apx_lowering *lo, const struct apx_node *node)
@@ -77,8 +75,7 @@ void apx_lower_softmax(struct apx_lowering *lo, const struct apx_node *node)
     if (x == NULL)
         return;
     int axis = apx_lower_axis(lo, apx_node_int(node, "axis", -1), x->rank);
-    apx_lower_set(lo, node, 0,
-                  apx_emit_softmax(lo, node->op == APX_OP_LOG_SOFTMAX, x, 1u << axis));
+    apx_lower_set(lo, node, 0, apx_emit_softmax(lo, node->op == APX_OP_LOG_SOFTMAX, x, 1u << axis));
 }
 
 void apx_lower_layer_norm(struct apx_lowering *lo, const struct apx_node *node)
@@ -117,8 +114,7 @@ static struct apx_view *along_channels(struct apx_lowering *lo, const float *dat
 {
     int64_t dims[APX_MAX_RANK] = {channels, 1, 1, 1, 1, 1, 1, 1};
     void *copy;
-    struct apx_view *view =
-        apx_lower_storage(lo, APX_F32, rank >= 2 ? rank - 1 : 1, dims, &copy);
+    struct apx_view *view = apx_lower_storage(lo, APX_F32, rank >= 2 ? rank - 1 : 1, dims, &copy);
     if (view != NULL)
         memcpy(copy, data, (size_t)channels * sizeof *data);
     return view;

@@ -55,9 +55,9 @@ static void read_activations(struct apx_lowering *lo, const struct apx_node *nod
         return;
     }
     for (size_t i = 0; i < per_direction * (size_t)layer->directions; i++) {
-        const char *name = names != NULL              ? names->strings[i]
-                           : i % per_direction == 0   ? "Sigmoid"
-                                                      : "Tanh";
+        const char *name = names != NULL            ? names->strings[i]
+                           : i % per_direction == 0 ? "Sigmoid"
+                                                    : "Tanh";
         size_t k = 0, count = sizeof activations / sizeof activations[0];
         while (k < count && strcasecmp(activations[k].name, name) != 0)
             k++;

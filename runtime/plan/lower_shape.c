@@ -298,8 +298,7 @@ void apx_lower_pad(struct apx_lowering *lo, const struct apx_node *node)
         apx_lower_fail(lo, APX_EUNSUPPORTED, "the padding's value must be a constant");
         return;
     }
-    struct apx_view *y =
-        apx_lower_new(lo, x->dtype, x->rank, apx_lower_extents(lo, node, 0), NULL);
+    struct apx_view *y = apx_lower_new(lo, x->dtype, x->rank, apx_lower_extents(lo, node, 0), NULL);
     struct apx_view *from = apx_lower_clone(lo, x), *inside = apx_lower_clone(lo, y);
     if (from == NULL || inside == NULL)
         return;

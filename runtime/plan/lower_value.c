@@ -18,8 +18,8 @@ void *apx_lower_fail(struct apx_lowering *lo, enum apx_status status, const char
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     const char *name = lo->node >= 0 ? lo->graph->nodes[lo->node].name : "";
-    lo->status = apx_fail(lo->error, status, name, "%s%s%s", name, name[0] != '\0' ? ": " : "",
-                          text);
+    lo->status =
+        apx_fail(lo->error, status, name, "%s%s%s", name, name[0] != '\0' ? ": " : "", text);
     return NULL;
 }
 
@@ -143,8 +143,7 @@ struct apx_step *apx_lower_step(struct apx_lowering *lo, const struct apx_step_c
         program->step_capacity = capacity;
     }
     struct apx_step *step = apx_lower_take(lo, 1, sizeof *step);
-    struct apx_view **views =
-        apx_lower_take(lo, (size_t)(in_count + out_count), sizeof(*views));
+    struct apx_view **views = apx_lower_take(lo, (size_t)(in_count + out_count), sizeof(*views));
     void *params = params_bytes > 0 ? apx_lower_take(lo, 1, params_bytes) : NULL;
     if (lo->status != APX_OK)
         return NULL;

@@ -131,8 +131,7 @@ static void measure(struct apx_program *program)
         program->args_bytes +=
             (step->type->args_bytes + APX_CACHE_LINE - 1) / APX_CACHE_LINE * APX_CACHE_LINE;
         int operands = step->in_count + step->out_count;
-        program->max_operands =
-            operands > program->max_operands ? operands : program->max_operands;
+        program->max_operands = operands > program->max_operands ? operands : program->max_operands;
         if (step->tile_rows > program->tile_rows)
             program->tile_rows = step->tile_rows;
     }

@@ -51,8 +51,7 @@ bool apx_rnn_reads_last_only(const struct apx_program *program, int s)
                 return false; /* the other direction */
         for (int k = 0; k < other->in_count; k++)
             if (other->in[k] != NULL && other->in[k]->slot == y->slot &&
-                !stays_in_last(other->in[k], y, (int64_t)params->desc.hidden,
-                               params->desc.reverse))
+                !stays_in_last(other->in[k], y, (int64_t)params->desc.hidden, params->desc.reverse))
                 return false;
     }
     return true;

@@ -132,8 +132,10 @@ static bool follow_reshape(struct analysis *a, const struct apx_node *node)
     return true;
 }
 
-/* Row axis of input 0 is none of the axes that are walked: from `axis` on (to the end if `to` < 0). */
-static bool follow_around(struct analysis *a, const struct apx_node *node, int64_t axis, bool to_end)
+/* Row axis of input 0 is none of the axes that are walked: from `axis` on (to the end if `to` < 0).
+ */
+static bool follow_around(struct analysis *a, const struct apx_node *node, int64_t axis,
+                          bool to_end)
 {
     struct mark mark;
     if (!mark_of(a, node, 0, &mark))
@@ -222,13 +224,11 @@ static bool follow_matmul(struct analysis *a, const struct apx_node *node)
 static bool follow_gemm(struct analysis *a, const struct apx_node *node)
 {
     struct mark left, right, bias, result = no_mark;
-    if (!mark_of(a, node, 0, &left) || !mark_of(a, node, 1, &right) ||
-        !mark_of(a, node, 2, &bias))
+    if (!mark_of(a, node, 0, &left) || !mark_of(a, node, 1, &right) || !mark_of(a, node, 2, &bias))
         return false;
     int kept_left = apx_node_int(node, "transA", 0) != 0 ? 1 : 0;
     int kept_right = apx_node_int(node, "transB", 0) != 0 ? 0 : 1;
-    if ((left.axis >= 0 && left.axis != kept_left) ||
-        (right.axis >= 0 && right.axis != kept_right))
+    if ((left.axis >= 0 && left.axis != kept_left) || (right.axis >= 0 && right.axis != kept_right))
         return false;
     const struct apx_value *c = apx_node_in(a->graph, node, 2);
     if (!join(&result, left.axis < 0 ? -1 : 0, &left.outer) ||
@@ -242,8 +242,8 @@ static bool follow_gemm(struct analysis *a, const struct apx_node *node)
 static bool follow_rnn(struct analysis *a, const struct apx_node *node)
 {
     bool batch_first = apx_node_int(node, "layout", 0) != 0;
-    int batch[8] = {batch_first ? 0 : 1, -1, -1, -1, 0, batch_first ? 0 : 1, batch_first ? 0 : 1,
-                    -1};
+    int batch[8] = {batch_first ? 0 : 1, -1, -1, -1, 0, batch_first ? 0 : 1,
+                    batch_first ? 0 : 1, -1};
     struct mark result = no_mark, mark;
     for (int i = 0; i < node->in_count && i < 8; i++) {
         if (!mark_of(a, node, i, &mark))
@@ -432,7 +432,7 @@ static bool follow(struct analysis *a, const struct apx_node *node)
     case APX_OP_RANGE:
     case APX_OP_COUNT:
         return false; /* only when its result is not known from the extents */
-    default: /* element by element */
+    default:          /* element by element */
         return follow_broadcast(a, node, 0, node->in_count);
     }
 }
@@ -483,7 +483,8 @@ static bool are_independent(struct analysis *a)
             const struct apx_value *value = apx_node_out(graph, node, i);
             if (value == NULL)
                 continue;
-            is_known = is_known && (value->data != NULL || value->elems != NULL || value->is_filled);
+            is_known =
+                is_known && (value->data != NULL || value->elems != NULL || value->is_filled);
         }
         if (!is_known && !follow(a, node))
             return false;
@@ -493,8 +494,7 @@ static bool are_independent(struct analysis *a)
                 continue;
             if (value->is_filled)
                 a->marks[node->out[i]] = filled_mark(a, value);
-            else if (value->elems == NULL && depends(a, value) &&
-                     a->marks[node->out[i]].axis < 0)
+            else if (value->elems == NULL && depends(a, value) && a->marks[node->out[i]].axis < 0)
                 return false;
         }
     }

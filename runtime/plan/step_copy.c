@@ -9,8 +9,8 @@ struct apx_ref apx_ref_to(const struct apx_view *view, const struct apx_bound *b
     if (view == NULL)
         return (struct apx_ref){.slot = -1};
     return (struct apx_ref){.slot = view->slot,
-                            .bytes = (ptrdiff_t)(bound->offset *
-                                                 (int64_t)apx_dtype_size(view->dtype))};
+                            .bytes =
+                                (ptrdiff_t)(bound->offset * (int64_t)apx_dtype_size(view->dtype))};
 }
 
 void apx_nd_make(struct apx_nd *nd, const struct apx_bound *out, const struct apx_bound *operands,
@@ -249,8 +249,7 @@ static void elements_bind(const struct apx_step *step, const struct apx_bound *i
         args->values[i] = in[i].offset;
 }
 
-static void elements_run(const struct apx_step *step, const void *memory,
-                         struct apx_frame *frame)
+static void elements_run(const struct apx_step *step, const void *memory, struct apx_frame *frame)
 {
     (void)step;
     const struct elements_args *args = memory;

@@ -37,8 +37,7 @@ static void dense_bind(const struct apx_step *step, const struct apx_bound *in,
     args->kernel.y_row = (ptrdiff_t)params->desc.output;
 }
 
-static void dense_run(const struct apx_step *step, const void *memory,
-                      struct apx_frame *frame)
+static void dense_run(const struct apx_step *step, const void *memory, struct apx_frame *frame)
 {
     const struct dense_args *bound = memory;
     const struct dense_params *params = step->params;
@@ -103,7 +102,8 @@ static bool find_rows(const struct apx_view *x, int *lead, int *lead_count)
             struct apx_dim next = apx_dim_multiply(&x->stride[axis], &x->extent[axis]);
             axis = -1;
             for (int i = 0; i < last; i++)
-                if (!taken[i] && !apx_dim_is_one(&x->extent[i]) && apx_dim_equal(&x->stride[i], &next))
+                if (!taken[i] && !apx_dim_is_one(&x->extent[i]) &&
+                    apx_dim_equal(&x->stride[i], &next))
                     axis = i;
         }
         if (place == 0)
@@ -219,8 +219,7 @@ static void product_walk(const struct product_args *args, int axis, const float 
                      y + (ptrdiff_t)i * args->y_stride[axis]);
 }
 
-static void product_run(const struct apx_step *step, const void *memory,
-                        struct apx_frame *frame)
+static void product_run(const struct apx_step *step, const void *memory, struct apx_frame *frame)
 {
     (void)step;
     const struct product_args *args = memory;

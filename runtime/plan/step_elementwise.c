@@ -28,8 +28,7 @@ static void flat_bind(const struct apx_step *step, const struct apx_bound *in,
     args->count = (size_t)apx_bound_count(&out[0]);
 }
 
-static void unary_run(const struct apx_step *step, const void *memory,
-                      struct apx_frame *frame)
+static void unary_run(const struct apx_step *step, const void *memory, struct apx_frame *frame)
 {
     const struct flat_args *args = memory;
     const struct unary_params *params = step->params;
@@ -51,8 +50,8 @@ struct apx_view *apx_emit_unary(struct apx_lowering *lo, enum apx_unary op, stru
     if (x->dtype == APX_F64)
         return apx_lower_fail(lo, APX_EUNSUPPORTED, "float64 arithmetic; export as float32");
     if (x->dtype != APX_F32)
-        return apx_emit_cast(
-            lo, apx_emit_unary(lo, op, apx_emit_cast(lo, x, APX_F32), alpha, beta), x->dtype);
+        return apx_emit_cast(lo, apx_emit_unary(lo, op, apx_emit_cast(lo, x, APX_F32), alpha, beta),
+                             x->dtype);
     int order[APX_MAX_RANK];
     x = apx_emit_packed(lo, x, order);
     struct apx_view *y = x != NULL ? apx_lower_new(lo, APX_F32, x->rank, x->extent, order) : NULL;
@@ -79,10 +78,8 @@ static void cast_run(const struct apx_step *step, const void *memory, struct apx
                  (int)step->out[0]->dtype, y);
 }
 
-static const struct apx_step_class cast_class = {.name = "cast",
-                                                 .args_bytes = sizeof(struct flat_args),
-                                                 .bind = flat_bind,
-                                                 .run = cast_run};
+static const struct apx_step_class cast_class = {
+    .name = "cast", .args_bytes = sizeof(struct flat_args), .bind = flat_bind, .run = cast_run};
 
 struct apx_view *apx_emit_cast(struct apx_lowering *lo, struct apx_view *x, enum apx_dtype to)
 {
@@ -151,16 +148,14 @@ static void nd_run(const struct apx_step *step, const void *memory, struct apx_f
         apx_logic_bool((enum apx_logic)params->op, &args->nd, a, b, y);
         break;
     case ND_WHERE:
-        apx_where(&args->nd, apx_dtype_size(step->out[0]->dtype), a, b,
-                  apx_at(frame, args->in[2]), y);
+        apx_where(&args->nd, apx_dtype_size(step->out[0]->dtype), a, b, apx_at(frame, args->in[2]),
+                  y);
         break;
     }
 }
 
-static const struct apx_step_class nd_class = {.name = "elementwise",
-                                               .args_bytes = sizeof(struct nd_args),
-                                               .bind = nd_bind,
-                                               .run = nd_run};
+static const struct apx_step_class nd_class = {
+    .name = "elementwise", .args_bytes = sizeof(struct nd_args), .bind = nd_bind, .run = nd_run};
 
 static bool have_equal_extents(const struct apx_view *a, int rank, const struct apx_dim *extent)
 {

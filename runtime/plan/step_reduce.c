@@ -53,8 +53,7 @@ static void axes_run(const struct apx_step *step, const void *memory, struct apx
         return;
     switch (params->kind) {
     case AXES_REDUCE:
-        if (args->k == 0 &&
-            (params->op == APX_REDUCE_ARGMAX || params->op == APX_REDUCE_ARGMIN)) {
+        if (args->k == 0 && (params->op == APX_REDUCE_ARGMAX || params->op == APX_REDUCE_ARGMIN)) {
             frame->fault = "the largest or smallest of no elements";
             return;
         }

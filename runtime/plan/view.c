@@ -172,7 +172,7 @@ void apx_view_expand(const struct apx_view *view, int rank, const struct apx_dim
         int from = i - (rank - view->rank);
         result.extent[i] = extent[i];
         result.stride[i] = from < 0 || apx_dim_is_one(&view->extent[from]) ? apx_dim_constant(0)
-                                                                   : view->stride[from];
+                                                                           : view->stride[from];
     }
     *out = result;
 }

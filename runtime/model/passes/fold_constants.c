@@ -83,8 +83,7 @@ static enum apx_status isolate(const struct apx_graph *graph, const struct apx_n
 }
 
 static enum apx_status evaluate(struct apx_graph *graph, const struct apx_node *node,
-                                const struct apx_graph *alone,
-                                const struct apx_backend *evaluator)
+                                const struct apx_graph *alone, const struct apx_backend *evaluator)
 {
     const struct apx_compile_options options = {.allocator = graph->allocator};
     struct apx_tensor outputs[APX_LIMIT_NODE_INPUTS] = {{0}};
