@@ -7,6 +7,10 @@
  * gates. The block is the outer loop, so that its weights come from the far cache once a step and
  * the rows, which are smaller, come from the near one.
  *
+ * With fewer rows than a tile holds, each weight would serve only those few rows. The rows of x are
+ * known ahead of time though, so their half of the sums is computed for some steps at once, in full
+ * tiles, and the steps go on from there: the same sums in the same order, half the traffic.
+ *
  * Order of every sum, the same for all ISAs: bias (Wb + Rb), x ascending, h ascending, peephole,
  * each with one fused multiply-add. No row looks at another, so tiles may be cut anywhere.
  *
@@ -18,10 +22,18 @@
 
 enum { GATE_I, GATE_O, GATE_F, GATE_C, GATES };
 
+/* Which part of the work a tile does. */
+enum lstm_part {
+    PART_ALL,   /* from x and h to the new h and c */
+    PART_AHEAD, /* from x to sums */
+    PART_REST   /* from sums and h to the new h and c */
+};
+
 struct lstm_row {
     const float *x, *h; /* [I], [H] */
     float *c, *h_out;   /* [V] of this block, padded */
     float *y;           /* [lanes] of this block, or NULL */
+    float *sums;        /* [4][V] of this block: bias + W x; unless PART_ALL */
 };
 
 struct lstm_block {
@@ -61,24 +73,30 @@ static __attribute__((noinline)) void lstm_cell_general(const struct lstm_block 
     vf_store(h, vf_mul(o, vf_activate(desc->act[2], cell)));
 }
 
-APX_INLINE void lstm_tile(const struct lstm_block *block, const struct lstm_row *row, const int m)
+/* The sums of the gates: bias, then x, then h, as far as the part asks. */
+APX_INLINE void lstm_sums(const struct lstm_block *block, const struct lstm_row *row, const int m,
+                          const enum lstm_part part, vf acc[VF_TILE_ROWS][GATES])
 {
-    vf acc[VF_TILE_ROWS][GATES];
+    const size_t input = block->desc->input, hidden = block->desc->hidden;
     APX_UNROLL
     for (int j = 0; j < m; j++)
         APX_UNROLL
     for (int g = 0; g < GATES; g++)
-        acc[j][g] = vf_load(block->bias + g * VF_LANES);
+        acc[j][g] = vf_load((part == PART_REST ? row[j].sums : block->bias) + g * VF_LANES);
     const float *w = block->weights;
-    for (size_t k = 0; k < block->desc->input; k++, w += GATES * VF_LANES)
-        APX_UNROLL
+    if (part != PART_REST)
+        for (size_t k = 0; k < input; k++, w += GATES * VF_LANES)
+            APX_UNROLL
     for (int j = 0; j < m; j++) {
         vf x = vf_set1(row[j].x[k]);
         APX_UNROLL
         for (int g = 0; g < GATES; g++)
             acc[j][g] = vf_fma(x, vf_load(w + g * VF_LANES), acc[j][g]);
     }
-    for (size_t k = 0; k < block->desc->hidden; k++, w += GATES * VF_LANES)
+    if (part == PART_AHEAD)
+        return;
+    w = block->weights + input * GATES * VF_LANES;
+    for (size_t k = 0; k < hidden; k++, w += GATES * VF_LANES)
         APX_UNROLL
     for (int j = 0; j < m; j++) {
         vf h = vf_set1(row[j].h[k]);
@@ -86,55 +104,74 @@ APX_INLINE void lstm_tile(const struct lstm_block *block, const struct lstm_row 
         for (int g = 0; g < GATES; g++)
             acc[j][g] = vf_fma(h, vf_load(w + g * VF_LANES), acc[j][g]);
     }
+}
+
+/* From the gates' sums to the new c and h. */
+APX_INLINE void lstm_cell(const struct lstm_block *block, const struct lstm_row *row,
+                          const vf acc[GATES])
+{
+    vf h;
+    if (block->plain) {
+        vf i = vf_sigmoid(acc[GATE_I]), f = vf_sigmoid(acc[GATE_F]);
+        vf g = vf_tanh(acc[GATE_C]);
+        vf c = vf_fma(f, vf_load(row->c), vf_mul(i, g));
+        vf_store(row->c, c);
+        h = vf_mul(vf_sigmoid(acc[GATE_O]), vf_tanh(c));
+        vf_store(row->h_out, h);
+    } else {
+        float gates[GATES * VF_LANES];
+        APX_UNROLL
+        for (int g = 0; g < GATES; g++)
+            vf_store(gates + g * VF_LANES, acc[g]);
+        lstm_cell_general(block, gates, row->c, row->h_out);
+        h = vf_load(row->h_out);
+    }
+    if (row->y == NULL)
+        return;
+    if (block->lanes == VF_LANES)
+        vf_store(row->y, h);
+    else
+        vf_store_first(row->y, h, block->lanes);
+}
+
+APX_INLINE void lstm_tile(const struct lstm_block *block, const struct lstm_row *row, const int m,
+                          const enum lstm_part part)
+{
+    vf acc[VF_TILE_ROWS][GATES];
+    lstm_sums(block, row, m, part, acc);
     APX_UNROLL
     for (int j = 0; j < m; j++) {
-        vf h;
-        if (block->plain) {
-            vf i = vf_sigmoid(acc[j][GATE_I]), f = vf_sigmoid(acc[j][GATE_F]);
-            vf g = vf_tanh(acc[j][GATE_C]);
-            vf c = vf_fma(f, vf_load(row[j].c), vf_mul(i, g));
-            vf_store(row[j].c, c);
-            h = vf_mul(vf_sigmoid(acc[j][GATE_O]), vf_tanh(c));
-            vf_store(row[j].h_out, h);
-        } else {
-            float gates[GATES * VF_LANES];
-            APX_UNROLL
-            for (int g = 0; g < GATES; g++)
-                vf_store(gates + g * VF_LANES, acc[j][g]);
-            lstm_cell_general(block, gates, row[j].c, row[j].h_out);
-            h = vf_load(row[j].h_out);
-        }
-        if (row[j].y == NULL)
+        if (part != PART_AHEAD) {
+            lstm_cell(block, &row[j], acc[j]);
             continue;
-        if (block->lanes == VF_LANES)
-            vf_store(row[j].y, h);
-        else
-            vf_store_first(row[j].y, h, block->lanes);
+        }
+        APX_UNROLL
+        for (int g = 0; g < GATES; g++)
+            vf_store(row[j].sums + g * VF_LANES, acc[j][g]);
     }
 }
 
-static void lstm_tiles(const struct lstm_block *block, const struct lstm_row *row, size_t m)
+#define LSTM_CASE(rows)                                                                            \
+    case rows:                                                                                     \
+        if (part == PART_ALL)                                                                      \
+            lstm_tile(block, row, (rows), PART_ALL);                                               \
+        else if (part == PART_AHEAD)                                                               \
+            lstm_tile(block, row, (rows), PART_AHEAD);                                             \
+        else                                                                                       \
+            lstm_tile(block, row, (rows), PART_REST);                                              \
+        break;
+
+static void lstm_tiles(const struct lstm_block *block, const struct lstm_row *row, size_t m,
+                       enum lstm_part part)
 {
     switch (m) {
-    case 1:
-        lstm_tile(block, row, 1);
-        break;
-    case 2:
-        lstm_tile(block, row, 2);
-        break;
-    case 3:
-        lstm_tile(block, row, 3);
-        break;
+        LSTM_CASE(1)
+        LSTM_CASE(2)
+        LSTM_CASE(3)
 #if VF_TILE_ROWS > 3
-    case 4:
-        lstm_tile(block, row, 4);
-        break;
-    case 5:
-        lstm_tile(block, row, 5);
-        break;
-    case 6:
-        lstm_tile(block, row, 6);
-        break;
+        LSTM_CASE(4)
+        LSTM_CASE(5)
+        LSTM_CASE(6)
 #endif
     default:
         assert(false);
@@ -148,11 +185,20 @@ static bool lstm_is_plain(const struct apx_rnn_desc *desc)
            desc->act[2].kind == APX_ACT_TANH;
 }
 
-/* Scratch: h before and after the step, c: [N][padded] each; then the active rows, [N]. */
+/* The buffers of one call. */
+struct lstm_state {
+    float *h_old, *h_new, *c; /* [N][padded] */
+    float *sums;              /* [N][RNN_AHEAD_STEPS][4 padded], or NULL: not ahead */
+    uint32_t *active;         /* [N] */
+    size_t padded;
+};
+
 size_t APX_ENTRY(lstm_f32, scratch_bytes)(const struct apx_rnn_desc *desc, size_t rows)
 {
-    size_t state = rnn_line(rows * rnn_padded(desc->hidden, VF_LANES) * sizeof(float));
-    return 3 * state + rnn_line(rows * sizeof(uint32_t));
+    const size_t padded = rnn_padded(desc->hidden, VF_LANES);
+    return 3 * rnn_line(rows * padded * sizeof(float)) +
+           rnn_ahead_bytes(desc, rows, VF_TILE_ROWS, GATES * padded) +
+           rnn_line(rows * sizeof(uint32_t));
 }
 
 bool APX_ENTRY(lstm_f32, supports)(const struct apx_rnn_desc *desc)
@@ -172,52 +218,96 @@ void APX_ENTRY(lstm_f32, pack)(const struct apx_rnn_desc *desc,
     apx_lstm_pack(desc, weights, VF_LANES, packed);
 }
 
+/* Point the block at its `number`-th piece of the packed weights. */
+static void lstm_enter_block(struct lstm_block *block, const void *packed, size_t number)
+{
+    const struct apx_rnn_desc *desc = block->desc;
+    const size_t left = desc->hidden - number * VF_LANES;
+    block->bias = (const float *)packed + number * lstm_block_floats(desc, VF_LANES);
+    block->peephole = block->bias + GATES * VF_LANES;
+    block->weights = block->peephole + (desc->has_peephole ? 3 * VF_LANES : 0);
+    block->lanes = left < VF_LANES ? left : VF_LANES;
+}
+
+/* Row n at its step number `step`, in block `number`; `ahead` counts from where sums begin. */
+static void lstm_locate(const struct apx_rnn_args *args, const struct lstm_state *state, size_t n,
+                        size_t step, size_t ahead, size_t number, struct lstm_row *row)
+{
+    const ptrdiff_t at = (ptrdiff_t)n, time = (ptrdiff_t)rnn_time(args, n, step);
+    const size_t unit = number * VF_LANES, here = n * state->padded + unit;
+    row->x = args->x + at * args->x_row + time * args->x_step;
+    row->h = state->h_old + n * state->padded;
+    row->h_out = state->h_new + here;
+    row->c = state->c + here;
+    row->y = args->y == NULL ? NULL : args->y + at * args->y_row + time * args->y_step + unit;
+    row->sums = NULL;
+    if (state->sums != NULL)
+        row->sums = state->sums + ((n * RNN_AHEAD_STEPS + ahead) * state->padded + unit) * GATES;
+}
+
+/* The sums of x for the active rows' steps from `first` to `last`. */
+static void lstm_ahead(const struct apx_rnn_args *args, const struct lstm_state *state,
+                       struct lstm_block *block, size_t count, size_t first, size_t last)
+{
+    for (size_t number = 0; number * VF_LANES < state->padded; number++) {
+        struct lstm_row row[VF_TILE_ROWS];
+        size_t m = 0;
+        lstm_enter_block(block, args->packed, number);
+        for (size_t next = 0; next < count; next++) {
+            const size_t n = state->active[next], length = rnn_length(args, n);
+            for (size_t step = first; step < last && step < length; step++) {
+                lstm_locate(args, state, n, step, step - first, number, &row[m++]);
+                if (m < VF_TILE_ROWS)
+                    continue;
+                lstm_tiles(block, row, m, PART_AHEAD);
+                m = 0;
+            }
+        }
+        if (m > 0)
+            lstm_tiles(block, row, m, PART_AHEAD);
+    }
+}
+
 void APX_ENTRY(lstm_f32, run)(const struct apx_rnn_args *args)
 {
     const struct apx_rnn_desc *desc = args->desc;
-    const size_t hidden = desc->hidden, padded = rnn_padded(hidden, VF_LANES);
-    const size_t state = rnn_line(args->rows * padded * sizeof(float)) / sizeof(float);
-    float *h_old = args->scratch, *h_new = h_old + state, *c = h_new + state;
-    uint32_t *active = (uint32_t *)(void *)(c + state);
+    const size_t rows = args->rows, padded = rnn_padded(desc->hidden, VF_LANES);
+    const size_t floats = rnn_line(rows * padded * sizeof(float)) / sizeof(float);
+    const size_t ahead_bytes = rnn_ahead_bytes(desc, rows, VF_TILE_ROWS, GATES * padded);
+    struct lstm_state state = {.h_old = args->scratch, .padded = padded};
+    state.h_new = state.h_old + floats;
+    state.c = state.h_new + floats;
+    float *end = state.c + floats;
+    const bool ahead = ahead_bytes > 0 && rows < VF_TILE_ROWS;
+    state.sums = ahead ? end : NULL;
+    state.active = (uint32_t *)(void *)(end + ahead_bytes / sizeof(float));
 
     apx_rnn_fill_idle(args);
-    apx_rnn_load_state(args, args->h0, args->h0_row, padded, h_old);
-    apx_rnn_load_state(args, args->c0, args->c0_row, padded, c);
-    const size_t block_floats = lstm_block_floats(desc, VF_LANES);
+    apx_rnn_load_state(args, args->h0, args->h0_row, padded, state.h_old);
+    apx_rnn_load_state(args, args->c0, args->c0_row, padded, state.c);
     struct lstm_block block = {.desc = desc, .plain = lstm_is_plain(desc)};
     for (size_t step = 0; step < args->steps; step++) {
-        const size_t count = apx_rnn_active(args, step, active);
+        const size_t count = apx_rnn_active(args, step, state.active);
         if (count == 0)
             break;
-        const float *packed = args->packed;
-        for (size_t unit = 0; unit < hidden; unit += VF_LANES, packed += block_floats) {
-            block.bias = packed;
-            block.peephole = packed + GATES * VF_LANES;
-            block.weights = block.peephole + (desc->has_peephole ? 3 * VF_LANES : 0);
-            block.lanes = hidden - unit < VF_LANES ? hidden - unit : VF_LANES;
+        const size_t since = step % RNN_AHEAD_STEPS;
+        if (ahead && since == 0)
+            lstm_ahead(args, &state, &block, count, step, step + RNN_AHEAD_STEPS);
+        for (size_t number = 0; number * VF_LANES < padded; number++) {
+            lstm_enter_block(&block, args->packed, number);
             size_t tiles = (count + VF_TILE_ROWS - 1) / VF_TILE_ROWS;
             for (size_t next = 0; next < count; tiles--) {
                 struct lstm_row row[VF_TILE_ROWS];
                 const size_t m = (count - next + tiles - 1) / tiles; /* tiles of even size */
-                for (size_t j = 0; j < m; j++, next++) {
-                    const size_t n = active[next];
-                    const ptrdiff_t at = (ptrdiff_t)n;
-                    const ptrdiff_t time = (ptrdiff_t)rnn_time(args, n, step);
-                    row[j].x = args->x + at * args->x_row + time * args->x_step;
-                    row[j].h = h_old + n * padded;
-                    row[j].h_out = h_new + n * padded + unit;
-                    row[j].c = c + n * padded + unit;
-                    row[j].y = args->y == NULL
-                                   ? NULL
-                                   : args->y + at * args->y_row + time * args->y_step + unit;
-                }
-                lstm_tiles(&block, row, m);
+                for (size_t j = 0; j < m; j++, next++)
+                    lstm_locate(args, &state, state.active[next], step, since, number, &row[j]);
+                lstm_tiles(&block, row, m, ahead ? PART_REST : PART_ALL);
             }
         }
-        apx_rnn_store_last(args, step, h_new, padded, args->h_last, args->h_last_row);
-        apx_rnn_store_last(args, step, c, padded, args->c_last, args->c_last_row);
-        float *swap = h_old;
-        h_old = h_new;
-        h_new = swap;
+        apx_rnn_store_last(args, step, state.h_new, padded, args->h_last, args->h_last_row);
+        apx_rnn_store_last(args, step, state.c, padded, args->c_last, args->c_last_row);
+        float *swap = state.h_old;
+        state.h_old = state.h_new;
+        state.h_new = swap;
     }
 }

@@ -50,6 +50,22 @@ static inline size_t gru_block_floats(const struct apx_rnn_desc *desc, size_t la
                              : lanes * (3 + 3 * desc->input + 2 * desc->hidden);
 }
 
+/* Few rows: how many steps of x go ahead of the recurrence. Eight steps of sums at H = 128 are
+ * 16 KB a row: they stay in the near cache. Narrower inputs are not worth the detour. */
+#define RNN_AHEAD_STEPS       8
+#define RNN_AHEAD_LEAST_INPUT 16
+
+/* Bytes for the sums of x; `width` floats a row and step. They are used by calls with fewer rows
+ * than a tile; since a caller may run fewer rows than it has scratch for, they count always. */
+static inline size_t rnn_ahead_bytes(const struct apx_rnn_desc *desc, size_t rows, size_t tile,
+                                     size_t width)
+{
+    const size_t few = rows < tile ? rows : tile - 1;
+    if (desc->input < RNN_AHEAD_LEAST_INPUT)
+        return 0;
+    return rnn_line(few * RNN_AHEAD_STEPS * width * sizeof(float));
+}
+
 size_t apx_lstm_packed_bytes(const struct apx_rnn_desc *desc, size_t lanes);
 void apx_lstm_pack(const struct apx_rnn_desc *desc, const struct apx_rnn_weights *weights,
                    size_t lanes, float *packed);

@@ -49,7 +49,8 @@ extern const struct kcheck_case kcheck_lstm, kcheck_gru, kcheck_dense, kcheck_un
 void kcheck_describe(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Report a failure of the current row on the current shape. */
 void kcheck_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/* Seconds of run(context), the best of several runs that fill some tens of milliseconds. */
+/* Seconds of processor time of run(context), the best of several runs that fill some tens of
+ * milliseconds. */
 double kcheck_time(void (*run)(void *context), void *context);
 
 /* Same bits, any NaN for a NaN. */

@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* kernels_bench.cc - Google Benchmark over every kernel row that this processor can run.
+ *
+ *     kernels_bench --benchmark_filter='lstm.*2x128' --benchmark_repetitions=5 \
+ *         --benchmark_enable_random_interleaving=true
+ *
+ * One thread. Recurrent networks run as a worker runs them: slices of kSliceRows rows through all
+ * layers and steps. Names: <op>/<row>/<layers>x<H> or K:O/T/batch. Counters: flop a second, percent
+ * of the multiply-add rate that this core reached just before, microseconds a row. */
+#include <benchmark/benchmark.h>
+#include <immintrin.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+extern "C" {
+#include "kernels/kernels.h"
+}
+
+namespace
+{
+
+constexpr size_t kSliceRows = 48;
+constexpr size_t kSteps = 10;
+/* The scalar rows are the reference, not a competitor; beyond this they only cost patience. */
+constexpr size_t kMostScalarRows = 16;
+
+/* ---- the peak: twelve independent chains of multiply-adds ------------------------------------ */
+
+__attribute__((target("avx2,fma"))) double chains_avx2(size_t turns)
+{
+    __m256 acc[12], a = _mm256_set1_ps(1.0f), b = _mm256_set1_ps(1e-9f);
+    for (auto &chain : acc)
+        chain = b;
+    for (size_t i = 0; i < turns; i++)
+        for (auto &chain : acc)
+            chain = _mm256_fmadd_ps(a, b, chain);
+    float lanes[8], sum = 0.0f;
+    for (auto &chain : acc) {
+        _mm256_storeu_ps(lanes, chain);
+        sum += lanes[0];
+    }
+    benchmark::DoNotOptimize(sum);
+    return 12.0 * 8 * 2;
+}
+
+__attribute__((target("avx512f"))) double chains_avx512(size_t turns)
+{
+    __m512 acc[12], a = _mm512_set1_ps(1.0f), b = _mm512_set1_ps(1e-9f);
+    for (auto &chain : acc)
+        chain = b;
+    for (size_t i = 0; i < turns; i++)
+        for (auto &chain : acc)
+            chain = _mm512_fmadd_ps(a, b, chain);
+    float lanes[16], sum = 0.0f;
+    for (auto &chain : acc) {
+        _mm512_storeu_ps(lanes, chain);
+        sum += lanes[0];
+    }
+    benchmark::DoNotOptimize(sum);
+    return 12.0 * 16 * 2;
+}
+
+double flops_of(double (*chains)(size_t))
+{
+    double best = 0.0;
+    constexpr size_t turns = 2000000;
+    for (int round = 0; round < 5; round++) {
+        const auto start = std::chrono::steady_clock::now();
+        const double flop = chains(turns);
+        const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - start;
+        best = std::max(best, flop * turns / spent.count());
+    }
+    return best;
+}
+
+/* Multiply-adds a second of one core, for the widest vectors it has; 0 without AVX2. */
+double measured_peak(uint32_t caps)
+{
+    double peak = (caps & APX_CAP_AVX2) != 0 ? flops_of(chains_avx2) : 0.0;
+    if ((caps & APX_CAP_AVX512) != 0)
+        peak = std::max(peak, flops_of(chains_avx512));
+    return peak;
+}
+
+double peak; /* set once in main */
+
+/* ---- memory --------------------------------------------------------------------------------- */
+
+struct Release {
+    void operator()(void *memory) const
+    {
+        std::free(memory);
+    }
+};
+using Block = std::unique_ptr<void, Release>;
+
+Block aligned(size_t bytes)
+{
+    void *memory = std::aligned_alloc(64, (bytes + 63) / 64 * 64 + 64);
+    if (memory == nullptr)
+        std::abort();
+    std::memset(memory, 0, (bytes + 63) / 64 * 64 + 64);
+    return Block(memory);
+}
+
+std::vector<float> random_values(size_t count, float scale)
+{
+    std::mt19937 engine(1);
+    std::uniform_real_distribution<float> values(-scale, scale);
+    std::vector<float> out(count);
+    for (float &value : out)
+        value = values(engine);
+    return out;
+}
+
+/* Processor time of the measured loop, as plain counters. */
+class Meter
+{
+  public:
+    Meter(benchmark::State &state, double flop, size_t rows)
+        : state_(state), flop_(flop), rows_(rows)
+    {
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &start_);
+    }
+    ~Meter()
+    {
+        timespec end;
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &end);
+        const double spent = static_cast<double>(end.tv_sec - start_.tv_sec) +
+                             1e-9 * static_cast<double>(end.tv_nsec - start_.tv_nsec);
+        const double call = spent / static_cast<double>(state_.iterations());
+        state_.counters["GFLOP/s"] = flop_ / call * 1e-9;
+        if (peak > 0.0)
+            state_.counters["%peak"] = 100.0 * flop_ / call / peak;
+        state_.counters["us/row"] = call * 1e6 / static_cast<double>(rows_);
+    }
+
+  private:
+    benchmark::State &state_;
+    const double flop_;
+    const size_t rows_;
+    timespec start_;
+};
+
+/* ---- recurrent networks --------------------------------------------------------------------- */
+
+struct Layer {
+    apx_rnn_desc desc;
+    Block packed, scratch;
+    std::vector<float> y; /* [slice, T, H] */
+};
+
+void run_network(benchmark::State &state, const apx_rnn_row *row, bool lstm, bool reset_after,
+                 size_t input, std::vector<size_t> widths, size_t batch)
+{
+    const size_t gates = lstm ? 4 : 3;
+    std::vector<Layer> layers;
+    double flop = 0.0;
+    size_t inner = input;
+    for (size_t hidden : widths) {
+        Layer layer;
+        layer.desc = apx_rnn_desc{};
+        layer.desc.input = inner;
+        layer.desc.hidden = hidden;
+        layer.desc.reset_after = reset_after;
+        layer.desc.act[0].kind = APX_ACT_SIGMOID;
+        layer.desc.act[1].kind = layer.desc.act[2].kind = APX_ACT_TANH;
+        const std::vector<float> w = random_values(gates * hidden * inner, 0.1f);
+        const std::vector<float> r = random_values(gates * hidden * hidden, 0.1f);
+        const apx_rnn_weights weights = {w.data(), r.data(), nullptr, nullptr, nullptr};
+        layer.packed = aligned(row->packed_bytes(&layer.desc));
+        layer.scratch = aligned(row->scratch_bytes(&layer.desc, kSliceRows));
+        row->pack(&layer.desc, &weights, layer.packed.get());
+        layer.y.resize(kSliceRows * kSteps * hidden);
+        flop += 2.0 * static_cast<double>(gates * hidden * (inner + hidden) * kSteps * batch);
+        layers.push_back(std::move(layer));
+        inner = hidden;
+    }
+    const std::vector<float> x = random_values(batch * kSteps * input, 1.0f);
+    const Meter meter(state, flop, batch);
+    for (auto _ : state) {
+        for (size_t first = 0; first < batch; first += kSliceRows) {
+            const float *from = x.data() + first * kSteps * input;
+            for (Layer &layer : layers) {
+                apx_rnn_args args = {};
+                args.desc = &layer.desc;
+                args.packed = layer.packed.get();
+                args.rows = std::min(kSliceRows, batch - first);
+                args.steps = kSteps;
+                args.x = from;
+                args.x_row = static_cast<ptrdiff_t>(kSteps * layer.desc.input);
+                args.x_step = static_cast<ptrdiff_t>(layer.desc.input);
+                args.y = layer.y.data();
+                args.y_row = static_cast<ptrdiff_t>(kSteps * layer.desc.hidden);
+                args.y_step = static_cast<ptrdiff_t>(layer.desc.hidden);
+                args.scratch = layer.scratch.get();
+                row->run(&args);
+                from = layer.y.data();
+            }
+            benchmark::DoNotOptimize(from);
+        }
+    }
+}
+
+void run_dense(benchmark::State &state, const apx_dense_row *row, size_t input, size_t output,
+               size_t batch)
+{
+    apx_dense_desc desc = {};
+    desc.input = input;
+    desc.output = output;
+    desc.act.kind = APX_ACT_RELU;
+    const std::vector<float> w = random_values(input * output, 0.1f);
+    const std::vector<float> bias = random_values(output, 0.1f);
+    const std::vector<float> x = random_values(batch * input, 1.0f);
+    std::vector<float> y(batch * output);
+    const apx_dense_weights weights = {w.data(), static_cast<ptrdiff_t>(input), 1, bias.data()};
+    const Block packed = aligned(row->packed_bytes(&desc));
+    row->pack(&desc, &weights, packed.get());
+    const apx_dense_args args = {&desc,
+                                 packed.get(),
+                                 batch,
+                                 x.data(),
+                                 static_cast<ptrdiff_t>(input),
+                                 y.data(),
+                                 static_cast<ptrdiff_t>(output)};
+    const Meter meter(state, 2.0 * static_cast<double>(input * output * batch), batch);
+    for (auto _ : state) {
+        row->run(&args);
+        benchmark::DoNotOptimize(y.data());
+    }
+}
+
+/* ---- what to run ---------------------------------------------------------------------------- */
+
+struct Network {
+    const char *name;
+    size_t input;
+    std::vector<size_t> widths;
+};
+
+const std::vector<Network> kNetworks = {{"1x64", 4, {64}},
+                                        {"2x128", 4, {128, 128}},
+                                        {"128-64", 4, {128, 64}},
+                                        {"256-128", 16, {256, 128}}};
+const size_t kBatches[] = {1, 16, 64, 1024};
+
+template <class Row> std::vector<const Row *> runnable(const Row *rows, size_t count, uint32_t caps)
+{
+    std::vector<const Row *> out;
+    for (size_t i = 0; i < count; i++)
+        if ((rows[i].needs & ~caps) == 0)
+            out.push_back(&rows[i]);
+    return out;
+}
+
+void register_recurrent(uint32_t caps)
+{
+    size_t lstm_count, gru_count;
+    const apx_rnn_row *lstm = apx_lstm_rows(&lstm_count), *gru = apx_gru_rows(&gru_count);
+    struct Table {
+        const char *op;
+        std::vector<const apx_rnn_row *> rows;
+        bool lstm, reset_after;
+    };
+    const Table tables[] = {{"lstm", runnable(lstm, lstm_count, caps), true, false},
+                            {"gru_after", runnable(gru, gru_count, caps), false, true},
+                            {"gru_before", runnable(gru, gru_count, caps), false, false}};
+    for (const Table &table : tables)
+        for (const Network &network : kNetworks)
+            for (size_t batch : kBatches)
+                for (const apx_rnn_row *row : table.rows) {
+                    if (row->needs == 0 && batch > kMostScalarRows)
+                        continue;
+                    const std::string name = std::string(table.op) + "/" + row->name + "/" +
+                                             network.name + "/T:10/N:" + std::to_string(batch);
+                    const bool is_lstm = table.lstm, after = table.reset_after;
+                    benchmark::RegisterBenchmark(name.c_str(), [=,
+                                                                &network](benchmark::State &state) {
+                        run_network(state, row, is_lstm, after, network.input, network.widths,
+                                    batch);
+                    })->Unit(benchmark::kMicrosecond);
+                }
+}
+
+void register_dense(uint32_t caps)
+{
+    static const size_t shapes[][2] = {{128, 1}, {40, 64}, {128, 128}, {512, 512}};
+    size_t count;
+    const apx_dense_row *rows = apx_dense_rows(&count);
+    for (const auto &shape : shapes)
+        for (size_t batch : kBatches)
+            for (const apx_dense_row *row : runnable(rows, count, caps)) {
+                if (row->needs == 0 && batch > kMostScalarRows)
+                    continue;
+                const std::string name = std::string("dense/") + row->name + "/" +
+                                         std::to_string(shape[0]) + ":" + std::to_string(shape[1]) +
+                                         "/N:" + std::to_string(batch);
+                const size_t input = shape[0], output = shape[1];
+                benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State &state) {
+                    run_dense(state, row, input, output, batch);
+                })->Unit(benchmark::kMicrosecond);
+            }
+}
+
+} // namespace
+
+int main(int argc, char **argv)
+{
+    const uint32_t caps = apx_cpu_caps();
+    benchmark::Initialize(&argc, argv);
+    if (benchmark::ReportUnrecognizedArguments(argc, argv))
+        return 2;
+    peak = measured_peak(caps);
+    benchmark::AddCustomContext("isa", apx_caps_name(caps));
+    benchmark::AddCustomContext("threads", "1");
+    benchmark::AddCustomContext("fma_peak_gflops", std::to_string(peak * 1e-9));
+    register_recurrent(caps);
+    register_dense(caps);
+    benchmark::RunSpecifiedBenchmarks();
+    return 0;
+}
