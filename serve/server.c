@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* server.c - models, queue, workers, health, transport: each knows only those before it, but for
+ * the models, which tell health of changes once it is there. */
+#include "serve/server.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "runtime/base/fail.h"
+#include "runtime/topo/topo.h"
+#include "serve/call_health.h"
+#include "serve/call_predict.h"
+#include "serve/worker.h"
+
+/* Waiting requests and replies may take this many times the largest message. */
+enum { QUEUE_MESSAGES = 8 };
+/* From this many cores on a second thread for the network pays. */
+enum { TWO_TRANSPORT_THREADS = 4 };
+
+struct apx_server {
+    struct apx_models *models;
+    struct apx_queue *queue;
+    struct apx_workers *workers;
+    _Atomic(struct apx_health *) health; /* the models' thread reads it while it is being set */
+    struct apx_transport *transport;
+    struct apx_predict predict;
+};
+
+static void models_changed(void *context)
+{
+    struct apx_server *server = context;
+    struct apx_health *health = atomic_load(&server->health);
+    if (health != NULL)
+        apx_health_changed(health);
+}
+
+/* Written beside and renamed, so that whoever waits for the file never reads half a number. */
+static enum apx_status write_port(const char *path, int port, struct apx_error *error)
+{
+    char temporary[4096];
+    if (snprintf(temporary, sizeof temporary, "%s.%ld", path, (long)getpid()) >=
+        (int)sizeof temporary)
+        return apx_fail(error, APX_EINVAL, "port-file", "path too long");
+    int file = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    if (file < 0)
+        return apx_fail(error, APX_EIO, "port-file", "cannot write %s: %s", temporary,
+                        strerror(errno));
+    int written = dprintf(file, "%d\n", port);
+    int closed = close(file);
+    if (written < 0 || closed != 0 || rename(temporary, path) != 0) {
+        unlink(temporary);
+        return apx_fail(error, APX_EIO, "port-file", "cannot write %s: %s", path, strerror(errno));
+    }
+    return APX_OK;
+}
+
+static enum apx_status announce(const struct apx_server *server,
+                                const struct apx_serve_options *options, struct apx_error *error)
+{
+    bool written = options->port_file == NULL;
+    enum apx_status status = APX_OK;
+    for (int i = 0; i < options->listen_count && status == APX_OK; i++) {
+        int port = apx_transport_port(server->transport, i);
+        APX_LOG(APX_LOG_INFO, "listening", APX_LOG_TEXT("address", options->listen[i]),
+                APX_LOG_INT("port", port));
+        if (!written && port > 0) {
+            status = write_port(options->port_file, port, error);
+            written = true;
+        }
+    }
+    return status;
+}
+
+static enum apx_status count_cores(int *threads, struct apx_error *error)
+{
+    struct apx_topo *topo;
+    enum apx_status status = apx_topo_create(NULL, &topo, error);
+    if (status == APX_OK)
+        *threads = topo->threads;
+    apx_topo_destroy(topo);
+    return status;
+}
+
+static enum apx_status start_transport(struct apx_server *server,
+                                       const struct apx_serve_options *options, int cores,
+                                       struct apx_error *error)
+{
+    struct apx_health *health = atomic_load(&server->health);
+    const struct apx_method methods[] = {
+        apx_predict_method(&server->predict),
+        apx_health_check_method(health),
+        apx_health_watch_method(health),
+    };
+    const struct apx_transport_options transport = {
+        .listen = options->listen,
+        .listen_count = options->listen_count,
+        .max_message_bytes = (size_t)options->message_mib << 20,
+        .threads = cores >= TWO_TRANSPORT_THREADS ? 2 : 1,
+        .methods = methods,
+        .method_count = sizeof methods / sizeof methods[0],
+    };
+    return apx_transport_create(&transport, &server->transport, error);
+}
+
+enum apx_status apx_server_create(const struct apx_serve_options *options, struct apx_server **out,
+                                  struct apx_error *error)
+{
+    *out = NULL;
+    struct apx_server *server = calloc(1, sizeof *server);
+    if (server == NULL)
+        return apx_fail(error, APX_ENOMEM, "", "out of memory");
+    int cores = 1;
+    enum apx_status status = count_cores(&cores, error);
+    if (status != APX_OK)
+        goto fail;
+    int workers = options->workers > 0 ? options->workers : cores;
+    APX_LOG(APX_LOG_INFO, "starting", APX_LOG_TEXT("version", apx_version()),
+            APX_LOG_TEXT("repository", options->repository), APX_LOG_INT("workers", workers));
+    const struct apx_models_options models = {
+        .repository = options->repository,
+        .names = options->models,
+        .name_count = options->model_count,
+        .workers = workers,
+        .changed = models_changed,
+        .context = server,
+    };
+    status = apx_models_create(&models, &server->models, error);
+    if (status != APX_OK)
+        goto fail;
+    const struct apx_queue_options queue = {
+        .workers = workers,
+        .max_rows = options->queue_rows,
+        .max_bytes = ((size_t)options->message_mib << 20) * QUEUE_MESSAGES,
+    };
+    status = apx_queue_create(&queue, &server->queue, error);
+    if (status != APX_OK)
+        goto fail;
+    server->predict.models = server->models;
+    server->predict.queue = server->queue;
+    const struct apx_workers_options crew = {.queue = server->queue,
+                                             .count = workers,
+                                             .answer = apx_predict_answer,
+                                             .context = &server->predict};
+    status = apx_workers_create(&crew, &server->workers, error);
+    if (status != APX_OK)
+        goto fail;
+    struct apx_health *health;
+    status = apx_health_create(server->models, &health, error);
+    if (status != APX_OK)
+        goto fail;
+    atomic_store(&server->health, health);
+    status = start_transport(server, options, cores, error);
+    if (status == APX_OK)
+        status = announce(server, options, error);
+    if (status != APX_OK)
+        goto fail;
+    *out = server;
+    return APX_OK;
+fail:
+    apx_server_begin_drain(server);
+    apx_server_destroy(server);
+    return status;
+}
+
+void apx_server_reload(struct apx_server *server)
+{
+    apx_models_wake(server->models);
+}
+
+void apx_server_begin_drain(struct apx_server *server)
+{
+    if (server->transport == NULL)
+        return;
+    apx_health_drain(atomic_load(&server->health));
+    apx_transport_begin_shutdown(server->transport);
+}
+
+bool apx_server_wait_idle(struct apx_server *server, int timeout_ms)
+{
+    return apx_transport_wait_idle(server->transport, timeout_ms);
+}
+
+void apx_server_destroy(struct apx_server *server)
+{
+    if (server == NULL)
+        return;
+    if (server->transport != NULL)
+        apx_transport_cancel_all(server->transport);
+    /* The transport waits for its calls, and those for the workers: so it goes first. */
+    apx_transport_destroy(server->transport);
+    if (server->queue != NULL)
+        apx_queue_close(server->queue);
+    apx_workers_destroy(server->workers);
+    apx_queue_destroy(server->queue);
+    apx_models_destroy(server->models);
+    apx_health_destroy(atomic_load(&server->health));
+    APX_LOG(APX_LOG_INFO, "stopped", APX_LOG_INT("calls", server->predict.calls),
+            APX_LOG_INT("answered", server->predict.answered_ok),
+            APX_LOG_INT("refused", server->predict.refused));
+    free(server);
+}
