@@ -9,11 +9,20 @@
  *                 pass leaves z, r h and the candidate's first half, and a second one goes on from
  *                 there with an ordinary matrix product.
  *
+ * With fewer rows than a tile, the sums of x are computed for some steps ahead (lstm_body.h).
+ *
  * Order of every sum: bias, x ascending, h (or r h) ascending, fused; h' = fma(1-z, g, z h).
  *
  * Included by gru_<isa>.c after simd_f32_<isa>.h. */
 #include "kernels/dense/panel.h"
 #include "kernels/rnn/rnn_layout.h"
+
+/* Which part of the work a tile does. */
+enum gru_part {
+    PART_ALL,   /* from x and h */
+    PART_AHEAD, /* from x to sums */
+    PART_REST   /* from sums and h */
+};
 
 struct gru_row {
     const float *x, *h; /* [I], [H] */
@@ -21,6 +30,7 @@ struct gru_row {
     float *h_out;       /* [V] of this block, padded */
     float *y;           /* [lanes] of this block, or NULL */
     float *z, *rh, *g;  /* reset before: [V] of this block, padded */
+    float *sums;        /* [3][V] of this block: bias + W x; unless PART_ALL */
 };
 
 struct gru_block {
@@ -63,28 +73,34 @@ APX_INLINE void gru_store(const struct gru_block *block, const struct gru_row *r
         vf_store_first(row->y, h, block->lanes);
 }
 
-/* after: acc z, r, candidate of x, candidate of h. before: acc z, r, candidate of x. */
-APX_INLINE void gru_tile(const struct gru_block *block, const struct gru_row *row, const int m,
-                         const bool after)
+/* Sums of z, r, the candidate's x half; reset after: the candidate's h half in acc[3]. */
+APX_INLINE void gru_sums(const struct gru_block *block, const struct gru_row *row, const int m,
+                         const bool after, const enum gru_part part, vf acc[VF_TILE_ROWS][4])
 {
-    vf acc[VF_TILE_ROWS][4];
-    const int seeds = after ? 4 : 3;
+    const size_t input = block->desc->input, hidden = block->desc->hidden;
     APX_UNROLL
-    for (int j = 0; j < m; j++)
+    for (int j = 0; j < m; j++) {
         APX_UNROLL
-    for (int g = 0; g < seeds; g++)
-        acc[j][g] = vf_load(block->bias + g * VF_LANES);
+        for (int g = 0; g < 3; g++)
+            acc[j][g] = vf_load((part == PART_REST ? row[j].sums : block->bias) + g * VF_LANES);
+        if (after && part != PART_AHEAD)
+            acc[j][3] = vf_load(block->bias + 3 * VF_LANES);
+    }
     const float *w = block->weights;
-    for (size_t k = 0; k < block->desc->input; k++, w += 3 * VF_LANES)
-        APX_UNROLL
+    if (part != PART_REST)
+        for (size_t k = 0; k < input; k++, w += 3 * VF_LANES)
+            APX_UNROLL
     for (int j = 0; j < m; j++) {
         vf x = vf_set1(row[j].x[k]);
         APX_UNROLL
         for (int g = 0; g < 3; g++)
             acc[j][g] = vf_fma(x, vf_load(w + g * VF_LANES), acc[j][g]);
     }
+    if (part == PART_AHEAD)
+        return;
+    w = block->weights + input * 3 * VF_LANES;
     const int columns = after ? 3 : 2;
-    for (size_t k = 0; k < block->desc->hidden; k++, w += columns * VF_LANES)
+    for (size_t k = 0; k < hidden; k++, w += columns * VF_LANES)
         APX_UNROLL
     for (int j = 0; j < m; j++) {
         vf h = vf_set1(row[j].h[k]);
@@ -93,8 +109,21 @@ APX_INLINE void gru_tile(const struct gru_block *block, const struct gru_row *ro
         if (after)
             acc[j][3] = vf_fma(h, vf_load(w + 2 * VF_LANES), acc[j][3]);
     }
+}
+
+APX_INLINE void gru_tile(const struct gru_block *block, const struct gru_row *row, const int m,
+                         const bool after, const enum gru_part part)
+{
+    vf acc[VF_TILE_ROWS][4];
+    gru_sums(block, row, m, after, part, acc);
     APX_UNROLL
     for (int j = 0; j < m; j++) {
+        if (part == PART_AHEAD) {
+            APX_UNROLL
+            for (int g = 0; g < 3; g++)
+                vf_store(row[j].sums + g * VF_LANES, acc[j][g]);
+            continue;
+        }
         vf z = gru_sigmoid(block, acc[j][0]), r = gru_sigmoid(block, acc[j][1]);
         vf h_old = vf_load(row[j].h_old);
         if (after) {
@@ -110,14 +139,22 @@ APX_INLINE void gru_tile(const struct gru_block *block, const struct gru_row *ro
 
 #define GRU_CASE(rows)                                                                             \
     case rows:                                                                                     \
-        if (block->desc->reset_after)                                                              \
-            gru_tile(block, row, (rows), true);                                                    \
+        if (part == PART_AHEAD)                                                                    \
+            gru_tile(block, row, (rows), false, PART_AHEAD);                                       \
+        else if (after && part == PART_ALL)                                                        \
+            gru_tile(block, row, (rows), true, PART_ALL);                                          \
+        else if (after)                                                                            \
+            gru_tile(block, row, (rows), true, PART_REST);                                         \
+        else if (part == PART_ALL)                                                                 \
+            gru_tile(block, row, (rows), false, PART_ALL);                                         \
         else                                                                                       \
-            gru_tile(block, row, (rows), false);                                                   \
+            gru_tile(block, row, (rows), false, PART_REST);                                        \
         break;
 
-static void gru_tiles(const struct gru_block *block, const struct gru_row *row, size_t m)
+static void gru_tiles(const struct gru_block *block, const struct gru_row *row, size_t m,
+                      enum gru_part part)
 {
+    const bool after = block->desc->reset_after;
     switch (m) {
         GRU_CASE(1)
         GRU_CASE(2)
@@ -132,19 +169,21 @@ static void gru_tiles(const struct gru_block *block, const struct gru_row *row, 
     }
 }
 
-/* The buffers of one call, each [N][padded]. */
+/* The buffers of one call. */
 struct gru_state {
-    float *h_old, *h_new;
-    float *z, *rh, *g; /* reset before only */
-    uint32_t *active;  /* [N] */
+    float *h_old, *h_new; /* [N][padded] */
+    float *z, *rh, *g;    /* [N][padded]; reset before only */
+    float *sums;          /* [N][RNN_AHEAD_STEPS][3 padded], or NULL: not ahead */
+    uint32_t *active;     /* [N] */
     size_t padded;
 };
 
+/* Row n at its step number `step`, in block `number`; `ahead` counts from where sums begin. */
 static void gru_locate(const struct apx_rnn_args *args, const struct gru_state *state, size_t n,
-                       size_t step, size_t unit, struct gru_row *row)
+                       size_t step, size_t ahead, size_t number, struct gru_row *row)
 {
     const ptrdiff_t at = (ptrdiff_t)n, time = (ptrdiff_t)rnn_time(args, n, step);
-    const size_t here = n * state->padded + unit;
+    const size_t unit = number * VF_LANES, here = n * state->padded + unit;
     row->x = args->x + at * args->x_row + time * args->x_step;
     row->h = state->h_old + n * state->padded;
     row->h_old = state->h_old + here;
@@ -153,6 +192,42 @@ static void gru_locate(const struct apx_rnn_args *args, const struct gru_state *
     row->z = state->z + here;
     row->rh = state->rh + here;
     row->g = state->g + here;
+    row->sums = NULL;
+    if (state->sums != NULL)
+        row->sums = state->sums + ((n * RNN_AHEAD_STEPS + ahead) * state->padded + unit) * 3;
+}
+
+/* Point the block at its `number`-th piece of the packed weights. */
+static void gru_enter_block(struct gru_block *block, const void *packed, size_t number)
+{
+    const struct apx_rnn_desc *desc = block->desc;
+    const size_t left = desc->hidden - number * VF_LANES;
+    block->bias = (const float *)packed + number * gru_block_floats(desc, VF_LANES);
+    block->weights = block->bias + (desc->reset_after ? 4 : 3) * VF_LANES;
+    block->lanes = left < VF_LANES ? left : VF_LANES;
+}
+
+/* The sums of x for the active rows' steps from `first` to `last`. */
+static void gru_ahead(const struct apx_rnn_args *args, const struct gru_state *state,
+                      struct gru_block *block, size_t count, size_t first, size_t last)
+{
+    for (size_t number = 0; number * VF_LANES < state->padded; number++) {
+        struct gru_row row[VF_TILE_ROWS];
+        size_t m = 0;
+        gru_enter_block(block, args->packed, number);
+        for (size_t next = 0; next < count; next++) {
+            const size_t n = state->active[next], length = rnn_length(args, n);
+            for (size_t step = first; step < last && step < length; step++) {
+                gru_locate(args, state, n, step, step - first, number, &row[m++]);
+                if (m < VF_TILE_ROWS)
+                    continue;
+                gru_tiles(block, row, m, PART_AHEAD);
+                m = 0;
+            }
+        }
+        if (m > 0)
+            gru_tiles(block, row, m, PART_AHEAD);
+    }
 }
 
 /* Reset before, second pass: g += R (r h), then the new h. */
@@ -178,20 +253,21 @@ static void gru_second_pass(const struct apx_rnn_args *args, const struct gru_st
         }
     }
     for (size_t next = 0; next < count; next++)
-        for (size_t unit = 0; unit < hidden; unit += VF_LANES) {
+        for (size_t number = 0; number * VF_LANES < padded; number++) {
             struct gru_row row;
-            gru_locate(args, state, state->active[next], step, unit, &row);
-            block->lanes = hidden - unit < VF_LANES ? hidden - unit : VF_LANES;
+            gru_locate(args, state, state->active[next], step, 0, number, &row);
+            gru_enter_block(block, args->packed, number);
             vf candidate = gru_tanh(block, vf_load(row.g));
             gru_store(block, &row, gru_mix(vf_load(row.z), candidate, vf_load(row.h_old)));
         }
 }
 
-/* Scratch: h before and after the step; reset before: z, r h, candidate; then the active rows. */
 size_t APX_ENTRY(gru_f32, scratch_bytes)(const struct apx_rnn_desc *desc, size_t rows)
 {
-    size_t state = rnn_line(rows * rnn_padded(desc->hidden, VF_LANES) * sizeof(float));
-    return (desc->reset_after ? 2 : 5) * state + rnn_line(rows * sizeof(uint32_t));
+    const size_t padded = rnn_padded(desc->hidden, VF_LANES);
+    return (desc->reset_after ? 2 : 5) * rnn_line(rows * padded * sizeof(float)) +
+           rnn_ahead_bytes(desc, rows, VF_TILE_ROWS, 3 * padded) +
+           rnn_line(rows * sizeof(uint32_t));
 }
 
 bool APX_ENTRY(gru_f32, supports)(const struct apx_rnn_desc *desc)
@@ -214,43 +290,48 @@ void APX_ENTRY(gru_f32, pack)(const struct apx_rnn_desc *desc,
 void APX_ENTRY(gru_f32, run)(const struct apx_rnn_args *args)
 {
     const struct apx_rnn_desc *desc = args->desc;
-    const size_t hidden = desc->hidden, padded = rnn_padded(hidden, VF_LANES);
-    const size_t floats = rnn_line(args->rows * padded * sizeof(float)) / sizeof(float);
+    const size_t rows = args->rows, padded = rnn_padded(desc->hidden, VF_LANES);
+    const size_t floats = rnn_line(rows * padded * sizeof(float)) / sizeof(float);
+    const size_t ahead_bytes = rnn_ahead_bytes(desc, rows, VF_TILE_ROWS, 3 * padded);
     struct gru_state state = {.h_old = args->scratch, .padded = padded};
     state.h_new = state.h_old + floats;
     /* Reset after never touches these three. */
     state.z = desc->reset_after ? state.h_new : state.h_new + floats;
     state.rh = desc->reset_after ? state.h_new : state.z + floats;
     state.g = desc->reset_after ? state.h_new : state.rh + floats;
-    state.active = (uint32_t *)(void *)(state.g + floats);
+    float *end = state.g + floats;
+    const bool ahead = ahead_bytes > 0 && rows < VF_TILE_ROWS;
+    state.sums = ahead ? end : NULL;
+    state.active = (uint32_t *)(void *)(end + ahead_bytes / sizeof(float));
 
     apx_rnn_fill_idle(args);
     apx_rnn_load_state(args, args->h0, args->h0_row, padded, state.h_old);
-    const size_t block_floats = gru_block_floats(desc, VF_LANES);
     struct gru_block block = {.desc = desc,
                               .plain = !(desc->clip > 0.0f) &&
                                        desc->act[0].kind == APX_ACT_SIGMOID &&
                                        desc->act[1].kind == APX_ACT_TANH};
+    const float *second =
+        (const float *)args->packed + padded / VF_LANES * gru_block_floats(desc, VF_LANES);
     for (size_t step = 0; step < args->steps; step++) {
         const size_t count = apx_rnn_active(args, step, state.active);
         if (count == 0)
             break;
-        const float *packed = args->packed;
-        for (size_t unit = 0; unit < hidden; unit += VF_LANES, packed += block_floats) {
-            block.bias = packed;
-            block.weights = packed + (desc->reset_after ? 4 : 3) * VF_LANES;
-            block.lanes = hidden - unit < VF_LANES ? hidden - unit : VF_LANES;
+        const size_t since = step % RNN_AHEAD_STEPS;
+        if (ahead && since == 0)
+            gru_ahead(args, &state, &block, count, step, step + RNN_AHEAD_STEPS);
+        for (size_t number = 0; number * VF_LANES < padded; number++) {
+            gru_enter_block(&block, args->packed, number);
             size_t tiles = (count + VF_TILE_ROWS - 1) / VF_TILE_ROWS;
             for (size_t next = 0; next < count; tiles--) {
                 struct gru_row row[VF_TILE_ROWS];
                 const size_t m = (count - next + tiles - 1) / tiles; /* tiles of even size */
                 for (size_t j = 0; j < m; j++, next++)
-                    gru_locate(args, &state, state.active[next], step, unit, &row[j]);
-                gru_tiles(&block, row, m);
+                    gru_locate(args, &state, state.active[next], step, since, number, &row[j]);
+                gru_tiles(&block, row, m, ahead ? PART_REST : PART_ALL);
             }
         }
         if (!desc->reset_after)
-            gru_second_pass(args, &state, &block, packed, count, step);
+            gru_second_pass(args, &state, &block, second, count, step);
         apx_rnn_store_last(args, step, state.h_new, padded, args->h_last, args->h_last_row);
         float *swap = state.h_old;
         state.h_old = state.h_new;
