@@ -461,7 +461,7 @@ static bool are_independent(struct analysis *a)
 {
     const struct apx_graph *graph = a->graph;
     for (int v = 0; v < graph->value_count; v++)
-        a->marks[v] = no_mark;
+        a->marks[v] = graph->values[v].is_filled ? filled_mark(a, &graph->values[v]) : no_mark;
     for (int i = 0; i < graph->input_count; i++) {
         const struct apx_value *value = &graph->values[graph->inputs[i]];
         struct mark mark = {.axis = -1, .outer = apx_dim_constant(1)};
@@ -492,9 +492,8 @@ static bool are_independent(struct analysis *a)
             const struct apx_value *value = apx_node_out(graph, node, i);
             if (value == NULL)
                 continue;
-            if (value->is_filled)
-                a->marks[node->out[i]] = filled_mark(a, value);
-            else if (value->elems == NULL && depends(a, value) && a->marks[node->out[i]].axis < 0)
+            if (!value->is_filled && value->elems == NULL && depends(a, value) &&
+                a->marks[node->out[i]].axis < 0)
                 return false;
         }
     }

@@ -10,6 +10,9 @@
 enum apx_status apx_passes_run(struct apx_graph *graph, const struct apx_backend *evaluator,
                                struct apx_error *error);
 
+/* Nodes whose results inference knows go; integers that are numbers become constants. APX_ENOMEM */
+enum apx_status apx_pass_drop_known(struct apx_graph *graph);
+
 /* Nodes that hand their input on unchanged go: Identity, Dropout, Cast to the same type, and
  * Reshape, Squeeze, Unsqueeze, Flatten, Transpose, Slice, Concat, Expand that change nothing. */
 void apx_pass_drop_copies(struct apx_graph *graph);
