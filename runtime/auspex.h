@@ -31,6 +31,8 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+/* The shared library hides everything but what this header declares. */
+#pragma GCC visibility push(default)
 
 #define APX_MAX_RANK 8
 
@@ -191,6 +193,7 @@ enum apx_status apx_session_run(struct apx_session *session, const struct apx_te
 /* Number of worker threads in use, the caller's included. */
 int apx_session_threads(const struct apx_session *session);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

@@ -37,7 +37,8 @@ def nets():
         add(f"normalizer_{norm}", pre.Normalizer(norm), "none")
     add("binarizer", pre.Binarizer(threshold=0.5), "none")
     add("polynomial", pre.PolynomialFeatures(2), "none")
-    add("polynomial_interactions", pre.PolynomialFeatures(3, interaction_only=True, include_bias=False), "none")
+    add("polynomial_interactions", pre.PolynomialFeatures(3, interaction_only=True, include_bias=False), "none",
+        tolerance=1e-4)
     add("pca", decomposition.PCA(3), "none")
     add("pca_whiten", decomposition.PCA(2, whiten=True), "none")
     add("svd", decomposition.TruncatedSVD(3), "none")
