@@ -68,12 +68,12 @@ static void add_layer(struct apx_onnx *onnx, const struct shape *shape, int laye
     add_weights(onnx, w, 3, (int64_t[]){1, gates * hidden, input}, bound, state);
     add_weights(onnx, r, 3, (int64_t[]){1, gates * hidden, hidden}, bound, state);
     add_weights(onnx, b, 2, (int64_t[]){1, 2 * gates * hidden}, bound, state);
-    apx_onnx_node(onnx, "", shape->is_gru ? "GRU" : "LSTM", NULL, (const char *[]){x, w, r, b}, 4,
+    apx_onnx_node(onnx, "", shape->is_gru ? "GRU" : "LSTM", y, (const char *[]){x, w, r, b}, 4,
                   (const char *[]){y, last}, 2);
     apx_onnx_int(onnx, "hidden_size", hidden);
     if (shape->is_gru)
         apx_onnx_int(onnx, "linear_before_reset", 1);
-    apx_onnx_node(onnx, "", "Squeeze", NULL, (const char *[]){y, "axis1"}, 2, (const char *[]){y3},
+    apx_onnx_node(onnx, "", "Squeeze", y3, (const char *[]){y, "axis1"}, 2, (const char *[]){y3},
                   1);
 }
 
@@ -93,7 +93,7 @@ static enum apx_status write_model(const struct shape *shape, const char *path,
     apx_onnx_output(onnx, "forecast", APX_F32, 2, (const char *[]){"rows", "1"});
     apx_onnx_tensor(onnx, "axis0", APX_I64, 1, (int64_t[]){1}, (int64_t[]){0});
     apx_onnx_tensor(onnx, "axis1", APX_I64, 1, (int64_t[]){1}, (int64_t[]){1});
-    apx_onnx_node(onnx, "", "Transpose", NULL, (const char *[]){"window"}, 1,
+    apx_onnx_node(onnx, "", "Transpose", "steps_first", (const char *[]){"window"}, 1,
                   (const char *[]){"x0"}, 1);
     apx_onnx_ints(onnx, "perm", (int64_t[]){1, 0, 2}, 3);
     for (int layer = 0; layer < shape->layers; layer++) {
@@ -102,11 +102,11 @@ static enum apx_status write_model(const struct shape *shape, const char *path,
     }
     const int64_t hidden = shape->hidden[shape->layers - 1];
     snprintf(name, sizeof name, "h%d", shape->layers - 1);
-    apx_onnx_node(onnx, "", "Squeeze", NULL, (const char *[]){name, "axis0"}, 2,
+    apx_onnx_node(onnx, "", "Squeeze", "last_state", (const char *[]){name, "axis0"}, 2,
                   (const char *[]){"last"}, 1);
     add_weights(onnx, "dense_w", 2, (int64_t[]){1, hidden}, 1 / sqrt((double)hidden), &state);
     add_weights(onnx, "dense_b", 1, (int64_t[]){1}, 1 / sqrt((double)hidden), &state);
-    apx_onnx_node(onnx, "", "Gemm", NULL, (const char *[]){"last", "dense_w", "dense_b"}, 3,
+    apx_onnx_node(onnx, "", "Gemm", "dense", (const char *[]){"last", "dense_w", "dense_b"}, 3,
                   (const char *[]){"forecast"}, 1);
     apx_onnx_int(onnx, "transB", 1);
     enum apx_status status = apx_onnx_write(onnx, path, error);
