@@ -1,0 +1,422 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "runtime/base/file.h"
+#include "runtime/base/sha256.h"
+#include "runtime/repo.h"
+#include "tests/harness/check.h"
+
+#include <dirent.h>
+#include <jansson.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define MODEL "tests/golden/sklearn_linear.onnx"
+
+static char top[] = "/tmp/repo_test_XXXXXX";
+static char directory[256];
+static struct apx_repo *repo;
+
+/* A fresh repository named after the test. */
+static void fresh(const char *name)
+{
+    struct apx_error error;
+    apx_repo_close(repo);
+    snprintf(directory, sizeof directory, "%s/%s/models", top, name);
+    REQUIRE(apx_repo_open(directory, true, &repo, &error) == APX_OK);
+}
+
+static const char *in(const char *name)
+{
+    static char path[2][512];
+    static int turn;
+    snprintf(path[turn ^= 1], sizeof path[0], "%s/%s", directory, name);
+    return path[turn];
+}
+
+static void put(const char *name, const char *text)
+{
+    REQUIRE(apx_file_replace(in(name), text, strlen(text), NULL) == APX_OK);
+}
+
+static int64_t add(const char *model)
+{
+    int64_t version = -1;
+    struct apx_error error = {0};
+    if (!CHECK(apx_repo_add(repo, model, MODEL, NULL, &version, &error) == APX_OK))
+        fprintf(stderr, "    %s\n", error.message);
+    return version;
+}
+
+static int64_t resolve(const char *model, const char *reference)
+{
+    int64_t version;
+    return apx_repo_resolve(repo, model, reference, &version, NULL, 0, NULL) == APX_OK ? version
+                                                                                       : -1;
+}
+
+static json_t *object_of(const char *name)
+{
+    json_t *object = json_load_file(in(name), 0, NULL);
+    if (!CHECK(object != NULL))
+        fprintf(stderr, "    %s\n", name);
+    return object;
+}
+
+static int entries(const char *name, const char *part)
+{
+    int count = 0;
+    DIR *list = opendir(in(name));
+    for (struct dirent *entry; list != NULL && (entry = readdir(list)) != NULL;)
+        count += strstr(entry->d_name, part) != NULL;
+    if (list != NULL)
+        closedir(list);
+    return count;
+}
+
+static void first_version_is_current(void)
+{
+    char path[512], hex[65], *data;
+    size_t bytes;
+    int64_t version;
+    fresh("first");
+    CHECK_EQ(add("cpu"), 1);
+    CHECK_EQ(add("cpu"), 2);
+    CHECK_EQ(resolve("cpu", ""), 1);
+    CHECK_EQ(resolve("cpu", "2"), 2);
+    CHECK_EQ(apx_repo_resolve(repo, "cpu", "", &version, path, sizeof path, NULL), APX_OK);
+    CHECK_STR(path, in("cpu/1/model.onnx"));
+    CHECK_EQ(apx_repo_resolve(repo, "cpu", "", &version, path, 10, NULL), APX_ELIMIT);
+
+    REQUIRE(apx_file_read(MODEL, 1 << 20, &data, &bytes, NULL) == APX_OK);
+    apx_sha256_of(data, bytes, hex);
+    free(data);
+    json_t *metadata = object_of("cpu/1/metadata.json");
+    CHECK_STR(json_string_value(json_object_get(metadata, "model_sha256")), hex);
+    CHECK_EQ(json_integer_value(json_object_get(metadata, "model_bytes")), bytes);
+    json_decref(metadata);
+    CHECK_EQ(entries("cpu/promotions", "promotion-"), 1);
+}
+
+static void keeps_the_metadata(void)
+{
+    int64_t version;
+    struct apx_error error;
+    fresh("metadata");
+    CHECK_EQ(apx_repo_add(repo, "m", MODEL, "{\"metrics\": {\"mae\": 0.5}, \"parent\": 3}",
+                          &version, &error),
+             APX_OK);
+    json_t *metadata = object_of("m/1/metadata.json");
+    CHECK_EQ(json_integer_value(json_object_get(metadata, "parent")), 3);
+    json_decref(metadata);
+    CHECK_EQ(apx_repo_add(repo, "m", MODEL, "[1]", &version, &error), APX_EINVAL);
+    CHECK_STR(error.field, "metadata");
+    CHECK_EQ(apx_repo_add(repo, "m", MODEL, "{", &version, &error), APX_EINVAL);
+    CHECK_EQ(resolve("m", "2"), -1);
+}
+
+static void bad_models_never_become_versions(void)
+{
+    int64_t version;
+    struct apx_error error;
+    fresh("bad");
+    put("junk.onnx", "this is no model");
+    CHECK_EQ(apx_repo_add(repo, "m", in("junk.onnx"), NULL, &version, &error), APX_EFORMAT);
+    CHECK_EQ(apx_repo_add(repo, "m", "/nowhere.onnx", NULL, &version, &error), APX_ENOTFOUND);
+    CHECK_EQ(entries("m", ""), 0);
+    static const char *const names[] = {"", ".", "..", ".x", "a/b", "a b", "\xc3\xa9", "a\n"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        CHECK_EQ(apx_repo_add(repo, names[i], MODEL, NULL, &version, &error), APX_EINVAL);
+        CHECK_STR(error.field, "model");
+        CHECK_EQ(apx_repo_resolve(repo, names[i], "", &version, NULL, 0, &error), APX_EINVAL);
+    }
+}
+
+static void moves_and_their_records(void)
+{
+    struct apx_repo_move move = {"ana", "lower error on March"};
+    struct apx_error error;
+    int64_t version = 0;
+    fresh("moves");
+    add("m"), add("m"), add("m");
+    CHECK_EQ(apx_repo_rollback(repo, "m", NULL, &version, &error), APX_ECONFLICT);
+    CHECK_EQ(apx_repo_promote(repo, "m", 3, &move, &error), APX_OK);
+    CHECK_EQ(resolve("m", ""), 3);
+    CHECK_EQ(apx_repo_promote(repo, "m", 3, &move, &error), APX_OK); /* nothing changes */
+    CHECK_EQ(entries("m/promotions", "promotion-"), 2);
+    CHECK_EQ(apx_repo_rollback(repo, "m", NULL, &version, &error), APX_OK);
+    CHECK_EQ(version, 1);
+    CHECK_EQ(resolve("m", ""), 1);
+    CHECK_EQ(apx_repo_rollback(repo, "m", NULL, &version, &error), APX_OK);
+    CHECK_EQ(version, 3);
+    CHECK_EQ(apx_repo_promote(repo, "m", 4, NULL, &error), APX_ENOTFOUND);
+    CHECK_STR(error.field, "version");
+    CHECK_EQ(apx_repo_promote(repo, "n", 1, NULL, &error), APX_ENOTFOUND);
+    CHECK_STR(error.field, "model");
+    CHECK_EQ(entries("m/promotions", "promotion-"), 4);
+
+    int found = 0;
+    DIR *list = opendir(in("m/promotions"));
+    for (struct dirent *entry; (entry = readdir(list)) != NULL;) {
+        if (entry->d_name[0] == '.')
+            continue;
+        char name[400];
+        snprintf(name, sizeof name, "m/promotions/%s", entry->d_name);
+        json_t *record = object_of(name);
+        const char *action = json_string_value(json_object_get(record, "action"));
+        CHECK_STR(json_string_value(json_object_get(record, "model")), "m");
+        CHECK_HAS(json_string_value(json_object_get(record, "time")), "T");
+        if (action != NULL && strcmp(action, "promote") == 0) {
+            found++;
+            CHECK_EQ(json_integer_value(json_object_get(record, "from")), 1);
+            CHECK_EQ(json_integer_value(json_object_get(record, "to")), 3);
+            CHECK_STR(json_string_value(json_object_get(record, "who")), "ana");
+            CHECK_STR(json_string_value(json_object_get(record, "why")), "lower error on March");
+        }
+        json_decref(record);
+    }
+    closedir(list);
+    CHECK_EQ(found, 1);
+}
+
+static void aliases(void)
+{
+    struct apx_error error;
+    fresh("aliases");
+    add("m"), add("m");
+    CHECK_EQ(apx_repo_alias(repo, "m", "canary", 2, NULL, &error), APX_OK);
+    CHECK_EQ(resolve("m", "canary"), 2);
+    CHECK_EQ(apx_repo_alias(repo, "m", "canary", 1, NULL, &error), APX_OK);
+    CHECK_EQ(resolve("m", "canary"), 1);
+    CHECK_EQ(apx_repo_alias(repo, "m", "canary", 0, NULL, &error), APX_OK);
+    CHECK_EQ(resolve("m", "canary"), -1);
+    CHECK_EQ(apx_repo_alias(repo, "m", "canary", 0, NULL, &error), APX_ENOTFOUND);
+    CHECK_EQ(apx_repo_alias(repo, "m", "canary", 9, NULL, &error), APX_ENOTFOUND);
+    CHECK_EQ(apx_repo_alias(repo, "m", "12", 1, NULL, &error), APX_EINVAL);
+    CHECK_EQ(apx_repo_alias(repo, "m", "a b", 1, NULL, &error), APX_EINVAL);
+    CHECK_EQ(entries("m/promotions", "promotion-"), 4);
+}
+
+static void prune_keeps_what_is_pointed_at(void)
+{
+    struct apx_error error;
+    int64_t removed;
+    fresh("prune");
+    for (int i = 0; i < 7; i++)
+        add("m");
+    apx_repo_promote(repo, "m", 3, NULL, NULL); /* previous: 1 */
+    apx_repo_alias(repo, "m", "canary", 4, NULL, NULL);
+    CHECK_EQ(apx_repo_prune(repo, "m", 0, &removed, &error), APX_EINVAL);
+    CHECK_EQ(apx_repo_prune(repo, "m", 2, &removed, &error), APX_OK);
+    CHECK_EQ(removed, 2);
+    CHECK_EQ(resolve("m", "1"), 1);
+    CHECK_EQ(resolve("m", "2"), -1);
+    CHECK_EQ(resolve("m", "3"), 3);
+    CHECK_EQ(resolve("m", "4"), 4);
+    CHECK_EQ(resolve("m", "5"), -1);
+    CHECK_EQ(resolve("m", "6"), 6);
+    CHECK_EQ(apx_repo_prune(repo, "m", 100, &removed, &error), APX_OK);
+    CHECK_EQ(removed, 0);
+    CHECK_EQ(add("m"), 8);
+    CHECK_EQ(entries("m", ".tmp-"), 0);
+}
+
+static void laid_out_by_hand(void)
+{
+    int64_t version;
+    struct apx_error error;
+    char *data;
+    size_t bytes;
+    fresh("hand");
+    REQUIRE(apx_file_read(MODEL, 1 << 20, &data, &bytes, NULL) == APX_OK);
+    mkdir(in("m"), 0777), mkdir(in("m/1"), 0777), mkdir(in("m/2"), 0777), mkdir(in("m/3"), 0777);
+    apx_file_replace(in("m/1/model.onnx"), data, bytes, NULL);
+    apx_file_replace(in("m/2/model.onnx"), data, bytes, NULL);
+    put("m/3/notes.txt", "no model here");
+    free(data);
+    CHECK_EQ(resolve("m", ""), 2);
+    CHECK_EQ(resolve("m", "3"), -1);
+    CHECK_EQ(apx_repo_verify(repo, "m", 2, &error), APX_OK);
+    CHECK_EQ(add("m"), 4);
+    CHECK_EQ(resolve("m", ""), 2); /* what was served stays so */
+    CHECK_EQ(apx_repo_promote(repo, "m", 4, NULL, &error), APX_OK);
+    CHECK_EQ(apx_repo_rollback(repo, "m", NULL, &version, &error), APX_OK);
+    CHECK_EQ(version, 2);
+    mkdir(in("empty"), 0777);
+    CHECK_EQ(apx_repo_resolve(repo, "empty", "", &version, NULL, 0, &error), APX_ENOTFOUND);
+    CHECK_STR(error.field, "version");
+}
+
+static void damaged_files_are_named(void)
+{
+    static const char *const bad[] = {"",
+                                      "{",
+                                      "[]",
+                                      "{}",
+                                      "{\"version\": \"1\"}",
+                                      "{\"version\": 0}",
+                                      "{\"version\": 1, \"previous\": []}"};
+    int64_t version;
+    struct apx_error error;
+    char *list;
+    fresh("damage");
+    add("m"), add("m");
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        put("m/current.json", bad[i]);
+        CHECK_EQ(apx_repo_resolve(repo, "m", "", &version, NULL, 0, &error), APX_EFORMAT);
+        CHECK_HAS(error.message, "m/current.json is damaged");
+        CHECK_EQ(apx_repo_promote(repo, "m", 2, NULL, &error), APX_EFORMAT);
+        CHECK_EQ(apx_repo_list(repo, &list, &error), APX_OK);
+        CHECK_HAS(list, "current.json is damaged");
+        apx_string_release(list);
+    }
+    put("m/current.json", "{\"version\": 7}");
+    CHECK_EQ(apx_repo_resolve(repo, "m", "", &version, NULL, 0, &error), APX_ENOTFOUND);
+    CHECK_HAS(error.message, "no version 7");
+    put("m/current.json", "{\"version\": 1}");
+    put("m/aliases.json", "{\"canary\": -1}");
+    CHECK_EQ(apx_repo_resolve(repo, "m", "canary", &version, NULL, 0, &error), APX_EFORMAT);
+    CHECK_HAS(error.message, "m/aliases.json");
+    put("m/2/model.onnx", "overwritten");
+    CHECK_EQ(apx_repo_verify(repo, "m", 2, &error), APX_EFORMAT);
+    CHECK_EQ(apx_repo_promote(repo, "m", 2, NULL, &error), APX_EFORMAT);
+    CHECK_HAS(error.message, "2/model.onnx");
+    CHECK_EQ(resolve("m", ""), 1);
+}
+
+static void lists(void)
+{
+    char *text;
+    fresh("lists");
+    add("b"), add("b"), add("a");
+    mkdir(in(".hidden"), 0777), mkdir(in("no_versions"), 0777);
+    apx_repo_promote(repo, "b", 2, NULL, NULL);
+    apx_repo_alias(repo, "b", "old", 1, NULL, NULL);
+    REQUIRE(apx_repo_list(repo, &text, NULL) == APX_OK);
+    json_t *list = json_loads(text, 0, NULL);
+    apx_string_release(text);
+    CHECK_EQ(json_array_size(list), 2);
+    json_t *b = json_array_get(list, 1);
+    CHECK_STR(json_string_value(json_object_get(b, "model")), "b");
+    CHECK_EQ(json_integer_value(json_object_get(b, "current")), 2);
+    CHECK_EQ(json_integer_value(json_object_get(b, "previous")), 1);
+    CHECK_EQ(json_integer_value(json_object_get(json_object_get(b, "aliases"), "old")), 1);
+    CHECK_EQ(json_array_size(json_object_get(b, "versions")), 2);
+    json_decref(list);
+}
+
+static void failures_of_the_disk(void)
+{
+    int64_t version;
+    struct apx_error error;
+    struct rlimit old, low;
+    struct apx_repo *other;
+    fresh("disk");
+    add("m");
+    REQUIRE(getrlimit(RLIMIT_FSIZE, &old) == 0);
+    low = (struct rlimit){64, old.rlim_max}; /* a full disk */
+    signal(SIGXFSZ, SIG_IGN);
+    setrlimit(RLIMIT_FSIZE, &low);
+    CHECK_EQ(apx_repo_add(repo, "m", MODEL, NULL, &version, &error), APX_EIO);
+    CHECK_EQ(apx_repo_add(repo, "n", MODEL, NULL, &version, &error), APX_EIO);
+    setrlimit(RLIMIT_FSIZE, &old);
+    CHECK_EQ(entries("m", ".tmp-"), 0);
+    CHECK_EQ(resolve("m", ""), 1);
+    CHECK_EQ(resolve("m", "2"), -1);
+    CHECK_EQ(add("m"), 2);
+    CHECK_EQ(add("n"), 1);
+
+    CHECK_EQ(apx_repo_open("/nowhere", false, &other, &error), APX_ENOTFOUND);
+    CHECK(other == NULL);
+    CHECK_EQ(apx_repo_open(MODEL, false, &other, &error), APX_ENOTFOUND);
+    CHECK_EQ(apx_repo_open("/proc/nowhere", true, &other, &error), APX_EIO);
+    put("file", "x");
+    CHECK_EQ(apx_repo_add(repo, "file", MODEL, NULL, &version, &error), APX_ENOTFOUND);
+}
+
+/* Works on the repository until it is killed. */
+static void work(unsigned seed)
+{
+    for (;; seed = seed * 1103515245 + 12345) {
+        int64_t number;
+        apx_repo_add(repo, "m", MODEL, "{\"metrics\":{}}", &number, NULL);
+        apx_repo_promote(repo, "m", number, NULL, NULL);
+        if (seed >> 16 & 1)
+            apx_repo_rollback(repo, "m", NULL, &number, NULL);
+        if (seed >> 17 & 1)
+            apx_repo_alias(repo, "m", "canary", number, NULL, NULL);
+        if (seed >> 18 & 1)
+            apx_repo_prune(repo, "m", 3, &number, NULL);
+    }
+}
+
+/* Two writers are killed at random instants, again and again. Whatever is there must be whole. */
+static void kills_leave_it_whole(void)
+{
+    int64_t last = 0;
+    fresh("kills");
+    srand(7);
+    for (int round = 0; round < 60; round++) {
+        pid_t child[2];
+        for (int i = 0; i < 2; i++)
+            if ((child[i] = fork()) == 0)
+                work((unsigned)(round * 2 + i));
+        usleep((useconds_t)(rand() % 40000));
+        for (int i = 0; i < 2; i++) {
+            REQUIRE(child[i] > 0);
+            kill(child[i], SIGKILL);
+            waitpid(child[i], NULL, 0);
+        }
+        struct apx_error error = {0};
+        int64_t version;
+        char path[512];
+        enum apx_status status =
+            apx_repo_resolve(repo, "m", "", &version, path, sizeof path, &error);
+        if (status == APX_ENOTFOUND && last == 0)
+            continue; /* killed before the first version */
+        if (!CHECK(status == APX_OK))
+            fprintf(stderr, "    %s\n", error.message);
+        CHECK_EQ(apx_repo_verify(repo, "m", version, &error), APX_OK);
+        char *list;
+        REQUIRE(apx_repo_list(repo, &list, &error) == APX_OK);
+        CHECK(strstr(list, "\"error\"") == NULL);
+        json_t *all = json_loads(list, 0, NULL), *entry;
+        size_t i;
+        json_array_foreach(json_object_get(json_array_get(all, 0), "versions"), i, entry)
+        {
+            int64_t each = json_integer_value(json_object_get(entry, "version"));
+            CHECK(json_object_get(entry, "sha256") != NULL);
+            CHECK_EQ(apx_repo_verify(repo, "m", each, &error), APX_OK);
+        }
+        json_decref(all);
+        apx_string_release(list);
+        int64_t now = add("m");
+        CHECK(now > last);
+        last = now;
+        CHECK_EQ(entries("m", ".tmp-"), 0);
+        CHECK_EQ(entries("m/promotions", ".tmp-"), 0);
+    }
+    CHECK(last > 60);
+    printf("     %lld versions were made\n", (long long)last);
+}
+
+int main(void)
+{
+    REQUIRE(mkdtemp(top) != NULL);
+    RUN(first_version_is_current);
+    RUN(keeps_the_metadata);
+    RUN(bad_models_never_become_versions);
+    RUN(moves_and_their_records);
+    RUN(aliases);
+    RUN(prune_keeps_what_is_pointed_at);
+    RUN(laid_out_by_hand);
+    RUN(damaged_files_are_named);
+    RUN(lists);
+    RUN(failures_of_the_disk);
+    RUN(kills_leave_it_whole);
+    apx_repo_close(repo);
+    char command[300];
+    snprintf(command, sizeof command, "rm -r %s", top);
+    return system(command) != 0 || check_report();
+}
