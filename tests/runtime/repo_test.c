@@ -29,7 +29,7 @@ static void fresh(const char *name)
 
 static const char *in(const char *name)
 {
-    static char path[2][512];
+    static char path[2][1024];
     static int turn;
     snprintf(path[turn ^= 1], sizeof path[0], "%s/%s", directory, name);
     return path[turn];
@@ -161,7 +161,7 @@ static void moves_and_their_records(void)
     for (struct dirent *entry; (entry = readdir(list)) != NULL;) {
         if (entry->d_name[0] == '.')
             continue;
-        char name[400];
+        char name[300];
         snprintf(name, sizeof name, "m/promotions/%s", entry->d_name);
         json_t *record = object_of(name);
         const char *action = json_string_value(json_object_get(record, "action"));
@@ -357,12 +357,12 @@ static void kills_leave_it_whole(void)
     int64_t last = 0;
     fresh("kills");
     srand(7);
-    for (int round = 0; round < 60; round++) {
+    for (int round = 0; round < 40; round++) {
         pid_t child[2];
         for (int i = 0; i < 2; i++)
             if ((child[i] = fork()) == 0)
                 work((unsigned)(round * 2 + i));
-        usleep((useconds_t)(rand() % 40000));
+        usleep((useconds_t)(rand() % 200000));
         for (int i = 0; i < 2; i++) {
             REQUIRE(child[i] > 0);
             kill(child[i], SIGKILL);
@@ -397,7 +397,7 @@ static void kills_leave_it_whole(void)
         CHECK_EQ(entries("m", ".tmp-"), 0);
         CHECK_EQ(entries("m/promotions", ".tmp-"), 0);
     }
-    CHECK(last > 60);
+    CHECK(last > 40);
     printf("     %lld versions were made\n", (long long)last);
 }
 
