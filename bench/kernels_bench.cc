@@ -176,6 +176,10 @@ void run_network(benchmark::State &state, const apx_rnn_row *row, bool lstm, boo
         layer.desc.reset_after = reset_after;
         layer.desc.act[0].kind = APX_ACT_SIGMOID;
         layer.desc.act[1].kind = layer.desc.act[2].kind = APX_ACT_TANH;
+        if (!row->supports(&layer.desc)) {
+            state.SkipWithError("the row does not support a layer");
+            return;
+        }
         const std::vector<float> w = random_values(gates * hidden * inner, 0.1f);
         const std::vector<float> r = random_values(gates * hidden * hidden, 0.1f);
         const apx_rnn_weights weights = {w.data(), r.data(), nullptr, nullptr, nullptr};
@@ -220,6 +224,10 @@ void run_dense(benchmark::State &state, const apx_dense_row *row, size_t input, 
     desc.input = input;
     desc.output = output;
     desc.act.kind = APX_ACT_RELU;
+    if (!row->supports(&desc)) {
+        state.SkipWithError("the row does not support the shape");
+        return;
+    }
     const std::vector<float> w = random_values(input * output, 0.1f);
     const std::vector<float> bias = random_values(output, 0.1f);
     const std::vector<float> x = random_values(batch * input, 1.0f);

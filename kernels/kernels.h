@@ -7,9 +7,9 @@
  * A kernel is a row in a table (<op>.def). A row says which CPU bits it needs, which descriptors it
  * supports, how it packs weights and how to run. Select once at load, pack once, then only run:
  *
- *     const struct apx_lstm_row *row = apx_lstm_select(caps, &desc);
- *     row->pack(&desc, &weights, packed);          packed: row->packed_bytes(&desc), 64-byte
- * aligned row->run(&args);
+ *     const struct apx_rnn_row *row = apx_lstm_select(caps, &desc);
+ *     row->pack(&desc, &weights, packed);      packed: row->packed_bytes(&desc), 64-byte aligned
+ *     row->run(&args);
  *
  * Shape letters: N rows (samples), T steps, I input width, H hidden width, K inner width. Arrays
  * are row-major fp32 unless said otherwise; strides are in elements. Buffers never need padding: no
@@ -49,8 +49,7 @@ enum apx_match {
     APX_MATCH_ULP,       /* within a bound that grows with the inner width */
 };
 
-/* ---- activations ------------------------------------------------------------------------------
- */
+/* ---- activations ----------------------------------------------------------------------------- */
 
 enum apx_act {
     APX_ACT_NONE,
@@ -72,8 +71,7 @@ struct apx_activation {
     float alpha, beta;
 };
 
-/* ---- recurrent layers (kernels/rnn) ------------------------------------------------------------
- */
+/* ---- recurrent layers (kernels/rnn) ---------------------------------------------------------- */
 
 /* One direction of one LSTM or GRU layer, ONNX semantics (operators LSTM and GRU, opset 7 to 22).
  */
@@ -83,7 +81,7 @@ struct apx_rnn_desc {
     bool has_peephole;    /* LSTM */
     bool input_forget;    /* LSTM: forget gate = 1 - input gate */
     bool reset_after;     /* GRU: ONNX linear_before_reset = 1 */
-    float clip;           /* bound on the inputs of the activations; 0: none */
+    float clip;           /* bound on the gates before their activations (not on c); 0: none */
     /* LSTM: f (gates), g (candidate), h (output). GRU: f (gates), g (candidate). */
     struct apx_activation act[3];
 };
@@ -125,7 +123,7 @@ struct apx_rnn_row {
     size_t (*packed_bytes)(const struct apx_rnn_desc *desc);
     void (*pack)(const struct apx_rnn_desc *desc, const struct apx_rnn_weights *weights,
                  void *packed);
-    size_t (*scratch_bytes)(const struct apx_rnn_desc *desc, size_t rows);
+    size_t (*scratch_bytes)(const struct apx_rnn_desc *desc, size_t rows); /* grows with rows */
     void (*run)(const struct apx_rnn_args *args);
     size_t tile_rows; /* rows handled together; slices are best multiples of it */
 };
@@ -137,8 +135,7 @@ const struct apx_rnn_row *apx_gru_select(uint32_t caps, const struct apx_rnn_des
 const struct apx_rnn_row *apx_lstm_rows(size_t *count);
 const struct apx_rnn_row *apx_gru_rows(size_t *count);
 
-/* ---- dense layer (kernels/dense)
- * ----------------------------------------------------------------- */
+/* ---- dense layer (kernels/dense) ------------------------------------------------------------- */
 
 /* y[N,O] = act(x[N,K] . W^T + bias), O = output width. */
 struct apx_dense_desc {
@@ -178,8 +175,7 @@ struct apx_dense_row {
 const struct apx_dense_row *apx_dense_select(uint32_t caps, const struct apx_dense_desc *desc);
 const struct apx_dense_row *apx_dense_rows(size_t *count);
 
-/* ---- elementwise, reductions, shapes (kernels/elementwise, kernels/shape)
- * -------------------------- */
+/* ---- elementwise, reductions, shapes (kernels/elementwise, kernels/shape) -------------------- */
 
 #define APX_ND_RANK 8
 
@@ -271,8 +267,9 @@ const struct apx_unary_row *apx_unary_rows(size_t *count);
 /* y = a op b, operands 0 and 1 of nd. */
 void apx_binary_f32(enum apx_binary op, const struct apx_nd *nd, const float *a, const float *b,
                     float *y);
-void apx_binary_i64(enum apx_binary op, const struct apx_nd *nd, const int64_t *a, const int64_t *b,
-                    int64_t *y); /* ADD SUB MUL DIV (0 for a zero divisor) MIN MAX MOD */
+void apx_binary_i64(
+    enum apx_binary op, const struct apx_nd *nd, const int64_t *a, const int64_t *b,
+    int64_t *y); /* ADD SUB MUL DIV (0 for a zero divisor) MIN MAX, MOD (sign of b) */
 void apx_compare_f32(enum apx_compare op, const struct apx_nd *nd, const float *a, const float *b,
                      uint8_t *y);
 void apx_compare_i64(enum apx_compare op, const struct apx_nd *nd, const int64_t *a,

@@ -44,9 +44,9 @@ static void rows_follow_the_caps(void)
 {
     const struct apx_rnn_desc rnn = {
         .input = 4,
-        .hidden = 8,
+        .hidden = 16,
         .act = {{.kind = APX_ACT_SIGMOID}, {.kind = APX_ACT_TANH}, {.kind = APX_ACT_TANH}}};
-    const struct apx_dense_desc dense = {.input = 4, .output = 8};
+    const struct apx_dense_desc dense = {.input = 4, .output = 16};
     CHECK_STR(apx_lstm_select(0, &rnn)->isa, "scalar");
     CHECK_STR(apx_gru_select(0, &rnn)->isa, "scalar");
     CHECK_STR(apx_dense_select(0, &dense)->isa, "scalar");
@@ -54,6 +54,12 @@ static void rows_follow_the_caps(void)
     CHECK_STR(apx_gru_select(APX_CAP_AVX2, &rnn)->isa, "avx2");
     CHECK_STR(apx_dense_select(APX_CAP_AVX2, &dense)->isa, "avx2");
     CHECK_STR(apx_lstm_select(ALL, &rnn)->isa, "avx512");
+    CHECK_STR(apx_dense_select(ALL, &dense)->isa, "avx512");
+    /* too narrow for vectors of 16 */
+    const struct apx_dense_desc narrow = {.input = 4, .output = 8};
+    CHECK_STR(apx_dense_select(ALL, &narrow)->isa, "avx2");
+    /* a word without the one below it does not occur, but must not be believed either */
+    CHECK_STR(apx_dense_select(APX_CAP_AVX512VNNI, &dense)->isa, "scalar");
     const char *isa;
     CHECK(apx_unary_select(0, APX_UNARY_TANH, &isa) != NULL);
     CHECK_STR(isa, "scalar");

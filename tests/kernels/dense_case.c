@@ -169,6 +169,10 @@ static bool dense_bench(const struct kcheck_row *row, size_t index, struct kchec
                   {128, 24, 1024}, {512, 512, 64}, {512, 512, 1024}};
     if (index >= sizeof shapes / sizeof shapes[0])
         return false;
+    const struct apx_dense_desc desc = {.input = shapes[index].input,
+                                        .output = shapes[index].output};
+    if (!((const struct apx_dense_row *)row->row)->supports(&desc))
+        return false;
     struct rng rng = {1};
     struct problem p =
         problem_create(&rng, shapes[index].rows, shapes[index].input, shapes[index].output);
