@@ -1,0 +1,514 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* serve_test.c - the server as its clients see it: right answers, and every way to be refused. */
+#include <pthread.h>
+#include <unistd.h>
+
+#include "grpc/health/v1/health.pb-c.h"
+#include "tests/harness/check.h"
+#include "tests/serve/process.h"
+#include "tests/serve/test_models.h"
+#include "tests/serve/wire.h"
+
+enum {
+    INVALID_ARGUMENT = 3,
+    DEADLINE_EXCEEDED = 4,
+    NOT_FOUND = 5,
+    RESOURCE_EXHAUSTED = 8,
+    UNIMPLEMENTED = 12,
+    CANCELLED = 1
+};
+enum { STEPS = 10, FEATURES = 4, MAX_ROWS = 3000 };
+
+static struct process server;
+static char repository[128], unix_target[128], lstm1[128], lstm2[128], ragged[128], sum[128];
+static struct wire *wire;
+static float values[MAX_ROWS * STEPS * FEATURES];
+static char lstm_name[] = "lstm", ragged_name[] = "ragged", sum_name[] = "sum",
+            slow_name[] = "slow";
+
+static void path_of(char to[128], const char *name)
+{
+    snprintf(to, 128, "%s/%s", server.directory, name);
+}
+
+static void make_repository(void)
+{
+    char slow[128], fixed[128];
+    path_of(repository, "repository");
+    path_of(lstm1, "lstm1.onnx");
+    path_of(lstm2, "lstm2.onnx");
+    path_of(ragged, "ragged.onnx");
+    path_of(sum, "sum.onnx");
+    path_of(slow, "slow.onnx");
+    path_of(fixed, "fixed.onnx");
+    test_model_write(
+        &(struct test_model){
+            .features = FEATURES, .hidden = 12, .dense = 3, .steps = STEPS, .seed = 1},
+        lstm1);
+    test_model_write(
+        &(struct test_model){
+            .features = FEATURES, .hidden = 12, .dense = 3, .steps = STEPS, .seed = 2},
+        lstm2);
+    test_model_write(
+        &(struct test_model){.features = FEATURES, .hidden = 7, .lengths = true, .seed = 3},
+        ragged);
+    test_model_write(&(struct test_model){.features = 8, .hidden = 200, .steps = 100, .seed = 4},
+                     slow);
+    test_model_write(
+        &(struct test_model){
+            .features = FEATURES, .hidden = 4, .steps = STEPS, .fixed_rows = true, .seed = 5},
+        fixed);
+    test_model_sum(sum, 3);
+    test_repo_add(repository, "lstm", lstm1);
+    test_repo_add(repository, "lstm", lstm2);
+    test_repo_alias(repository, "lstm", "canary", 2);
+    test_repo_add(repository, "ragged", ragged);
+    test_repo_add(repository, "sum", sum);
+    test_repo_add(repository, "slow", slow);
+    test_repo_add(repository, "fixed", fixed);
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
+        values[i] = (float)((i * 7919) % 1000) / 500.0f - 1;
+}
+
+static Auspex__V1__BatchPredictRequest request_of(char *model, uint32_t rows, uint32_t steps,
+                                                  uint32_t features)
+{
+    Auspex__V1__BatchPredictRequest request = AUSPEX__V1__BATCH_PREDICT_REQUEST__INIT;
+    request.model = model;
+    request.rows = rows;
+    request.steps = steps;
+    request.features = features;
+    request.values.data = (uint8_t *)values;
+    request.values.len = (size_t)rows * (steps > 0 ? steps : 1) * features * sizeof(float);
+    return request;
+}
+
+/* The call fails with this code and a message that begins with `start`; the connection lives on. */
+static void expect_refusal(const Auspex__V1__BatchPredictRequest *request, int code,
+                           const char *start)
+{
+    Auspex__V1__BatchPredictReply *answer;
+    struct wire_reply reply = wire_predict(wire, request, NULL, &answer);
+    CHECK_EQ(reply.code, code);
+    if (!CHECK(strncmp(reply.message, start, strlen(start)) == 0))
+        fprintf(stderr, "    \"%s\", expected \"%s...\"\n", reply.message, start);
+    CHECK(answer == NULL);
+    Auspex__V1__BatchPredictRequest good = request_of(lstm_name, 1, STEPS, FEATURES);
+    reply = wire_predict(wire, &good, NULL, &answer);
+    CHECK_EQ(reply.code, 0);
+    auspex__v1__batch_predict_reply__free_unpacked(answer, NULL);
+}
+
+static void expect_rows(struct wire *over, const Auspex__V1__BatchPredictRequest *request,
+                        const char *path, int output, const char *version)
+{
+    Auspex__V1__BatchPredictReply *answer;
+    struct wire_reply reply = wire_predict(over, request, NULL, &answer);
+    if (!CHECK(reply.code == 0) || !CHECK(answer != NULL)) {
+        fprintf(stderr, "    %d %s\n", reply.code, reply.message);
+        return;
+    }
+    int64_t width = 0;
+    int32_t lengths[MAX_ROWS];
+    for (size_t i = 0; i < request->n_lengths; i++)
+        lengths[i] = (int32_t)request->lengths[i];
+    float *expected = test_predict(path, output, (const float *)(void *)request->values.data,
+                                   request->n_lengths > 0 ? lengths : NULL, request->rows,
+                                   request->steps, request->features, &width);
+    CHECK_STR(answer->model, request->model);
+    CHECK_STR(answer->version, version);
+    CHECK_EQ(answer->rows, request->rows);
+    CHECK_EQ(answer->outputs, width);
+    CHECK_EQ(answer->values.len, request->rows * (size_t)width * sizeof(float));
+    CHECK(memcmp(answer->values.data, expected, answer->values.len) == 0);
+    CHECK_EQ(answer->status.len, request->rows);
+    for (size_t i = 0; i < answer->status.len; i++)
+        CHECK_EQ(answer->status.data[i], 0);
+    CHECK(answer->total_us >= answer->compute_us && answer->total_us >= answer->queue_us);
+    free(expected);
+    auspex__v1__batch_predict_reply__free_unpacked(answer, NULL);
+}
+
+static void answers_are_those_of_the_library_bit_by_bit(void)
+{
+    static const uint32_t sizes[] = {1, 2, 7, 8, 9, 100, 333, MAX_ROWS};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        Auspex__V1__BatchPredictRequest request = request_of(lstm_name, sizes[i], STEPS, FEATURES);
+        expect_rows(wire, &request, lstm1, 0, "1");
+    }
+    Auspex__V1__BatchPredictRequest request = request_of(sum_name, 5, 0, 3);
+    expect_rows(wire, &request, sum, 0, "1");
+}
+
+static void versions_aliases_and_outputs_are_chosen(void)
+{
+    char canary[] = "canary", two[] = "2", one[] = "1", state[] = "state";
+    Auspex__V1__BatchPredictRequest request = request_of(lstm_name, 5, STEPS, FEATURES);
+    request.version = canary;
+    expect_rows(wire, &request, lstm2, 0, "2");
+    request.version = two;
+    expect_rows(wire, &request, lstm2, 0, "2");
+    request.version = one;
+    request.output = state;
+    expect_rows(wire, &request, lstm1, 1, "1");
+}
+
+static void lengths_reach_the_model_and_padding_does_not(void)
+{
+    uint32_t lengths[20];
+    static float padded[20 * STEPS * FEATURES];
+    Auspex__V1__BatchPredictRequest request = request_of(ragged_name, 20, STEPS, FEATURES);
+    expect_rows(wire, &request, ragged, 0, "1");
+    memcpy(padded, values, sizeof padded);
+    for (uint32_t row = 0; row < 20; row++) {
+        lengths[row] = row % STEPS + 1;
+        for (size_t i = lengths[row] * FEATURES; i < (size_t)STEPS * FEATURES; i++)
+            padded[row * STEPS * FEATURES + i] = 0;
+    }
+    request.lengths = lengths;
+    request.n_lengths = 20;
+    request.values.data = (uint8_t *)padded;
+    expect_rows(wire, &request, ragged, 0, "1");
+    Auspex__V1__BatchPredictReply *clean, *dirty;
+    wire_predict(wire, &request, NULL, &clean);
+    for (uint32_t row = 0; row < 20; row++) {
+        for (size_t i = lengths[row] * FEATURES; i < (size_t)STEPS * FEATURES; i++)
+            padded[row * STEPS * FEATURES + i] = i % 2 == 0 ? NAN : 1e30f;
+    }
+    struct wire_reply reply = wire_predict(wire, &request, NULL, &dirty);
+    CHECK_EQ(reply.code, 0);
+    REQUIRE(clean != NULL && dirty != NULL);
+    CHECK(memcmp(clean->values.data, dirty->values.data, clean->values.len) == 0);
+    auspex__v1__batch_predict_reply__free_unpacked(clean, NULL);
+    auspex__v1__batch_predict_reply__free_unpacked(dirty, NULL);
+
+    Auspex__V1__BatchPredictRequest free_steps = request_of(ragged_name, 3, 17, FEATURES);
+    expect_rows(wire, &free_steps, ragged, 0, "1");
+    lengths[4] = STEPS + 1;
+    expect_refusal(&request, INVALID_ARGUMENT, "lengths: row 4: 11 is not in 1 to 10");
+    lengths[4] = 1;
+    request.n_lengths = 19;
+    expect_refusal(&request, INVALID_ARGUMENT, "lengths: 19 lengths for 20 rows");
+    request = request_of(lstm_name, 20, STEPS, FEATURES);
+    request.lengths = lengths;
+    request.n_lengths = 20;
+    expect_refusal(&request, INVALID_ARGUMENT, "lengths: model \"lstm\" has no input for them");
+}
+
+static void keys_come_back(void)
+{
+    char a[] = "vm-1", b[] = "", c[] = "h\xc3\xb4te";
+    char *keys[] = {a, b, c};
+    Auspex__V1__BatchPredictReply *answer;
+    Auspex__V1__BatchPredictRequest request = request_of(lstm_name, 3, STEPS, FEATURES);
+    request.keys = keys;
+    request.n_keys = 3;
+    wire_predict(wire, &request, NULL, &answer);
+    REQUIRE(answer != NULL);
+    CHECK_EQ(answer->n_keys, 3);
+    CHECK_STR(answer->keys[0], a);
+    CHECK_STR(answer->keys[2], c);
+    auspex__v1__batch_predict_reply__free_unpacked(answer, NULL);
+    request.n_keys = 2;
+    expect_refusal(&request, INVALID_ARGUMENT, "keys: 2 keys for 3 rows");
+}
+
+static void no_rows_are_a_valid_batch(void)
+{
+    Auspex__V1__BatchPredictReply *answer;
+    Auspex__V1__BatchPredictRequest request = request_of(lstm_name, 0, STEPS, FEATURES);
+    wire_predict(wire, &request, NULL, &answer);
+    REQUIRE(answer != NULL);
+    CHECK_EQ(answer->rows, 0);
+    CHECK_EQ(answer->outputs, 3);
+    CHECK_EQ(answer->values.len, 0);
+    auspex__v1__batch_predict_reply__free_unpacked(answer, NULL);
+}
+
+static void what_is_not_finite_follows_the_policy(void)
+{
+    enum { ROWS = 5, ROW_FLOATS = STEPS * FEATURES };
+    static float dirty[ROWS * ROW_FLOATS];
+    memcpy(dirty, values, sizeof dirty);
+    dirty[3 * ROW_FLOATS + 11] = NAN;
+    dirty[4 * ROW_FLOATS + 1] = -INFINITY;
+    Auspex__V1__BatchPredictRequest request = request_of(lstm_name, ROWS, STEPS, FEATURES);
+    request.values.data = (uint8_t *)dirty;
+    expect_refusal(&request, INVALID_ARGUMENT, "values: row 3 ");
+    request.nan_policy = AUSPEX__V1__NAN_POLICY__NAN_POLICY_REJECT;
+    expect_refusal(&request, INVALID_ARGUMENT, "values: row 3 ");
+    request.nan_policy = (Auspex__V1__NanPolicy)9;
+    expect_refusal(&request, INVALID_ARGUMENT, "nan_policy: unknown policy 9");
+
+    Auspex__V1__BatchPredictReply *answer;
+    int64_t width;
+    float *clean = test_predict(lstm1, 0, dirty, NULL, 3, STEPS, FEATURES, &width);
+    request.nan_policy = AUSPEX__V1__NAN_POLICY__NAN_POLICY_MARK;
+    wire_predict(wire, &request, NULL, &answer);
+    REQUIRE(answer != NULL && width == 3);
+    float got[ROWS * 3];
+    memcpy(got, answer->values.data, sizeof got);
+    CHECK(memcmp(got, clean, 9 * sizeof(float)) == 0);
+    CHECK(memcmp(answer->status.data, "\0\0\0\1\1", ROWS) == 0);
+    for (int i = 9; i < 15; i++)
+        CHECK(isnan(got[i]));
+    auspex__v1__batch_predict_reply__free_unpacked(answer, NULL);
+    free(clean);
+
+    float rows[2][3] = {{1, 2, 3}, {1, INFINITY, 3}}; /* the sum of the second is infinite */
+    request = request_of(sum_name, 2, 1, 3);
+    request.values.data = (uint8_t *)rows;
+    request.nan_policy = AUSPEX__V1__NAN_POLICY__NAN_POLICY_PROPAGATE;
+    wire_predict(wire, &request, NULL, &answer);
+    REQUIRE(answer != NULL);
+    memcpy(got, answer->values.data, 4 * sizeof *got);
+    CHECK_NEAR(got[0], 6, 0);
+    CHECK_NEAR(got[2], INFINITY, 0);
+    CHECK(memcmp(answer->status.data, "\0\1", 2) == 0);
+    auspex__v1__batch_predict_reply__free_unpacked(answer, NULL);
+    rows[1][1] = 3e38f;
+    rows[1][2] = 3e38f;
+    request.nan_policy = AUSPEX__V1__NAN_POLICY__NAN_POLICY_REJECT;
+    wire_predict(wire, &request, NULL, &answer);
+    REQUIRE(answer != NULL);
+    CHECK(memcmp(answer->status.data, "\0\2", 2) == 0); /* finite in, infinite out */
+    auspex__v1__batch_predict_reply__free_unpacked(answer, NULL);
+}
+
+static void bad_requests_name_the_field(void)
+{
+    char unknown[] = "nobody", three[] = "3", fixed[] = "fixed", nowhere[] = "../lstm";
+    Auspex__V1__BatchPredictRequest request = request_of(unknown, 2, STEPS, FEATURES);
+    expect_refusal(&request, NOT_FOUND, "model: no model \"nobody\"");
+    request.model = nowhere;
+    expect_refusal(&request, NOT_FOUND, "model: ");
+    request.model = fixed; /* in the repository, but cannot be served */
+    expect_refusal(&request, NOT_FOUND, "version: ");
+    request = request_of(lstm_name, 2, STEPS, FEATURES);
+    request.version = three;
+    expect_refusal(&request, NOT_FOUND, "version: ");
+    request.version = unknown;
+    expect_refusal(&request, NOT_FOUND, "version: ");
+    request = request_of(lstm_name, 2, STEPS, FEATURES);
+    request.output = unknown;
+    expect_refusal(&request, NOT_FOUND, "output: ");
+    request = request_of(lstm_name, 2, STEPS, FEATURES + 1);
+    expect_refusal(&request, INVALID_ARGUMENT,
+                   "features: model \"lstm\" takes 4, the request has 5");
+    request = request_of(lstm_name, 2, STEPS - 1, FEATURES);
+    expect_refusal(&request, INVALID_ARGUMENT, "steps: model \"lstm\" takes 10, the request has 9");
+    request = request_of(sum_name, 2, 2, 3);
+    expect_refusal(&request, INVALID_ARGUMENT, "steps: model \"sum\" takes 1, the request has 2");
+    request = request_of(lstm_name, 2, STEPS, FEATURES);
+    request.values.len -= 4;
+    expect_refusal(&request, INVALID_ARGUMENT, "values: 316 bytes do not make 2 rows");
+    request.rows = UINT32_MAX;
+    expect_refusal(&request, INVALID_ARGUMENT, "rows: ");
+    request = request_of(lstm_name, 2, STEPS, 0);
+    expect_refusal(&request, INVALID_ARGUMENT, "features: is 0");
+
+    static const uint8_t garbage[] = "\xff\xff\xff\xff no message";
+    struct wire_reply reply = wire_call(wire, WIRE_PREDICT, garbage, sizeof garbage, NULL);
+    CHECK_EQ(reply.code, INVALID_ARGUMENT);
+    wire_reply_fini(&reply);
+    reply = wire_call(wire, WIRE_PREDICT, garbage, 0, NULL);
+    CHECK_EQ(reply.code, INVALID_ARGUMENT);
+    CHECK_HAS(reply.message, "model: ");
+    wire_reply_fini(&reply);
+}
+
+static void unknown_methods_are_unimplemented(void)
+{
+    static const char *const methods[] = {"/auspex.v1.Inference/Nothing",
+                                          "/no.Service/BatchPredict"};
+    for (int i = 0; i < 2; i++) {
+        struct wire_reply reply = wire_call(wire, methods[i], "", 0, NULL);
+        CHECK_EQ(reply.code, UNIMPLEMENTED);
+        CHECK_HAS(reply.message, methods[i]);
+        wire_reply_fini(&reply);
+    }
+}
+
+static void oversize_and_compressed_messages_are_refused(void)
+{
+    size_t size = (8u << 20) + 1024; /* the server was started with --max-message-mib 8 */
+    uint8_t *zeros = calloc(1, size);
+    struct wire_reply reply = wire_call(wire, WIRE_PREDICT, zeros, size, NULL);
+    CHECK_EQ(reply.code, RESOURCE_EXHAUSTED);
+    wire_reply_fini(&reply);
+    struct wire_options gzip = {.gzip = true};
+    reply = wire_call(wire, WIRE_PREDICT, zeros, 4u << 20, &gzip);
+    CHECK_EQ(reply.code, UNIMPLEMENTED);
+    wire_reply_fini(&reply);
+    free(zeros);
+    Auspex__V1__BatchPredictRequest good = request_of(lstm_name, 1, STEPS, FEATURES);
+    expect_rows(wire, &good, lstm1, 0, "1");
+}
+
+static Auspex__V1__BatchPredictRequest slow_request(uint32_t rows)
+{
+    return request_of(slow_name, rows, 100, 8);
+}
+
+static void deadlines_and_cancellation_are_honoured(void)
+{
+    Auspex__V1__BatchPredictReply *answer;
+    Auspex__V1__BatchPredictRequest request = slow_request(150);
+    struct wire_options deadline = {.timeout_ms = 20};
+    struct wire_reply reply = wire_predict(wire, &request, &deadline, &answer);
+    CHECK_EQ(reply.code, DEADLINE_EXCEEDED);
+    struct wire_options cancel = {.cancel_after_ms = 10};
+    reply = wire_predict(wire, &request, &cancel, &answer);
+    CHECK_EQ(reply.code, CANCELLED);
+    /* The server saw both and dropped the rows: its log says so. */
+    CHECK(process_wait_logged(&server, 10000, "\"code\":\"CANCELLED\"", "\"model\":\"slow\"",
+                              "\"rows\":150"));
+    Auspex__V1__BatchPredictRequest good = request_of(lstm_name, 9, STEPS, FEATURES);
+    expect_rows(wire, &good, lstm1, 0, "1");
+}
+
+struct concurrent {
+    pthread_t thread;
+    int index, failures;
+    const float *expected;
+};
+
+static void *call_many(void *argument)
+{
+    struct concurrent *self = argument;
+    for (int i = 0; i < 40; i++) {
+        uint32_t first = (uint32_t)((self->index * 131 + i * 17) % 2000),
+                 rows = (uint32_t)(1 + (self->index * 7 + i * 13) % 90);
+        Auspex__V1__BatchPredictReply *answer;
+        Auspex__V1__BatchPredictRequest request = request_of(lstm_name, rows, STEPS, FEATURES);
+        request.values.data = (uint8_t *)(values + first * STEPS * FEATURES);
+        struct wire_reply reply = wire_predict(wire, &request, NULL, &answer);
+        if (reply.code != 0 || answer == NULL || answer->values.len != rows * 3 * sizeof(float) ||
+            memcmp(answer->values.data, self->expected + first * 3, answer->values.len) != 0)
+            self->failures++;
+        auspex__v1__batch_predict_reply__free_unpacked(answer, NULL);
+    }
+    return NULL;
+}
+
+/* Rows of many calls share slices; none may get another's answer. */
+static void sixty_four_calls_at_a_time_keep_their_rows_apart(void)
+{
+    int64_t width;
+    float *expected = test_predict(lstm1, 0, values, NULL, MAX_ROWS, STEPS, FEATURES, &width);
+    static struct concurrent threads[64];
+    for (int i = 0; i < 64; i++) {
+        threads[i].index = i;
+        threads[i].expected = expected;
+        REQUIRE(pthread_create(&threads[i].thread, NULL, call_many, &threads[i]) == 0);
+    }
+    for (int i = 0; i < 64; i++) {
+        pthread_join(threads[i].thread, NULL);
+        CHECK_EQ(threads[i].failures, 0);
+    }
+    free(expected);
+}
+
+static void health_is_told_by_name(void)
+{
+    CHECK_EQ(wire_health(wire, ""), 1);
+    CHECK_EQ(wire_health(wire, "auspex.v1.Inference"), 1);
+    CHECK_EQ(wire_health(wire, "lstm"), 1);
+    CHECK_EQ(wire_health(wire, "fixed"), 2); /* it did not load */
+    CHECK_EQ(wire_health(wire, "nobody"), -NOT_FOUND);
+    struct wire_reply reply = wire_call(wire, "/grpc.health.v1.Health/Check", "\xff", 1, NULL);
+    CHECK_EQ(reply.code, INVALID_ARGUMENT);
+    wire_reply_fini(&reply);
+}
+
+static int next_status(struct wire_stream *stream)
+{
+    uint8_t bytes[64];
+    int size = wire_stream_next(stream, bytes, sizeof bytes);
+    if (size < 0)
+        return -1;
+    Grpc__Health__V1__HealthCheckResponse *response =
+        grpc__health__v1__health_check_response__unpack(NULL, (size_t)size, bytes);
+    int status = response != NULL ? (int)response->status : -1000;
+    grpc__health__v1__health_check_response__free_unpacked(response, NULL);
+    return status;
+}
+
+/* A model that appears in the repository is served within a second or so, and watchers are told. */
+static void new_models_are_noticed_and_watchers_told(void)
+{
+    struct wire_stream *stream =
+        wire_stream_open(wire, "/grpc.health.v1.Health/Watch", "\x0a\x05later", 7);
+    CHECK_EQ(next_status(stream), 3);
+    test_repo_add(repository, "later", sum);
+    CHECK_EQ(next_status(stream), 1);
+    char later[] = "later";
+    Auspex__V1__BatchPredictRequest request = request_of(later, 4, 1, 3);
+    Auspex__V1__BatchPredictReply *answer;
+    struct wire_reply reply = wire_predict(wire, &request, NULL, &answer);
+    CHECK_EQ(reply.code, 0);
+    auspex__v1__batch_predict_reply__free_unpacked(answer, NULL);
+    CHECK_EQ(wire_stream_close(stream), CANCELLED);
+}
+
+static void the_unix_socket_serves_too_and_belongs_to_one_server(void)
+{
+    struct wire *other = wire_open(unix_target);
+    Auspex__V1__BatchPredictRequest request = request_of(lstm_name, 70, STEPS, FEATURES);
+    expect_rows(other, &request, lstm1, 0, "1");
+    struct process second = server; /* the same directory, another log */
+    snprintf(second.log, sizeof second.log, "%s/log2", server.directory);
+    const char *const listen[] = {"--listen", unix_target, NULL};
+    CHECK(!process_start(&second, repository, listen));
+    CHECK_EQ(process_wait(&second, 20000), 1);
+    CHECK(process_logged(&second, "another server owns", NULL, NULL));
+    expect_rows(other, &request, lstm1, 0, "1");
+    wire_close(other);
+}
+
+static void a_taken_port_is_refused(void)
+{
+    struct process second = server;
+    snprintf(second.log, sizeof second.log, "%s/log3", server.directory);
+    const char *const listen[] = {"--listen", server.target, NULL};
+    CHECK(!process_start(&second, repository, listen));
+    CHECK_EQ(process_wait(&second, 20000), 1);
+    CHECK(process_logged(&second, "cannot listen on", server.target, NULL));
+}
+
+int main(void)
+{
+    process_init(&server);
+    make_repository();
+    snprintf(unix_target, sizeof unix_target, "unix:%s/socket", server.directory);
+    const char *const extra[] = {"--listen",  unix_target,   "--max-message-mib",
+                                 "8",         "--log-level", "debug",
+                                 "--workers", "3",           NULL};
+    REQUIRE(process_start(&server, repository, extra));
+    wire = wire_open(server.target);
+    RUN(answers_are_those_of_the_library_bit_by_bit);
+    RUN(versions_aliases_and_outputs_are_chosen);
+    RUN(lengths_reach_the_model_and_padding_does_not);
+    RUN(keys_come_back);
+    RUN(no_rows_are_a_valid_batch);
+    RUN(what_is_not_finite_follows_the_policy);
+    RUN(bad_requests_name_the_field);
+    RUN(unknown_methods_are_unimplemented);
+    RUN(oversize_and_compressed_messages_are_refused);
+    RUN(deadlines_and_cancellation_are_honoured);
+    RUN(sixty_four_calls_at_a_time_keep_their_rows_apart);
+    RUN(health_is_told_by_name);
+    RUN(new_models_are_noticed_and_watchers_told);
+    RUN(the_unix_socket_serves_too_and_belongs_to_one_server);
+    RUN(a_taken_port_is_refused);
+    wire_close(wire);
+    CHECK_EQ(process_stop(&server), 0);
+    CHECK(access(unix_target + 5, F_OK) != 0); /* the socket is gone, and its lock */
+    CHECK(process_logged(&server, "\"event\":\"model_refused\"", "\"model\":\"fixed\"", NULL));
+    CHECK(process_logged(&server, "\"event\":\"stopped\"", NULL, NULL));
+    if (check_failures > 0)
+        fprintf(stderr, "files are in %s\n", server.directory);
+    else
+        process_clean(&server);
+    return check_report();
+}
