@@ -128,18 +128,13 @@ static enum apx_binary binary_of(enum apx_op op)
     }
 }
 
-/* ONNX's Mod has the divisor's sign for integers unless fmod is set; C's remainder has the
- * dividend's: r = a - b*trunc(a/b), and r + b is taken where the signs of r and b differ. */
-static struct apx_view *floor_mod(struct apx_lowering *lo, struct apx_view *a, struct apx_view *b)
+/* The kernel's remainder of integers has the divisor's sign, as Mod has without fmod; with it the
+ * sign is the dividend's: a - b * trunc(a / b). */
+static struct apx_view *truncated_mod(struct apx_lowering *lo, struct apx_view *a,
+                                      struct apx_view *b)
 {
-    struct apx_view *r = apx_emit_binary(lo, APX_BINARY_MOD, a, b);
-    struct apx_view *zero = apx_lower_scalar(lo, a->dtype, 0);
-    struct apx_view *differ =
-        apx_emit_logic(lo, APX_LOGIC_XOR, apx_emit_compare(lo, APX_COMPARE_LT, r, zero),
-                       apx_emit_compare(lo, APX_COMPARE_LT, b, zero));
-    struct apx_view *is_zero = apx_emit_compare(lo, APX_COMPARE_EQ, r, zero);
-    return apx_emit_where(lo, is_zero, r,
-                          apx_emit_where(lo, differ, apx_emit_binary(lo, APX_BINARY_ADD, r, b), r));
+    struct apx_view *quotient = apx_emit_binary(lo, APX_BINARY_DIV, a, b);
+    return apx_emit_binary(lo, APX_BINARY_SUB, a, apx_emit_binary(lo, APX_BINARY_MUL, quotient, b));
 }
 
 void apx_lower_binary(struct apx_lowering *lo, const struct apx_node *node)
@@ -148,8 +143,8 @@ void apx_lower_binary(struct apx_lowering *lo, const struct apx_node *node)
     if (a == NULL || b == NULL)
         return;
     struct apx_view *y;
-    if (node->op == APX_OP_MOD && apx_node_int(node, "fmod", 0) == 0 && a->dtype != APX_F32)
-        y = floor_mod(lo, a, b);
+    if (node->op == APX_OP_MOD && apx_node_int(node, "fmod", 0) != 0 && a->dtype != APX_F32)
+        y = truncated_mod(lo, a, b);
     else if (node->op == APX_OP_POW && b->dtype != a->dtype)
         y = apx_emit_cast(lo,
                           apx_emit_binary(lo, APX_BINARY_POW, apx_emit_cast(lo, a, APX_F32),

@@ -1,3 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 # Plans, passes, sessions.
 apx_test(golden_test golden_test.c LABELS threads)
+apx_test(plan_elementwise_test plan_elementwise_test.c LABELS threads)
+apx_test(plan_matrix_test plan_matrix_test.c LABELS threads)
