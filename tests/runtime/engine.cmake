@@ -3,3 +3,5 @@
 apx_test(golden_test golden_test.c LABELS threads)
 apx_test(plan_elementwise_test plan_elementwise_test.c LABELS threads)
 apx_test(plan_matrix_test plan_matrix_test.c LABELS threads)
+apx_test(plan_shape_test plan_shape_test.c LABELS threads)
+apx_test(plan_reduce_test plan_reduce_test.c LABELS threads)
