@@ -94,6 +94,12 @@ static void start(void *context, struct apx_call *call)
     job->arrival_ns = apx_call_arrival(call);
     job->deadline_ns = apx_call_deadline(call);
     apx_call_set_user(call, job);
+    if (atomic_load_explicit(&predict->draining, memory_order_relaxed)) {
+        refuse(predict, job, APX_CODE_UNAVAILABLE, "the server is going down", -1);
+        return;
+    }
+    job->counted = true;
+    atomic_fetch_add(&predict->under_way, 1);
     if (prepare(predict, job, &error) != APX_OK) {
         refuse_status(predict, job, &error);
         return;
@@ -151,8 +157,10 @@ static void cancelled(void *context, void *user)
 
 static void released(void *context, void *user)
 {
+    struct apx_predict *predict = context;
     struct apx_job *job = user;
-    (void)context;
+    if (job->counted)
+        atomic_fetch_sub(&predict->under_way, 1);
     apx_predict_request_fini(&job->request);
     apx_served_unref(job->served);
     free(job);

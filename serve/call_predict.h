@@ -13,7 +13,9 @@
 struct apx_predict {
     struct apx_models *models;
     struct apx_queue *queue;
-    _Atomic int64_t calls, answered_ok, refused; /* since the start, for the log */
+    _Atomic int64_t calls, answered_ok, refused; /* since the start */
+    _Atomic int64_t under_way; /* calls that were not refused on arrival and are not over */
+    atomic_bool draining;      /* refuse what comes from now on with UNAVAILABLE */
     struct apx_log_limit overload_limit, failure_limit;
 };
 

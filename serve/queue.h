@@ -24,6 +24,7 @@ struct apx_job {
     struct apx_reply_plan plan;
     uint8_t *reply; /* [plan.capacity], the transport's */
     int64_t arrival_ns, deadline_ns;
+    bool counted; /* among the calls under way */
 
     int64_t started_ns, computed_ns; /* (q) start of the first slice, end of the last; 0: none */
     double forecast_ns;              /* (q) of one row */

@@ -52,8 +52,8 @@ static void drain(struct apx_server *server, const sigset_t *signals, int second
     const struct timespec at_once = {0, 0};
     int64_t end = apx_now_ns() + (int64_t)seconds * 1000000000;
     apx_server_begin_drain(server);
-    const char *outcome = "idle";
-    while (!apx_server_wait_idle(server, DRAIN_TICK_MS)) {
+    const char *outcome = "quiet";
+    while (!apx_server_wait_quiet(server, DRAIN_TICK_MS)) {
         int number = sigtimedwait(signals, NULL, &at_once);
         if (number == SIGTERM || number == SIGINT)
             outcome = "second signal";

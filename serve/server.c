@@ -15,12 +15,14 @@
 #include "runtime/topo/topo.h"
 #include "serve/call_health.h"
 #include "serve/call_predict.h"
+#include "serve/clock.h"
 #include "serve/worker.h"
 
 /* Waiting requests and replies may take this many times the largest message. */
 enum { QUEUE_MESSAGES = 8 };
 /* From this many cores on a second thread for the network pays. */
 enum { TWO_TRANSPORT_THREADS = 4 };
+enum { QUIET_MS = 30, LINGER_MS = 1000 };
 
 struct apx_server {
     struct apx_models *models;
@@ -29,6 +31,7 @@ struct apx_server {
     _Atomic(struct apx_health *) health; /* the models' thread reads it while it is being set */
     struct apx_transport *transport;
     struct apx_predict predict;
+    int64_t drain_ns; /* when the drain began */
 };
 
 static void models_changed(void *context)
@@ -176,21 +179,36 @@ void apx_server_begin_drain(struct apx_server *server)
 {
     if (server->transport == NULL)
         return;
+    server->drain_ns = apx_now_ns();
+    atomic_store(&server->predict.draining, true);
     apx_health_drain(atomic_load(&server->health));
-    apx_transport_begin_shutdown(server->transport);
 }
 
-bool apx_server_wait_idle(struct apx_server *server, int timeout_ms)
+/* The transport is not shut down before it is quiet: the core ends a call that arrives after that
+ * with CANCELLED, which no client takes for "ask another server". But who goes on calling although
+ * he is refused does not hold the server up for longer than LINGER_MS. */
+bool apx_server_wait_quiet(struct apx_server *server, int timeout_ms)
 {
-    return apx_transport_wait_idle(server->transport, timeout_ms);
+    int64_t end = apx_now_ns() + (int64_t)timeout_ms * 1000000;
+    const struct timespec moment = {0, QUIET_MS * 1000000};
+    do {
+        int64_t calls = server->predict.calls;
+        nanosleep(&moment, NULL);
+        bool lingered = apx_now_ns() - server->drain_ns > LINGER_MS * INT64_C(1000000);
+        if (server->predict.under_way == 0 && (server->predict.calls == calls || lingered))
+            return true;
+    } while (apx_now_ns() < end);
+    return false;
 }
 
 void apx_server_destroy(struct apx_server *server)
 {
     if (server == NULL)
         return;
-    if (server->transport != NULL)
+    if (server->transport != NULL) {
+        apx_transport_begin_shutdown(server->transport);
         apx_transport_cancel_all(server->transport);
+    }
     /* The transport waits for its calls, and those for the workers: so it goes first. */
     apx_transport_destroy(server->transport);
     if (server->queue != NULL)

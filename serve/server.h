@@ -14,10 +14,11 @@ enum apx_status apx_server_create(const struct apx_serve_options *options, struc
                                   struct apx_error *error);
 /* Look at the repository now. */
 void apx_server_reload(struct apx_server *server);
-/* Say NOT_SERVING and accept no more calls; those under way go on. */
+/* Say NOT_SERVING, and refuse new calls with UNAVAILABLE; those under way go on. */
 void apx_server_begin_drain(struct apx_server *server);
-/* True once no call is under way; waits up to timeout_ms. */
-bool apx_server_wait_idle(struct apx_server *server, int timeout_ms);
+/* After begin_drain: true once no call is under way, and either none came for a moment or a second
+ * has passed; waits up to timeout_ms. */
+bool apx_server_wait_quiet(struct apx_server *server, int timeout_ms);
 /* After begin_drain: cancels what is still under way and frees everything. Accepts NULL. */
 void apx_server_destroy(struct apx_server *server);
 

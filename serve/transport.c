@@ -298,25 +298,6 @@ void apx_transport_begin_shutdown(struct apx_transport *transport)
     grpc_server_shutdown_and_notify(transport->server, transport->queue, &transport->drained);
 }
 
-bool apx_transport_wait_idle(struct apx_transport *transport, int timeout_ms)
-{
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += timeout_ms / 1000;
-    until.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
-    pthread_mutex_lock(&transport->mutex);
-    int waited = 0;
-    while (transport->active > 0 && waited == 0)
-        waited = pthread_cond_timedwait(&transport->changed, &transport->mutex, &until);
-    bool idle = transport->active == 0;
-    pthread_mutex_unlock(&transport->mutex);
-    return idle;
-}
-
 void apx_transport_cancel_all(struct apx_transport *transport)
 {
     grpc_server_cancel_all_calls(transport->server);

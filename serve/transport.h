@@ -5,8 +5,7 @@
  * block or compute. It, or any other thread later, ends the call with exactly one
  * apx_call_finish. A call and its user pointer stay valid until `released`.
  *
- * Order of use: create, any number of calls, begin_shutdown, wait_idle (as long as one likes),
- * cancel_all, destroy. */
+ * Order of use: create, any number of calls, begin_shutdown, cancel_all, destroy. */
 #ifndef APX_SERVE_TRANSPORT_H
 #define APX_SERVE_TRANSPORT_H
 
@@ -64,8 +63,6 @@ enum apx_status apx_transport_create(const struct apx_transport_options *options
 int apx_transport_port(const struct apx_transport *transport, int index);
 /* Accept no more calls. Those that have reached a method go on. */
 void apx_transport_begin_shutdown(struct apx_transport *transport);
-/* True once no call is under way; waits up to timeout_ms for that. */
-bool apx_transport_wait_idle(struct apx_transport *transport, int timeout_ms);
 /* After begin_shutdown: cancel the calls under way and close all connections. */
 void apx_transport_cancel_all(struct apx_transport *transport);
 /* After cancel_all; waits until every call is finished and released. Accepts NULL. */

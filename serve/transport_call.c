@@ -17,12 +17,11 @@
 #include "serve/log.h"
 #include "serve/transport_internal.h"
 
-static void count(struct apx_transport *transport, int contexts, int active)
+static void count(struct apx_transport *transport, int contexts)
 {
     pthread_mutex_lock(&transport->mutex);
     transport->contexts += contexts;
-    transport->active += active;
-    if (transport->contexts == 0 || transport->active == 0)
+    if (transport->contexts == 0)
         pthread_cond_broadcast(&transport->changed);
     pthread_mutex_unlock(&transport->mutex);
 }
@@ -54,7 +53,7 @@ static void destroy(struct apx_call *call)
     if (call->spans != call->inline_spans)
         free(call->spans);
     free(call);
-    count(transport, -1, 0);
+    count(transport, -1);
 }
 
 static void unref(struct apx_call *call)
@@ -103,7 +102,7 @@ void apx_call_post(struct apx_transport *transport, const struct apx_bound_metho
     init_tag(&call->close_tag, TAG_CLOSE, call);
     init_tag(&call->sent_tag, TAG_SENT, call);
     init_tag(&call->finish_tag, TAG_FINISH, call);
-    count(transport, 1, 0);
+    count(transport, 1);
     apx_tag_arm(&call->request_tag);
     grpc_call_error failed;
     if (bound->handle != NULL)
@@ -156,7 +155,6 @@ void apx_call_on_request(struct apx_call *call, bool ok)
     }
     if (!atomic_load(&transport->stopping))
         apx_call_post(transport, call->bound);
-    count(transport, 0, 1);
     call->arrival_ns = apx_now_ns();
     gpr_timespec deadline = call->bound->handle != NULL ? call->deadline : call->details.deadline;
     call->deadline_ns = INT64_MAX;
@@ -200,7 +198,6 @@ void apx_call_on_sent(struct apx_call *call, bool ok)
 
 void apx_call_on_finish(struct apx_call *call)
 {
-    count(call->transport, 0, -1);
     unref(call); /* the tag's */
     unref(call); /* the answer's */
 }

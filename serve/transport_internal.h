@@ -43,7 +43,6 @@ struct apx_transport {
     pthread_mutex_t mutex; /* guards what follows */
     pthread_cond_t changed;
     int64_t contexts; /* struct apx_call in existence, the posted ones included */
-    int64_t active;   /* those that carry a call which has not been answered */
     bool drained_arrived;
 };
 
