@@ -3,14 +3,19 @@
  *
  * A round starts when its number goes up and ends when no worker is left in it. Tasks last tens of
  * microseconds and more, so taking them under the mutex costs nothing that can be measured; a round
- * with a single task is done by the caller without waking anyone. */
+ * with a single task is done by the caller without waking anyone. Rounds follow each other within
+ * microseconds while an epoch runs, and waking a thread takes tens of them, so both sides look for
+ * a short while before they sleep. */
 #include "train/crew.h"
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "runtime/base/fail.h"
+
+enum { LOOKS = 4000 }; /* some 50 microseconds */
 
 struct crew_member {
     struct apx_crew *crew;
@@ -23,8 +28,9 @@ struct apx_crew {
     pthread_cond_t start, done;
     int threads, started; /* started: members whose thread exists */
     bool quit;
-    unsigned long round;
-    int busy; /* members still in this round */
+    /* Both change under the mutex alone; atomic because they are looked at without it. */
+    atomic_ulong round;
+    atomic_int busy; /* members still in this round */
     size_t next, count;
     apx_crew_task task;
     void *context;
@@ -48,8 +54,10 @@ static void *member_main(void *argument)
     struct crew_member *member = argument;
     struct apx_crew *crew = member->crew;
     unsigned long seen = 0;
-    pthread_mutex_lock(&crew->mutex);
     for (;;) {
+        for (int i = 0; i < LOOKS && atomic_load(&crew->round) == seen; i++)
+            __builtin_ia32_pause();
+        pthread_mutex_lock(&crew->mutex);
         while (!crew->quit && crew->round == seen)
             pthread_cond_wait(&crew->start, &crew->mutex);
         if (crew->quit)
@@ -60,6 +68,7 @@ static void *member_main(void *argument)
         pthread_mutex_lock(&crew->mutex);
         if (--crew->busy == 0)
             pthread_cond_signal(&crew->done);
+        pthread_mutex_unlock(&crew->mutex);
     }
     pthread_mutex_unlock(&crew->mutex);
     return NULL;
@@ -147,6 +156,8 @@ void apx_crew_run(struct apx_crew *crew, size_t count, apx_crew_task task, void 
     pthread_cond_broadcast(&crew->start);
     pthread_mutex_unlock(&crew->mutex);
     work_off(crew, 0);
+    for (int i = 0; i < LOOKS && atomic_load(&crew->busy) > 0; i++)
+        __builtin_ia32_pause();
     pthread_mutex_lock(&crew->mutex);
     while (crew->busy > 0)
         pthread_cond_wait(&crew->done, &crew->mutex);

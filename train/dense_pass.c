@@ -5,7 +5,7 @@
 #include <cblas.h>
 #include <string.h>
 
-#include "train/passes.h"
+#include "train/net_passes.h"
 
 void apx_pass_bias(size_t count, size_t width, const float *bias, float *rows)
 {

@@ -13,8 +13,8 @@
 #include "runtime/base/memory.h"
 
 enum {
-    WAVE = 32,    /* chunks whose gradients are held at once */
-    RANGE = 4096, /* parameters that one task adds up or steps */
+    WAVE = 32,     /* chunks whose gradients are held at once */
+    RANGE = 16384, /* parameters that one task adds up or steps */
 };
 
 static size_t pieces(size_t count, size_t size)

@@ -9,7 +9,7 @@
 #include <cblas.h>
 #include <string.h>
 
-#include "train/passes.h"
+#include "train/net_passes.h"
 
 void apx_pass_lstm_forward(const struct apx_net_work *work, const struct apx_net_rnn *shape,
                            const struct apx_net_layer_work *layer, const float *params, size_t n,

@@ -10,7 +10,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "train/passes.h"
+#include "train/net_passes.h"
 #include "train/random.h"
 
 static void fill_mask(const struct apx_net_dropout *dropout, size_t layer, size_t rows,
