@@ -11,9 +11,10 @@
 
 #include "kernels/cpu/vector_names.h"
 
-#define VF_ISA       avx2
-#define VF_LANES     8
-#define VF_TILE_ROWS 3 /* 3 x 4 accumulators, 3 weights, 1 broadcast: 16 registers */
+#define VF_ISA         avx2
+#define VF_LANES       8
+#define VF_TILE_ROWS   3 /* 3 x 4 accumulators, 3 weights, 1 broadcast: 16 registers */
+#define VF_SIDE_BLOCKS 3 /* 3 x 3 or 3 x 4 sums */
 
 typedef __m256 vf;
 typedef __m256 vm;

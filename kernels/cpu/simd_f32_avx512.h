@@ -11,9 +11,10 @@
 
 #include "kernels/cpu/vector_names.h"
 
-#define VF_ISA       avx512
-#define VF_LANES     16
-#define VF_TILE_ROWS 6 /* 6 x 4 accumulators, 4 weights: 28 of 32 registers */
+#define VF_ISA         avx512
+#define VF_LANES       16
+#define VF_TILE_ROWS   6 /* 6 x 4 accumulators, 4 weights: 28 of 32 registers */
+#define VF_SIDE_BLOCKS 2 /* half as many sums fill the pipes */
 
 typedef __m512 vf;
 typedef __mmask16 vm;

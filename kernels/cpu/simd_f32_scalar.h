@@ -18,6 +18,8 @@
 #define VF_LANES 1
 /* Rows of a tile that is four vectors wide: what fits the registers. */
 #define VF_TILE_ROWS 3
+/* Blocks of units side by side for a single row, so that enough sums are under way. */
+#define VF_SIDE_BLOCKS 3
 
 typedef float vf;
 typedef int vm; /* the result of a comparison */

@@ -11,10 +11,11 @@ APX_INLINE void matmul_tile(size_t k, size_t m, const float *a, const float *b, 
 {
     vf acc[VF_TILE_ROWS][4];
     APX_UNROLL
-    for (int j = 0; j < rows; j++)
+    for (int j = 0; j < rows; j++) {
         APX_UNROLL
-    for (int v = 0; v < vectors; v++)
-        acc[j][v] = vf_set1(0.0f);
+        for (int v = 0; v < vectors; v++)
+            acc[j][v] = vf_set1(0.0f);
+    }
     for (size_t i = 0; i < k; i++, b += m) {
         vf w[4];
         APX_UNROLL
@@ -30,14 +31,15 @@ APX_INLINE void matmul_tile(size_t k, size_t m, const float *a, const float *b, 
         }
     }
     APX_UNROLL
-    for (int j = 0; j < rows; j++)
+    for (int j = 0; j < rows; j++) {
         APX_UNROLL
-    for (int v = 0; v < vectors; v++) {
-        float *to = y + (size_t)j * m + v * VF_LANES;
-        if (count < VF_LANES && v == vectors - 1)
-            vf_store_first(to, acc[j][v], count);
-        else
-            vf_store(to, acc[j][v]);
+        for (int v = 0; v < vectors; v++) {
+            float *to = y + (size_t)j * m + v * VF_LANES;
+            if (count < VF_LANES && v == vectors - 1)
+                vf_store_first(to, acc[j][v], count);
+            else
+                vf_store(to, acc[j][v]);
+        }
     }
 }
 

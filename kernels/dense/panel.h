@@ -54,18 +54,20 @@ APX_INLINE void panel_tile(const struct panel *panel, const struct panel_row *ro
 {
     vf acc[PANEL_MAX_ROWS][PANEL_VECTORS];
     APX_UNROLL
-    for (int j = 0; j < m; j++)
-        APX_UNROLL
-    for (int i = 0; i < v; i++)
-        acc[j][i] = vf_load(row[j].seed + i * VF_LANES);
-    const float *w = panel->weights;
-    for (size_t k = 0; k < panel->inner; k++, w += v * VF_LANES)
-        APX_UNROLL
     for (int j = 0; j < m; j++) {
-        vf a = vf_set1(row[j].a[k]);
         APX_UNROLL
         for (int i = 0; i < v; i++)
-            acc[j][i] = vf_fma(a, vf_load(w + i * VF_LANES), acc[j][i]);
+            acc[j][i] = vf_load(row[j].seed + i * VF_LANES);
+    }
+    const float *w = panel->weights;
+    for (size_t k = 0; k < panel->inner; k++, w += v * VF_LANES) {
+        APX_UNROLL
+        for (int j = 0; j < m; j++) {
+            vf a = vf_set1(row[j].a[k]);
+            APX_UNROLL
+            for (int i = 0; i < v; i++)
+                acc[j][i] = vf_fma(a, vf_load(w + i * VF_LANES), acc[j][i]);
+        }
     }
     const bool relu = panel->act.kind == APX_ACT_RELU;
     const bool direct =

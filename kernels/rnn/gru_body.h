@@ -9,7 +9,10 @@
  *                 pass leaves z, r h and the candidate's first half, and a second one goes on from
  *                 there with an ordinary matrix product.
  *
- * With fewer rows than a tile, the sums of x are computed for some steps ahead (lstm_body.h).
+ * With fewer rows than a tile, the sums of x are computed for some steps ahead (lstm_body.h). A
+ * single row has three sums a block under way, too few to hide the latency of a multiply-add (4
+ * cycles, 2 a cycle): it takes several blocks side by side. The two meet in one function: entry j
+ * of a tile is either row j of one block, or block j of one row.
  *
  * Order of every sum: bias, x ascending, h (or r h) ascending, fused; h' = fma(1-z, g, z h).
  *
@@ -29,6 +32,7 @@ struct gru_row {
     const float *h_old; /* [V] of this block, padded */
     float *h_out;       /* [V] of this block, padded */
     float *y;           /* [lanes] of this block, or NULL */
+    size_t lanes;       /* units of this block that exist */
     float *z, *rh, *g;  /* reset before: [V] of this block, padded */
     float *sums;        /* [3][V] of this block: bias + W x; unless PART_ALL */
 };
@@ -36,8 +40,8 @@ struct gru_row {
 struct gru_block {
     const struct apx_rnn_desc *desc;
     const float *bias, *weights;
-    size_t lanes; /* units of the block that exist */
-    bool plain;   /* sigmoid, tanh and no clip */
+    size_t floats; /* to the next block */
+    bool plain;    /* sigmoid, tanh and no clip */
 };
 
 static __attribute__((noinline)) vf gru_gate_general(const struct apx_rnn_desc *desc, int act, vf a)
@@ -62,60 +66,66 @@ APX_INLINE vf gru_mix(vf z, vf candidate, vf h)
     return vf_fma(vf_sub(vf_set1(1.0f), z), candidate, vf_mul(z, h));
 }
 
-APX_INLINE void gru_store(const struct gru_block *block, const struct gru_row *row, vf h)
+APX_INLINE void gru_store(const struct gru_row *row, vf h)
 {
     vf_store(row->h_out, h);
     if (row->y == NULL)
         return;
-    if (block->lanes == VF_LANES)
+    if (row->lanes == VF_LANES)
         vf_store(row->y, h);
     else
-        vf_store_first(row->y, h, block->lanes);
+        vf_store_first(row->y, h, row->lanes);
 }
 
 /* Sums of z, r, the candidate's x half; reset after: the candidate's h half in acc[3]. */
 APX_INLINE void gru_sums(const struct gru_block *block, const struct gru_row *row, const int m,
-                         const bool after, const enum gru_part part, vf acc[VF_TILE_ROWS][4])
+                         const bool after, const bool side, const enum gru_part part,
+                         vf acc[VF_TILE_ROWS][4])
 {
     const size_t input = block->desc->input, hidden = block->desc->hidden;
+    const size_t next = side ? block->floats : 0;
     APX_UNROLL
     for (int j = 0; j < m; j++) {
         APX_UNROLL
         for (int g = 0; g < 3; g++)
-            acc[j][g] = vf_load((part == PART_REST ? row[j].sums : block->bias) + g * VF_LANES);
+            acc[j][g] = vf_load((part == PART_REST ? row[j].sums : block->bias + (size_t)j * next) +
+                                g * VF_LANES);
         if (after && part != PART_AHEAD)
-            acc[j][3] = vf_load(block->bias + 3 * VF_LANES);
+            acc[j][3] = vf_load(block->bias + (size_t)j * next + 3 * VF_LANES);
     }
     const float *w = block->weights;
     if (part != PART_REST)
-        for (size_t k = 0; k < input; k++, w += 3 * VF_LANES)
+        for (size_t k = 0; k < input; k++, w += 3 * VF_LANES) {
             APX_UNROLL
-    for (int j = 0; j < m; j++) {
-        vf x = vf_set1(row[j].x[k]);
-        APX_UNROLL
-        for (int g = 0; g < 3; g++)
-            acc[j][g] = vf_fma(x, vf_load(w + g * VF_LANES), acc[j][g]);
-    }
+            for (int j = 0; j < m; j++) {
+                vf x = vf_set1(row[j].x[k]);
+                APX_UNROLL
+                for (int g = 0; g < 3; g++)
+                    acc[j][g] = vf_fma(x, vf_load(w + (size_t)j * next + g * VF_LANES), acc[j][g]);
+            }
+        }
     if (part == PART_AHEAD)
         return;
     w = block->weights + input * 3 * VF_LANES;
     const int columns = after ? 3 : 2;
-    for (size_t k = 0; k < hidden; k++, w += columns * VF_LANES)
+    for (size_t k = 0; k < hidden; k++, w += columns * VF_LANES) {
         APX_UNROLL
-    for (int j = 0; j < m; j++) {
-        vf h = vf_set1(row[j].h[k]);
-        acc[j][0] = vf_fma(h, vf_load(w), acc[j][0]);
-        acc[j][1] = vf_fma(h, vf_load(w + VF_LANES), acc[j][1]);
-        if (after)
-            acc[j][3] = vf_fma(h, vf_load(w + 2 * VF_LANES), acc[j][3]);
+        for (int j = 0; j < m; j++) {
+            vf h = vf_set1(row[j].h[k]);
+            const float *column = w + (size_t)j * next;
+            acc[j][0] = vf_fma(h, vf_load(column), acc[j][0]);
+            acc[j][1] = vf_fma(h, vf_load(column + VF_LANES), acc[j][1]);
+            if (after)
+                acc[j][3] = vf_fma(h, vf_load(column + 2 * VF_LANES), acc[j][3]);
+        }
     }
 }
 
 APX_INLINE void gru_tile(const struct gru_block *block, const struct gru_row *row, const int m,
-                         const bool after, const enum gru_part part)
+                         const bool after, const bool side, const enum gru_part part)
 {
     vf acc[VF_TILE_ROWS][4];
-    gru_sums(block, row, m, after, part, acc);
+    gru_sums(block, row, m, after, side, part, acc);
     APX_UNROLL
     for (int j = 0; j < m; j++) {
         if (part == PART_AHEAD) {
@@ -128,7 +138,7 @@ APX_INLINE void gru_tile(const struct gru_block *block, const struct gru_row *ro
         vf h_old = vf_load(row[j].h_old);
         if (after) {
             vf candidate = gru_tanh(block, vf_fma(r, acc[j][3], acc[j][2]));
-            gru_store(block, &row[j], gru_mix(z, candidate, h_old));
+            gru_store(&row[j], gru_mix(z, candidate, h_old));
         } else {
             vf_store(row[j].z, z);
             vf_store(row[j].rh, vf_mul(r, h_old));
@@ -137,20 +147,21 @@ APX_INLINE void gru_tile(const struct gru_block *block, const struct gru_row *ro
     }
 }
 
-#define GRU_CASE(rows)                                                                             \
-    case rows:                                                                                     \
+#define GRU_CASE(m)                                                                                \
+    case m:                                                                                        \
         if (part == PART_AHEAD)                                                                    \
-            gru_tile(block, row, (rows), false, PART_AHEAD);                                       \
+            gru_tile(block, row, (m), false, false, PART_AHEAD);                                   \
         else if (after && part == PART_ALL)                                                        \
-            gru_tile(block, row, (rows), true, PART_ALL);                                          \
+            gru_tile(block, row, (m), true, false, PART_ALL);                                      \
         else if (after)                                                                            \
-            gru_tile(block, row, (rows), true, PART_REST);                                         \
+            gru_tile(block, row, (m), true, false, PART_REST);                                     \
         else if (part == PART_ALL)                                                                 \
-            gru_tile(block, row, (rows), false, PART_ALL);                                         \
+            gru_tile(block, row, (m), false, false, PART_ALL);                                     \
         else                                                                                       \
-            gru_tile(block, row, (rows), false, PART_REST);                                        \
+            gru_tile(block, row, (m), false, false, PART_REST);                                    \
         break;
 
+/* m rows of one block. */
 static void gru_tiles(const struct gru_block *block, const struct gru_row *row, size_t m,
                       enum gru_part part)
 {
@@ -169,6 +180,21 @@ static void gru_tiles(const struct gru_block *block, const struct gru_row *row, 
     }
 }
 
+/* One row of VF_SIDE_BLOCKS blocks. */
+static void gru_side_tile(const struct gru_block *block, const struct gru_row *row,
+                          enum gru_part part)
+{
+    const bool after = block->desc->reset_after;
+    if (after && part == PART_ALL)
+        gru_tile(block, row, VF_SIDE_BLOCKS, true, true, PART_ALL);
+    else if (after)
+        gru_tile(block, row, VF_SIDE_BLOCKS, true, true, PART_REST);
+    else if (part == PART_ALL)
+        gru_tile(block, row, VF_SIDE_BLOCKS, false, true, PART_ALL);
+    else
+        gru_tile(block, row, VF_SIDE_BLOCKS, false, true, PART_REST);
+}
+
 /* The buffers of one call. */
 struct gru_state {
     float *h_old, *h_new; /* [N][padded] */
@@ -184,6 +210,8 @@ static void gru_locate(const struct apx_rnn_args *args, const struct gru_state *
 {
     const ptrdiff_t at = (ptrdiff_t)n, time = (ptrdiff_t)rnn_time(args, n, step);
     const size_t unit = number * VF_LANES, here = n * state->padded + unit;
+    const size_t left = args->desc->hidden - unit;
+    row->lanes = left < VF_LANES ? left : VF_LANES;
     row->x = args->x + at * args->x_row + time * args->x_step;
     row->h = state->h_old + n * state->padded;
     row->h_old = state->h_old + here;
@@ -201,10 +229,8 @@ static void gru_locate(const struct apx_rnn_args *args, const struct gru_state *
 static void gru_enter_block(struct gru_block *block, const void *packed, size_t number)
 {
     const struct apx_rnn_desc *desc = block->desc;
-    const size_t left = desc->hidden - number * VF_LANES;
-    block->bias = (const float *)packed + number * gru_block_floats(desc, VF_LANES);
+    block->bias = (const float *)packed + number * block->floats;
     block->weights = block->bias + (desc->reset_after ? 4 : 3) * VF_LANES;
-    block->lanes = left < VF_LANES ? left : VF_LANES;
 }
 
 /* The sums of x for the active rows' steps from `first` to `last`. */
@@ -230,9 +256,36 @@ static void gru_ahead(const struct apx_rnn_args *args, const struct gru_state *s
     }
 }
 
+/* One step of the active rows, all blocks; reset after: that is all. */
+static void gru_first_pass(const struct apx_rnn_args *args, const struct gru_state *state,
+                           struct gru_block *block, size_t count, size_t step, size_t since)
+{
+    const enum gru_part part = state->sums != NULL ? PART_REST : PART_ALL;
+    const size_t blocks = state->padded / VF_LANES;
+    struct gru_row row[VF_TILE_ROWS];
+    size_t number = 0;
+    for (; count == 1 && number + VF_SIDE_BLOCKS <= blocks; number += VF_SIDE_BLOCKS) {
+        gru_enter_block(block, args->packed, number);
+        for (size_t j = 0; j < VF_SIDE_BLOCKS; j++)
+            gru_locate(args, state, state->active[0], step, since, number + j, &row[j]);
+        gru_side_tile(block, row, part);
+    }
+    for (; number < blocks; number++) {
+        gru_enter_block(block, args->packed, number);
+        size_t tiles = (count + VF_TILE_ROWS - 1) / VF_TILE_ROWS;
+        for (size_t next = 0; next < count; tiles--) {
+            const size_t m = (count - next + tiles - 1) / tiles; /* tiles of even size */
+            for (size_t j = 0; j < m; j++, next++)
+                gru_locate(args, state, state->active[next], step, since, number, &row[j]);
+            gru_tiles(block, row, m, part);
+        }
+    }
+}
+
 /* Reset before, second pass: g += R (r h), then the new h. */
 static void gru_second_pass(const struct apx_rnn_args *args, const struct gru_state *state,
-                            struct gru_block *block, const float *packed, size_t count, size_t step)
+                            const struct gru_block *block, const float *packed, size_t count,
+                            size_t step)
 {
     const size_t hidden = args->desc->hidden, padded = state->padded;
     for (size_t first = 0; first < hidden; first += PANEL_VECTORS * VF_LANES) {
@@ -256,9 +309,8 @@ static void gru_second_pass(const struct apx_rnn_args *args, const struct gru_st
         for (size_t number = 0; number * VF_LANES < padded; number++) {
             struct gru_row row;
             gru_locate(args, state, state->active[next], step, 0, number, &row);
-            gru_enter_block(block, args->packed, number);
             vf candidate = gru_tanh(block, vf_load(row.g));
-            gru_store(block, &row, gru_mix(vf_load(row.z), candidate, vf_load(row.h_old)));
+            gru_store(&row, gru_mix(vf_load(row.z), candidate, vf_load(row.h_old)));
         }
 }
 
@@ -307,11 +359,11 @@ void APX_ENTRY(gru_f32, run)(const struct apx_rnn_args *args)
     apx_rnn_fill_idle(args);
     apx_rnn_load_state(args, args->h0, args->h0_row, padded, state.h_old);
     struct gru_block block = {.desc = desc,
+                              .floats = gru_block_floats(desc, VF_LANES),
                               .plain = !(desc->clip > 0.0f) &&
                                        desc->act[0].kind == APX_ACT_SIGMOID &&
                                        desc->act[1].kind == APX_ACT_TANH};
-    const float *second =
-        (const float *)args->packed + padded / VF_LANES * gru_block_floats(desc, VF_LANES);
+    const float *second = (const float *)args->packed + padded / VF_LANES * block.floats;
     for (size_t step = 0; step < args->steps; step++) {
         const size_t count = apx_rnn_active(args, step, state.active);
         if (count == 0)
@@ -319,17 +371,7 @@ void APX_ENTRY(gru_f32, run)(const struct apx_rnn_args *args)
         const size_t since = step % RNN_AHEAD_STEPS;
         if (ahead && since == 0)
             gru_ahead(args, &state, &block, count, step, step + RNN_AHEAD_STEPS);
-        for (size_t number = 0; number * VF_LANES < padded; number++) {
-            gru_enter_block(&block, args->packed, number);
-            size_t tiles = (count + VF_TILE_ROWS - 1) / VF_TILE_ROWS;
-            for (size_t next = 0; next < count; tiles--) {
-                struct gru_row row[VF_TILE_ROWS];
-                const size_t m = (count - next + tiles - 1) / tiles; /* tiles of even size */
-                for (size_t j = 0; j < m; j++, next++)
-                    gru_locate(args, &state, state.active[next], step, since, number, &row[j]);
-                gru_tiles(&block, row, m, ahead ? PART_REST : PART_ALL);
-            }
-        }
+        gru_first_pass(args, &state, &block, count, step, since);
         if (!desc->reset_after)
             gru_second_pass(args, &state, &block, second, count, step);
         apx_rnn_store_last(args, step, state.h_new, padded, args->h_last, args->h_last_row);

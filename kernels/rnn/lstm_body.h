@@ -79,30 +79,33 @@ APX_INLINE void lstm_sums(const struct lstm_block *block, const struct lstm_row 
 {
     const size_t input = block->desc->input, hidden = block->desc->hidden;
     APX_UNROLL
-    for (int j = 0; j < m; j++)
-        APX_UNROLL
-    for (int g = 0; g < GATES; g++)
-        acc[j][g] = vf_load((part == PART_REST ? row[j].sums : block->bias) + g * VF_LANES);
-    const float *w = block->weights;
-    if (part != PART_REST)
-        for (size_t k = 0; k < input; k++, w += GATES * VF_LANES)
-            APX_UNROLL
     for (int j = 0; j < m; j++) {
-        vf x = vf_set1(row[j].x[k]);
         APX_UNROLL
         for (int g = 0; g < GATES; g++)
-            acc[j][g] = vf_fma(x, vf_load(w + g * VF_LANES), acc[j][g]);
+            acc[j][g] = vf_load((part == PART_REST ? row[j].sums : block->bias) + g * VF_LANES);
     }
+    const float *w = block->weights;
+    if (part != PART_REST)
+        for (size_t k = 0; k < input; k++, w += GATES * VF_LANES) {
+            APX_UNROLL
+            for (int j = 0; j < m; j++) {
+                vf x = vf_set1(row[j].x[k]);
+                APX_UNROLL
+                for (int g = 0; g < GATES; g++)
+                    acc[j][g] = vf_fma(x, vf_load(w + g * VF_LANES), acc[j][g]);
+            }
+        }
     if (part == PART_AHEAD)
         return;
     w = block->weights + input * GATES * VF_LANES;
-    for (size_t k = 0; k < hidden; k++, w += GATES * VF_LANES)
+    for (size_t k = 0; k < hidden; k++, w += GATES * VF_LANES) {
         APX_UNROLL
-    for (int j = 0; j < m; j++) {
-        vf h = vf_set1(row[j].h[k]);
-        APX_UNROLL
-        for (int g = 0; g < GATES; g++)
-            acc[j][g] = vf_fma(h, vf_load(w + g * VF_LANES), acc[j][g]);
+        for (int j = 0; j < m; j++) {
+            vf h = vf_set1(row[j].h[k]);
+            APX_UNROLL
+            for (int g = 0; g < GATES; g++)
+                acc[j][g] = vf_fma(h, vf_load(w + g * VF_LANES), acc[j][g]);
+        }
     }
 }
 

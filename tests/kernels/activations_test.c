@@ -68,22 +68,22 @@ static apx_unary_fn best(enum apx_unary op)
 
 static void exp_is_near(void)
 {
-    CHECK(measure(best(APX_UNARY_EXP), exp, -INFINITY, stride).ulp <= 1.1);
+    CHECK(measure(best(APX_UNARY_EXP), exp, -INFINITY, stride).ulp <= 1.05);
 }
 
 static void sigmoid_is_near(void)
 {
-    CHECK(measure(best(APX_UNARY_SIGMOID), sigmoid, -20.0f, stride).ulp <= 2.5);
+    CHECK(measure(best(APX_UNARY_SIGMOID), sigmoid, -20.0f, stride).ulp <= 2.64);
     CHECK(measure(best(APX_UNARY_SIGMOID), sigmoid, -20.0f, stride).absolute <= 9e-8);
     /* the far tail loses a little and then vanishes */
-    CHECK(measure(best(APX_UNARY_SIGMOID), sigmoid, -87.0f, stride).ulp <= 6.0);
+    CHECK(measure(best(APX_UNARY_SIGMOID), sigmoid, -87.0f, stride).ulp <= 4.5);
 }
 
 static void tanh_is_near(void)
 {
     const struct worst worst = measure(best(APX_UNARY_TANH), tanh, -INFINITY, stride);
-    CHECK(worst.ulp <= 2.6);
-    CHECK(worst.absolute <= 1.2e-7);
+    CHECK(worst.ulp <= 2.57);
+    CHECK(worst.absolute <= 9e-8);
 }
 
 static void limits_are_right(void)
