@@ -5,7 +5,6 @@
  * no "..", and every step from the model's directory on is opened without following symbolic
  * links. The last step must be a regular file long enough for what is asked. */
 #include "runtime/base/fail.h"
-#include "runtime/base/memory.h"
 #include "runtime/model/onnx_reader.h"
 
 #include <errno.h>
@@ -107,45 +106,84 @@ static enum apx_status read_exactly(const struct apx_onnx_reader *reader, int fi
     return APX_OK;
 }
 
-enum apx_status apx_onnx_read_external(struct apx_onnx_reader *reader,
-                                       const Onnx__TensorProto *tensor, const char *name,
-                                       size_t bytes, void **data)
+bool apx_onnx_is_external(const Onnx__TensorProto *tensor)
 {
-    struct place place;
-    enum apx_status status = find_place(reader, tensor, name, &place);
-    if (status != APX_OK)
-        return status;
+    return tensor->has_data_location &&
+           tensor->data_location == ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL;
+}
+
+static enum apx_status check_place(const struct apx_onnx_reader *reader, const struct place *place,
+                                   const char *name, size_t bytes)
+{
     if (reader->directory == NULL)
         return apx_fail(reader->error, APX_EUNSUPPORTED, name,
                         "its data is in the file %s, and a model in memory has no directory; "
                         "save it with its data inside",
-                        place.location);
-    if (place.location[0] == '/')
+                        place->location);
+    if (place->location[0] == '/')
         return apx_fail(reader->error, APX_EFORMAT, name,
-                        "external data must lie beside the model, not at %s", place.location);
-    if (place.has_length && place.length != bytes)
+                        "external data must lie beside the model, not at %s", place->location);
+    if (place->has_length && place->length != bytes)
         return apx_fail(reader->error, APX_EFORMAT, name,
                         "external data has %llu bytes, the shape asks for %zu",
-                        (unsigned long long)place.length, bytes);
-    int file = open_below(reader->directory, place.location);
+                        (unsigned long long)place->length, bytes);
+    if (bytes > APX_LIMIT_FILE_BYTES - reader->external_bytes)
+        return apx_fail(reader->error, APX_ELIMIT, name,
+                        "more external data than APX_LIMIT_FILE_BYTES (2 GiB)");
+    return APX_OK;
+}
+
+/* *file is open at APX_OK, and holds the bytes. */
+static enum apx_status open_payload(const struct apx_onnx_reader *reader,
+                                    const Onnx__TensorProto *tensor, const char *name, size_t bytes,
+                                    struct place *place, int *file)
+{
     struct stat about;
-    if (file < 0 && errno == EXDEV)
+    enum apx_status status = find_place(reader, tensor, name, place);
+    if (status == APX_OK)
+        status = check_place(reader, place, name, bytes);
+    if (status != APX_OK)
+        return status;
+    *file = open_below(reader->directory, place->location);
+    if (*file < 0 && errno == EXDEV)
         return apx_fail(reader->error, APX_EFORMAT, name,
-                        "external data must lie beside the model, not at %s", place.location);
-    if (file < 0 || fstat(file, &about) != 0) {
-        status = apx_fail(reader->error, APX_EIO, name, "cannot open %s: %s", place.location,
-                          strerror(errno));
-    } else if (!S_ISREG(about.st_mode) || place.offset > (uint64_t)about.st_size ||
-               bytes > (uint64_t)about.st_size - place.offset) {
-        status = apx_fail(reader->error, APX_EFORMAT, name,
-                          "%s is too short: %zu bytes from %llu on are asked for", place.location,
-                          bytes, (unsigned long long)place.offset);
-    } else {
-        *data = apx_graph_alloc(reader->graph, bytes);
-        status = *data == NULL ? apx_onnx_cannot_grow(reader)
-                               : read_exactly(reader, file, &place, name, bytes, *data);
-    }
-    if (file >= 0)
+                        "external data must lie beside the model, not at %s", place->location);
+    if (*file < 0)
+        return apx_fail(reader->error, APX_EIO, name, "cannot open %s: %s", place->location,
+                        strerror(errno));
+    if (fstat(*file, &about) == 0 && S_ISREG(about.st_mode) &&
+        place->offset <= (uint64_t)about.st_size &&
+        bytes <= (uint64_t)about.st_size - place->offset)
+        return APX_OK;
+    close(*file);
+    return apx_fail(reader->error, APX_EFORMAT, name,
+                    "%s is too short: %zu bytes from %llu on are asked for", place->location, bytes,
+                    (unsigned long long)place->offset);
+}
+
+enum apx_status apx_onnx_check_external(const struct apx_onnx_reader *reader,
+                                        const Onnx__TensorProto *tensor, const char *name,
+                                        size_t bytes)
+{
+    struct place place;
+    int file;
+    enum apx_status status = open_payload(reader, tensor, name, bytes, &place, &file);
+    if (status == APX_OK)
         close(file);
+    return status;
+}
+
+enum apx_status apx_onnx_read_external(struct apx_onnx_reader *reader,
+                                       const Onnx__TensorProto *tensor, const char *name,
+                                       size_t bytes, void *data)
+{
+    struct place place;
+    int file;
+    enum apx_status status = open_payload(reader, tensor, name, bytes, &place, &file);
+    if (status != APX_OK)
+        return status;
+    status = read_exactly(reader, file, &place, name, bytes, data);
+    close(file);
+    reader->external_bytes += bytes;
     return status;
 }

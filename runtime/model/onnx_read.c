@@ -71,6 +71,9 @@ static enum apx_status check_versions(struct apx_onnx_reader *reader)
     if (model->graph == NULL || !model->has_ir_version)
         return apx_fail(reader->error, APX_EFORMAT, NULL, "not an ONNX model: it has no %s",
                         model->graph == NULL ? "graph" : "IR version");
+    if (model->n_functions > APX_LIMIT_FUNCTIONS)
+        return apx_fail(reader->error, APX_ELIMIT, NULL,
+                        "more than APX_LIMIT_FUNCTIONS (%d) local functions", APX_LIMIT_FUNCTIONS);
     if (model->ir_version < APX_ONNX_IR_FIRST || model->ir_version > APX_ONNX_IR_LAST)
         return apx_fail(reader->error, APX_EUNSUPPORTED, NULL,
                         "IR version %lld; this build reads %d to %d", (long long)model->ir_version,

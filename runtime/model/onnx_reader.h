@@ -18,7 +18,8 @@
 
 #include <onnx/onnx.pb-c.h>
 
-#define APX_LIMIT_CALL_DEPTH 16 /* local functions calling each other */
+#define APX_LIMIT_FUNCTIONS  1024 /* local functions of a model */
+#define APX_LIMIT_CALL_DEPTH 16   /* local functions calling each other */
 /* Bytes of constants a file may turn into: half-precision and varint payloads grow, and a function
  * repeats its constants at each call. */
 #define APX_LIMIT_CONSTANT_FACTOR 16
@@ -76,6 +77,7 @@ struct apx_onnx_reader {
     const Onnx__ModelProto *model;
     struct apx_onnx_names names;
     size_t constant_bytes, constant_budget;
+    size_t external_bytes; /* read from other files */
     int scope_count, call_count;
 };
 
@@ -113,10 +115,16 @@ const char *apx_onnx_dtype_name(int32_t data_type);
 enum apx_status apx_onnx_read_tensor(struct apx_onnx_reader *reader,
                                      const Onnx__TensorProto *tensor, const char *name, int *value);
 
-/* ---- onnx_external.c: the payload's bytes, `bytes` of them, into a fresh graph allocation. */
+/* ---- onnx_external.c: the payload's `bytes` bytes into data. All of a model's external data
+ * together may be APX_LIMIT_FILE_BYTES. */
+bool apx_onnx_is_external(const Onnx__TensorProto *tensor);
+/* The file is there, below the model's directory, and holds that many; so they may be asked for. */
+enum apx_status apx_onnx_check_external(const struct apx_onnx_reader *reader,
+                                        const Onnx__TensorProto *tensor, const char *name,
+                                        size_t bytes);
 enum apx_status apx_onnx_read_external(struct apx_onnx_reader *reader,
                                        const Onnx__TensorProto *tensor, const char *name,
-                                       size_t bytes, void **data);
+                                       size_t bytes, void *data);
 
 /* ---- onnx_attr.c */
 /* Adds what `from` says to node `node`; attributes that refer to the caller's are looked up. */

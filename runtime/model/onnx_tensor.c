@@ -5,6 +5,7 @@
  * or in another file. Half and bfloat16 weights become float32, which holds each of their values:
  * the engine computes in float32 anyway. */
 #include "runtime/base/fail.h"
+#include "runtime/base/memory.h"
 #include "runtime/model/onnx_reader.h"
 
 #include <string.h>
@@ -186,21 +187,33 @@ static size_t typed_count(const Onnx__TensorProto *tensor, const void **field)
     }
 }
 
+/* Straight into place, unless the elements grow. */
+static enum apx_status fill_external(struct apx_onnx_reader *reader,
+                                     const Onnx__TensorProto *tensor, const char *name,
+                                     size_t elements, void *data)
+{
+    int32_t type = tensor->data_type;
+    const struct apx_allocator *allocator = reader->graph->allocator;
+    size_t bytes = elements * types[type].stored;
+    if (type == ONNX_STRING)
+        return apx_fail(reader->error, APX_EFORMAT, name, "strings in an external file");
+    void *raw = is_narrow(type) ? apx_alloc(allocator, elements, types[type].stored) : data;
+    if (raw == NULL)
+        return apx_onnx_cannot_grow(reader);
+    enum apx_status status = apx_onnx_read_external(reader, tensor, name, bytes, raw);
+    if (status == APX_OK && (is_narrow(type) || type == ONNX_BOOL))
+        convert_raw(type, raw, elements, data);
+    if (raw != data)
+        apx_release(allocator, raw);
+    return status;
+}
+
 static enum apx_status fill(struct apx_onnx_reader *reader, const Onnx__TensorProto *tensor,
                             const char *name, size_t elements, void *data)
 {
     int32_t type = tensor->data_type;
-    if (tensor->has_data_location &&
-        tensor->data_location == ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL) {
-        void *raw = NULL;
-        if (type == ONNX_STRING)
-            return apx_fail(reader->error, APX_EFORMAT, name, "strings in an external file");
-        enum apx_status status =
-            apx_onnx_read_external(reader, tensor, name, elements * types[type].stored, &raw);
-        if (status == APX_OK)
-            convert_raw(type, raw, elements, data);
-        return status;
-    }
+    if (apx_onnx_is_external(tensor))
+        return fill_external(reader, tensor, name, elements, data);
     if (tensor->has_raw_data && tensor->raw_data.len > 0) {
         if (type == ONNX_STRING || tensor->raw_data.len != elements * types[type].stored)
             return apx_fail(reader->error, APX_EFORMAT, name,
@@ -249,7 +262,10 @@ enum apx_status apx_onnx_read_tensor(struct apx_onnx_reader *reader,
     }
     size_t width = dtype == APX_STRING ? sizeof(char *) : apx_dtype_size(dtype);
     size_t bytes = (size_t)elements * width;
-    enum apx_status status = apx_onnx_charge(reader, name, bytes);
+    enum apx_status status =
+        apx_onnx_is_external(tensor)
+            ? apx_onnx_check_external(reader, tensor, name, (size_t)elements * types[type].stored)
+            : apx_onnx_charge(reader, name, bytes);
     if (status != APX_OK)
         return status;
     void *data = apx_graph_alloc(reader->graph, bytes);

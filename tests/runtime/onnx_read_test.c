@@ -611,6 +611,16 @@ static void reads_external_data_from_its_directory_only(void)
     CHECK_HAS(read_in(model, directory), "is too short");
     set_external(tensor, "sub/w.bin", "-1");
     CHECK_HAS(read_in(model, directory), "offset is no number");
+    set_external(tensor, "sub/w.bin", "2");
+    tensor->data_type = ONNX__TENSOR_PROTO__DATA_TYPE__BFLOAT16; /* the upper half of 1.0f */
+    CHECK_STR(read_in(model, directory), "ok");
+    CHECK_NEAR(first_float(0), 1, 0);
+    tensor->data_type = ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT;
+    const int64_t huge = INT64_C(1) << 28; /* 1 GiB, never allocated */
+    int64_t *dims = tensor->dims;
+    tensor->dims = (int64_t *)(uintptr_t)&huge;
+    CHECK_HAS(read_in(model, directory), "is too short: 1073741824 bytes");
+    tensor->dims = dims;
     set_external(tensor, "none.bin", "0");
     CHECK_HAS(read_in(model, directory), "APX_EIO w: cannot open none.bin: No such file");
     static const char *const outside[] = {"../w.bin", "sub/../../w.bin", "/etc/passwd", "link",
