@@ -113,6 +113,7 @@ struct apx_graph {
     int *inputs, *outputs; /* value indices; constants are not among the inputs */
     int input_count, output_count;
     const char *symbols[APX_MAX_SYMBOLS];
+    bool symbol_is_made[APX_MAX_SYMBOLS]; /* named by the reader; the file had no name */
     int symbol_count;
     int merges; /* of symbols, done by apx_graph_infer */
     struct apx_metadata *metadata;

@@ -173,6 +173,10 @@ void apx_infer_fill(struct apx_graph *graph, const struct apx_node *node, int i,
 /* Replace symbol `from` by symbol `to`, or by `number` if `to` is -1, in everything known. */
 static void merge(struct apx_graph *graph, int from, int to, int64_t number)
 {
+    if (to >= 0 && graph->symbol_is_made[to] && !graph->symbol_is_made[from]) {
+        graph->symbols[to] = graph->symbols[from]; /* the name that a person chose */
+        graph->symbol_is_made[to] = false;
+    }
     for (int v = 0; v < graph->value_count; v++) {
         struct apx_value *value = &graph->values[v];
         for (int d = 0; d < value->rank; d++)
@@ -185,34 +189,89 @@ static void merge(struct apx_graph *graph, int from, int to, int64_t number)
     graph->merges++;
 }
 
+static uint64_t magnitude(int64_t number)
+{
+    return number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
+}
+
+/* Divide `a` by what its terms share: 40*b*t-40*b*s becomes t-s. A symbol that every term has may
+ * be dropped although it might be 0: then nothing is asked of the others. */
+static void drop_common_factors(struct apx_dim *a)
+{
+    uint64_t divisor = 0;
+    for (int t = 0; t < a->terms; t++)
+        for (uint64_t rest = magnitude(a->term[t].coefficient); rest != 0;) {
+            uint64_t next = divisor % rest;
+            divisor = rest;
+            rest = next;
+        }
+    if (divisor > INT64_MAX)
+        return;
+    for (int t = 0; t < a->terms; t++)
+        a->term[t].coefficient /= (int64_t)divisor;
+    for (int s = 0; s < APX_MAX_SYMBOLS && a->terms > 1; s++) {
+        uint8_t least = UINT8_MAX;
+        for (int t = 0; t < a->terms; t++)
+            if (a->term[t].exponents[s] < least)
+                least = a->term[t].exponents[s];
+        for (int t = 0; t < a->terms; t++)
+            a->term[t].exponents[s] = (uint8_t)(a->term[t].exponents[s] - least);
+    }
+}
+
+/* The symbol of a term such as 3*t; -1 if it is anything else. */
+static int symbol_of(const struct apx_dim_term *term)
+{
+    struct apx_dim alone = {.terms = 1, .term = {*term}};
+    int symbol = -1;
+    alone.term[0].coefficient = 1;
+    return apx_dim_is_symbol(&alone, &symbol) ? symbol : -1;
+}
+
+/* Make `zero`, the difference of two extents, zero: t-s merges two symbols, 2*t-6 fixes one. False
+ * if it has another form. */
+static bool solve(struct apx_graph *graph, struct apx_dim *zero)
+{
+    drop_common_factors(zero);
+    int first = symbol_of(&zero->term[0]);
+    int64_t factor = zero->term[0].coefficient, number;
+    if (first < 0 || zero->terms > 2)
+        return false;
+    if (zero->terms == 1) {
+        merge(graph, first, -1, 0);
+        return true;
+    }
+    int second = symbol_of(&zero->term[1]);
+    struct apx_dim rest = {.terms = 1, .term = {zero->term[1]}};
+    if (second >= 0 && factor + zero->term[1].coefficient == 0 && (factor == 1 || factor == -1)) {
+        merge(graph, first > second ? first : second, first > second ? second : first, 0);
+        return true;
+    }
+    if (!apx_dim_is_constant(&rest, &number) || number == INT64_MIN || factor == INT64_MIN ||
+        number % factor != 0 || -number / factor < 0)
+        return false;
+    merge(graph, first, -1, -number / factor);
+    return true;
+}
+
 enum apx_status apx_infer_meet(struct apx_graph *graph, const struct apx_node *node,
                                const struct apx_dim *a, const struct apx_dim *b, const char *what,
                                struct apx_error *error)
 {
-    int symbol, other;
-    int64_t number, second;
     if (apx_dim_equal(a, b))
         return APX_OK;
-    if (apx_dim_is_constant(a, &number) && apx_dim_is_constant(b, &second))
-        return apx_fail(error, APX_EFORMAT, node->name, "%s: %lld and %lld must be equal", what,
-                        (long long)number, (long long)second);
-    if (apx_dim_is_symbol(a, &symbol) && apx_dim_is_symbol(b, &other)) {
-        merge(graph, symbol > other ? symbol : other, symbol > other ? other : symbol, 0);
+    char left[128], right[128]; /* before the merge changes what a and b may point to */
+    apx_dim_format(a, graph->symbols, left, sizeof left);
+    apx_dim_format(b, graph->symbols, right, sizeof right);
+    struct apx_dim zero = apx_dim_subtract(a, b);
+    if (apx_dim_is_constant(&zero, NULL))
+        return apx_fail(error, APX_EFORMAT, node->name, "%s: %s and %s must be equal", what, left,
+                        right);
+    if (apx_dim_is_known(&zero) && solve(graph, &zero))
         return APX_OK;
-    }
-    if (apx_dim_is_symbol(a, &symbol) && apx_dim_is_constant(b, &number)) {
-        merge(graph, symbol, -1, number);
-        return APX_OK;
-    }
-    if (apx_dim_is_symbol(b, &symbol) && apx_dim_is_constant(a, &number)) {
-        merge(graph, symbol, -1, number);
-        return APX_OK;
-    }
-    char left[128], right[128];
     return apx_fail(error, APX_EUNSUPPORTED, node->name,
-                    "%s: %s and %s must be equal, which cannot be told before a call", what,
-                    apx_dim_format(a, graph->symbols, left, sizeof left),
-                    apx_dim_format(b, graph->symbols, right, sizeof right));
+                    "%s: %s and %s must be equal, which cannot be told before a call", what, left,
+                    right);
 }
 
 static bool is_one(const struct apx_dim *a)
@@ -314,6 +373,7 @@ static void compact_symbols(struct apx_graph *graph)
             continue;
         if (kept != s)
             merge(graph, s, kept, 0);
+        graph->symbol_is_made[kept] = graph->symbol_is_made[s];
         graph->symbols[kept++] = graph->symbols[s];
     }
     graph->symbol_count = kept;

@@ -161,6 +161,7 @@ static enum apx_status read_extent(struct apx_onnx_reader *reader, const char *n
                                    struct apx_dim *extent)
 {
     const char *symbol = "";
+    bool is_made;
     char made[APX_LIMIT_NAME + 32];
     if (from->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE &&
         from->dim_value >= 0) {
@@ -176,7 +177,8 @@ static enum apx_status read_extent(struct apx_onnx_reader *reader, const char *n
     if (strlen(symbol) > APX_LIMIT_NAME)
         return apx_fail(reader->error, APX_ELIMIT, name,
                         "a name of more than APX_LIMIT_NAME (%d) bytes", APX_LIMIT_NAME);
-    if (symbol[0] == '\0') { /* also -1, which some exporters write for "free" */
+    is_made = symbol[0] == '\0';
+    if (is_made) { /* also -1, which some exporters write for "free" */
         snprintf(made, sizeof made, "%s_dim%d", name, axis);
         symbol = made;
     }
@@ -188,6 +190,7 @@ static enum apx_status read_extent(struct apx_onnx_reader *reader, const char *n
                               "those that are equal the same name",
                               APX_MAX_SYMBOLS)
                    : apx_onnx_cannot_grow(reader);
+    reader->graph->symbol_is_made[index] = is_made;
     *extent = apx_dim_symbol(index);
     return APX_OK;
 }

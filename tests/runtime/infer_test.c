@@ -44,10 +44,47 @@ static void merges_symbols_that_must_be_equal(void)
     CHECK_STR(one("x:f[b,t,4] w:f[10,4]", "Add", "x w"), "float32[b,10,4]");
     CHECK_STR(case_show("x"), "float32[b,10,4]");
     CHECK_EQ(case_graph->symbol_count, 1);
-    /* unnamed dimensions get names of their own */
+    /* unnamed dimensions get names of their own, which give way to the file's */
     CHECK_STR(one("x:f[?,4] w:f[?,4]", "Sub", "x w"), "float32[x_dim0,4]");
+    CHECK_STR(one("x:f[?,4] w:f[rows,4]", "Sub", "x w"), "float32[rows,4]");
     /* within one node, what was computed before the merge is computed again */
     CHECK_STR(one("x:f[a,b] w:f[b,a]", "Add", "x w"), "float32[a,a]");
+}
+
+static const char *reshaped(const char *input, int64_t allowzero, int count, int64_t a, int64_t b,
+                            int64_t c)
+{
+    struct apx_onnx *m = case_begin(18, input, "y");
+    case_ints(m, "shape", count, (long long)a, (long long)b, (long long)c);
+    case_node(m, "Reshape", "x shape", "y");
+    apx_onnx_int(m, "allowzero", allowzero);
+    return case_infer(m, "y");
+}
+
+static void solves_for_symbols(void)
+{
+    /* elements before and after a Reshape to the other input's shape */
+    struct apx_onnx *m = case_begin(18, "x:f[a,40] w:f[b,10,4]", "y");
+    case_node(m, "Shape", "w", "s");
+    case_node(m, "Reshape", "x s", "y");
+    CHECK_STR(case_infer(m, "y"), "float32[a,10,4]");
+    CHECK_STR(case_show("w"), "float32[a,10,4]");
+    m = case_begin(18, "x:f[b,t] w:f[b,s]", "y");
+    case_node(m, "Shape", "w", "s2");
+    case_node(m, "Reshape", "x s2", "y");
+    CHECK_STR(case_infer(m, "y"), "float32[b,t]");
+    CHECK_STR(reshaped("x:f[b,4]", 0, 2, 6, 2, 0), "float32[6,2]"); /* 4*b = 12 */
+    CHECK_STR(case_show("x"), "float32[3,4]");
+    CHECK_HAS(reshaped("x:f[b,4]", 0, 2, 7, 2, 0), "APX_EUNSUPPORTED"); /* 4*b = 14 */
+    CHECK_STR(one("x:f[b] w:f[0]", "Add", "x w"), "float32[0]");
+    m = case_begin(18, "x:f[a] w:f[b] v:f[8]", "y z");
+    case_ints(m, "axis", 0, 0LL);
+    case_node(m, "Concat", "x w", "both");
+    apx_onnx_int(m, "axis", 0);
+    case_node(m, "Concat", "x w x", "y");
+    apx_onnx_int(m, "axis", 0);
+    case_node(m, "Add", "y v", "z");
+    CHECK_HAS(case_infer(m, "z"), "2*a+b and 8 must be equal, which cannot be told");
 }
 
 static void refuses_extents_that_cannot_be_told(void)
@@ -143,16 +180,6 @@ static void reduces(void)
     apx_onnx_int(m, "axis", -1);
     apx_onnx_int(m, "keepdims", 0);
     CHECK_STR(case_infer(m, "y"), "int64[b,t]");
-}
-
-static const char *reshaped(const char *input, int64_t allowzero, int count, int64_t a, int64_t b,
-                            int64_t c)
-{
-    struct apx_onnx *m = case_begin(18, input, "y");
-    case_ints(m, "shape", count, (long long)a, (long long)b, (long long)c);
-    case_node(m, "Reshape", "x shape", "y");
-    apx_onnx_int(m, "allowzero", allowzero);
-    return case_infer(m, "y");
 }
 
 static void reshapes(void)
@@ -476,6 +503,7 @@ int main(void)
 {
     RUN(broadcasts);
     RUN(merges_symbols_that_must_be_equal);
+    RUN(solves_for_symbols);
     RUN(refuses_extents_that_cannot_be_told);
     RUN(multiplies_matrices);
     RUN(infers_recurrent_layers);
