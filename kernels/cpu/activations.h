@@ -10,7 +10,8 @@
  *   sigmoid(x) = e^-|x| / (1 + e^-|x|) for x < 0, else 1 / (1 + e^-|x|)
  *   tanh(x)    = sign(x) u / (u + 2), u = e^2|x| - 1
  *
- * Both keep their relative accuracy everywhere. Largest errors against float64 over all 2^32 floats:
+ * Both keep their relative accuracy everywhere. Largest errors against float64 over all 2^32
+ * floats:
  *
  *   exp      1.05 ulp
  *   sigmoid  2.64 ulp for x > -20, 4.5 ulp down to -87; 9e-8 absolute
