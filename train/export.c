@@ -71,7 +71,9 @@ static bool add_recurrent(struct apx_onnx *onnx, const struct apx_net *net, cons
     node(onnx, "Transpose", "steps_first", "scaled", NULL, in);
     apx_onnx_ints(onnx, "perm", (const int64_t[]){1, 0, 2}, 3);
     apx_onnx_tensor(onnx, "first_axis", APX_I64, 1, (const int64_t[]){1}, (const int64_t[]){0});
-    apx_onnx_tensor(onnx, "second_axis", APX_I64, 1, (const int64_t[]){1}, (const int64_t[]){1});
+    if (net->rnn_count > 1)
+        apx_onnx_tensor(onnx, "second_axis", APX_I64, 1, (const int64_t[]){1},
+                        (const int64_t[]){1});
     for (size_t i = 0; i < net->rnn_count; i++) {
         const struct apx_net_rnn *layer = &net->rnn[i];
         int64_t width = (int64_t)(layer->gates * layer->hidden);

@@ -156,7 +156,7 @@ static double median_step(const double *times, size_t rows, double *differences)
     return differences[count / 2];
 }
 
-static void look_at_times(struct reading *reading)
+static enum apx_status look_at_times(struct reading *reading, struct apx_error *error)
 {
     struct tally repeated = {reading, 0}, backward = {reading, 0}, gaps = {reading, 0};
     double step = reading->series->step;
@@ -189,6 +189,12 @@ static void look_at_times(struct reading *reading)
                       "%s: %zu of %zu steps differ from the median of %g s by more than 1 %%, but "
                       "are no gaps; they are taken as one step",
                       reading->series->label, uneven, reading->rows - 1, step);
+    if (repeated.count > reading->rows / 2)
+        return apx_fail(error, APX_EINVAL, reading->config->time,
+                        "%s: %zu of %zu rows repeat the time of the row before: is data.time the "
+                        "whole timestamp, and is there one series in the file?",
+                        reading->series->path, repeated.count, reading->rows);
+    return APX_OK;
 }
 
 static bool is_missing(const struct reading *reading, size_t row)
@@ -356,7 +362,7 @@ enum apx_status apx_series_append(const struct apx_train_config *config,
                                   series->path);
         }
         if (status == APX_OK)
-            look_at_times(&reading);
+            status = look_at_times(&reading, error);
     }
     if (status == APX_OK)
         status = look_at_values(&reading, error);

@@ -157,6 +157,8 @@ static void refusals(void)
     refused("t,v\n1,1\n2,2\n", "time: t, columns: [w]", APX_ENOTFOUND, "no column \"w\"");
     refused("t,v\n1,1\n2,2\n", "time: s", APX_ENOTFOUND, "no column \"s\"; there are: t, v");
     refused("t,v,w\n1,1,1\n2,2,2\n", "time: t", APX_EINVAL, "data.targets: must be named");
+    refused("t,v\n1,1\n1,2\n1,3\n2,4\n2,5\n2,6\n", "time: t", APX_EINVAL,
+            "4 of 6 rows repeat the time of the row before");
     refused("t,v\n5,1\n5,2\n4,1\n", "time: t", APX_EINVAL, "time never goes forward");
     refused("t,v\n1,1\n2,2,2\n", "time: t", APX_EFORMAT, "3");
 }
