@@ -8,8 +8,8 @@
  *
  * The reader brings nodes into the form of the newest opset: axes, pads, splits and bounds are
  * inputs (never attributes), Softmax has its axis attribute and works on that axis alone, Constant
- * nodes are gone, outputs that nobody reads are -1. apx_graph_infer then knows such inputs as
- * `elems`; runtime/model/infer.h reads them.
+ * nodes are gone, outputs that nobody reads are -1 (those of Split stay). apx_graph_infer then
+ * knows such inputs as `elems`; runtime/model/infer.h reads them.
  *
  * Pipeline: apx_onnx_read (bytes -> graph, validated) -> apx_graph_infer (types, extents, integer
  * shape arithmetic) -> passes (runtime/model/passes/) -> a backend's compile. */

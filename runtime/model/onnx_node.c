@@ -178,6 +178,9 @@ static enum apx_status convert(struct apx_onnx_reader *reader, const struct apx_
     const char *name = apx_onnx_or_empty(from->name);
     if (name[0] != '\0' && (name = apx_onnx_full_name(reader, scope, name)) == NULL)
         return apx_onnx_cannot_grow(reader);
+    for (size_t i = 0; op == APX_OP_SPLIT && i < out_count; i++)
+        if (outputs[i] < 0 && (outputs[i] = apx_graph_add_value(reader->graph, "")) < 0)
+            return apx_onnx_cannot_grow(reader);
     int node = apx_graph_add_node(reader->graph, op, name, (int)in_count, (int)out_count);
     if (node < 0)
         return apx_onnx_cannot_grow(reader);

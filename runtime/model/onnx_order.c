@@ -54,7 +54,8 @@ static void finish(struct apx_graph *graph, const struct order *order)
         struct apx_node *node = &graph->nodes[n];
         *node = order->sorted[n];
         for (int i = 0; i < node->out_count; i++) {
-            if (node->out[i] >= 0 && !order->is_read[node->out[i]])
+            /* where a part of a Split lies follows from the parts before it */
+            if (node->out[i] >= 0 && !order->is_read[node->out[i]] && node->op != APX_OP_SPLIT)
                 node->out[i] = -1;
             if (node->out[i] >= 0)
                 graph->values[node->out[i]].producer = n;

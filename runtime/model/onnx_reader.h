@@ -172,7 +172,7 @@ const char *apx_onnx_node_label(const Onnx__NodeProto *node);
 enum apx_status apx_onnx_modernize(struct apx_onnx_reader *reader, int64_t opset, int node);
 
 /* ---- onnx_order.c: drops dead nodes, sorts the rest, sets producers; outputs that nobody reads
- * become -1. APX_EFORMAT for a cycle. */
+ * become -1, except those of Split. APX_EFORMAT for a cycle. */
 enum apx_status apx_onnx_order(struct apx_graph *graph, struct apx_error *error);
 
 #endif

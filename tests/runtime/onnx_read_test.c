@@ -267,11 +267,19 @@ static void sorts_and_drops_nodes(void)
     case_node(m, "Add", "x y", "y");
     CHECK_HAS(read_built(m), "the node depends on its own output");
     m = case_begin(17, "x:f[b,6]", "q");
-    case_node(m, "Split", "x", "p q r");
+    case_node(m, "Split", "x", "p q -");
+    CHECK_STR(read_built(m), "ok");
+    CHECK_EQ(case_graph->nodes[0].out_count, 3);
+    for (int i = 0; i < 3; i++)
+        CHECK(case_graph->nodes[0].out[i] >= 0);
+    m = case_begin(17, "x:f[b,6]", "deviation");
+    case_floats(m, "scale", 1, 1, 6);
+    case_node(m, "LayerNormalization", "x scale", "normal mean deviation");
     CHECK_STR(read_built(m), "ok");
     CHECK_EQ(case_graph->nodes[0].out_count, 3);
     CHECK_EQ(case_graph->nodes[0].out[0], -1);
-    CHECK(case_graph->nodes[0].out[1] >= 0);
+    CHECK_EQ(case_graph->nodes[0].out[1], -1);
+    CHECK(case_graph->nodes[0].out[2] >= 0);
 }
 
 static void checks_arity_and_attributes(void)
