@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cpu_lane.c - running a program on one thread.
  *
- * A binding is the program with numbers: every step's argument block for one set of extents. A lane
- * keeps a few (full slices, the rest of a batch, the call before), so that steady calls bind
- * nothing. The arena's layout is made for the largest slots ever reserved; smaller slices use the
- * same places. Nothing is allocated outside of create and reserve. */
+ * A binding is the program with numbers: every step's argument block and every slot's place in the
+ * arena, for one set of extents. A lane keeps a few (full slices, the rest of a batch, the call
+ * before), so that steady calls bind nothing.
+ *
+ * Nothing is allocated outside of create and reserve, and reserve allocates only when a call needs
+ * more than the arena holds. So that a smaller call never does, its slots lie where those of a
+ * larger call lay (the base layout); only extents that are larger in one direction and smaller in
+ * another get a layout of their own, and slices of a batch share room of the size of L2, which is
+ * what they are cut for. */
 #include "runtime/device/cpu_lane.h"
 
 #include <string.h>
@@ -20,16 +25,22 @@ struct binding {
     uint64_t used; /* lane's clock at the last use */
     int64_t symbols[APX_MAX_SYMBOLS];
     int64_t *row_bytes; /* [inputs + outputs] from one row to the next in the caller's tensors */
+    size_t *offset;     /* [slot_count] in the arena */
     char *args;
+};
+
+/* Places for slots of these sizes. Scratch lies before the slots. */
+struct layout {
+    size_t *bytes, *offset; /* [slot_count] */
+    size_t scratch, total;
 };
 
 struct apx_lane {
     const struct apx_program *program;
     char *arena;
-    size_t arena_bytes, scratch_bytes;
-    size_t *bytes, *offset; /* [slot_count] of the layout */
-    size_t *wanted;         /* [slot_count] work space of reserve */
-    int *order;             /* likewise */
+    size_t arena_bytes;
+    struct layout base, trial;
+    int *order; /* [slot_count] work space */
     struct apx_frame frame;
     struct binding bindings[BINDINGS];
     uint64_t clock;
@@ -84,17 +95,22 @@ enum apx_status apx_cpu_lane_create(const struct apx_program *program, struct ap
     if (lane == NULL)
         return apx_fail(error, APX_ENOMEM, "", "out of memory");
     lane->program = program;
-    lane->bytes = apx_alloc(allocator, slots, sizeof *lane->bytes);
-    lane->offset = apx_alloc(allocator, slots, sizeof *lane->offset);
-    lane->wanted = apx_alloc(allocator, slots, sizeof *lane->wanted);
+    struct layout *layouts[2] = {&lane->base, &lane->trial};
+    bool ok = true;
+    for (int i = 0; i < 2; i++) {
+        layouts[i]->bytes = apx_alloc(allocator, slots, sizeof(size_t));
+        layouts[i]->offset = apx_alloc(allocator, slots, sizeof(size_t));
+        ok = ok && layouts[i]->bytes != NULL && layouts[i]->offset != NULL;
+    }
     lane->order = apx_alloc(allocator, slots, sizeof *lane->order);
     lane->frame.slot = apx_alloc(allocator, slots, sizeof *lane->frame.slot);
-    bool ok = lane->bytes != NULL && lane->offset != NULL && lane->wanted != NULL &&
-              lane->order != NULL && lane->frame.slot != NULL;
+    ok = ok && lane->order != NULL && lane->frame.slot != NULL;
     for (int i = 0; i < BINDINGS && ok; i++) {
         lane->bindings[i].args = apx_alloc(allocator, 1, program->args_bytes);
         lane->bindings[i].row_bytes = apx_alloc(allocator, tensors, sizeof(int64_t));
-        ok = lane->bindings[i].args != NULL && lane->bindings[i].row_bytes != NULL;
+        lane->bindings[i].offset = apx_alloc(allocator, slots, sizeof(size_t));
+        ok = lane->bindings[i].args != NULL && lane->bindings[i].row_bytes != NULL &&
+             lane->bindings[i].offset != NULL;
     }
     if (!ok) {
         apx_cpu_lane_destroy(lane);
@@ -118,11 +134,13 @@ void apx_cpu_lane_destroy(struct apx_lane *lane)
     for (int i = 0; i < BINDINGS; i++) {
         apx_release(allocator, lane->bindings[i].args);
         apx_release(allocator, lane->bindings[i].row_bytes);
+        apx_release(allocator, lane->bindings[i].offset);
     }
     apx_release(allocator, lane->arena);
-    apx_release(allocator, lane->bytes);
-    apx_release(allocator, lane->offset);
-    apx_release(allocator, lane->wanted);
+    apx_release(allocator, lane->base.bytes);
+    apx_release(allocator, lane->base.offset);
+    apx_release(allocator, lane->trial.bytes);
+    apx_release(allocator, lane->trial.offset);
     apx_release(allocator, lane->order);
     apx_release(allocator, lane->frame.slot);
     apx_release(allocator, lane);
@@ -180,51 +198,68 @@ static enum apx_status scratch_bytes(const struct apx_program *program, const in
     return APX_OK;
 }
 
+static bool fits(const struct apx_program *program, const struct layout *small,
+                 const struct layout *large)
+{
+    bool ok = small->scratch <= large->scratch;
+    for (int i = 0; i < program->slot_count && ok; i++)
+        ok = small->bytes[i] <= large->bytes[i];
+    return ok;
+}
+
+/* lane->trial for these extents: sizes, and places unless the base layout has room for all. */
+static enum apx_status lay_out(struct apx_lane *lane, const int64_t *symbols, bool *fits_base,
+                               struct apx_error *error)
+{
+    const struct apx_program *program = lane->program;
+    struct layout *trial = &lane->trial;
+    enum apx_status status = scratch_bytes(program, symbols, &trial->scratch, error);
+    if (status != APX_OK)
+        return status;
+    for (int i = 0; i < program->slot_count; i++)
+        if (!slot_bytes(&program->slots[i], symbols, &trial->bytes[i]))
+            return too_large(error);
+    *fits_base = lane->base.total > 0 && fits(program, trial, &lane->base);
+    if (*fits_base)
+        return APX_OK;
+    size_t start = round_up(trial->scratch) + APX_CACHE_LINE; /* never empty */
+    trial->total = start + apx_arena_layout(program, trial->bytes, trial->offset, lane->order);
+    for (int i = 0; i < program->slot_count; i++)
+        trial->offset[i] += start;
+    return APX_OK;
+}
+
+#define ROOM_IF_L2_UNKNOWN ((size_t)512 << 10)
+
 enum apx_status apx_cpu_lane_reserve(struct apx_lane *lane, const int64_t *batch_symbols,
                                      int64_t rows, struct apx_error *error)
 {
     const struct apx_program *program = lane->program;
     int64_t symbols[APX_MAX_SYMBOLS];
+    bool fits_base;
     slice_symbols(program, batch_symbols, rows, symbols);
-    size_t scratch;
-    enum apx_status status = scratch_bytes(program, symbols, &scratch, error);
-    if (status != APX_OK)
+    enum apx_status status = lay_out(lane, symbols, &fits_base, error);
+    if (status != APX_OK || fits_base)
         return status;
-    bool grows = lane->arena == NULL || scratch > lane->scratch_bytes;
-    for (int i = 0; i < program->slot_count; i++) {
-        if (!slot_bytes(&program->slots[i], symbols, &lane->wanted[i]))
-            return too_large(error);
-        grows = grows || lane->wanted[i] > lane->bytes[i];
+    size_t room = lane->trial.total;
+    if (program->row_symbol >= 0 && rows < batch_symbols[program->row_symbol]) {
+        size_t l2 = program->l2_bytes > 0 ? program->l2_bytes : ROOM_IF_L2_UNKNOWN;
+        room = room > l2 ? room : l2;
     }
-    if (!grows)
-        return APX_OK;
-    for (int i = 0; i < program->slot_count; i++)
-        if (lane->wanted[i] < lane->bytes[i])
-            lane->wanted[i] = lane->bytes[i];
-    scratch = scratch > lane->scratch_bytes ? scratch : lane->scratch_bytes;
-    size_t base = round_up(scratch);
-    /* Old offsets are void from here on; a failure leaves a lane that reserves anew. */
-    size_t total = apx_arena_layout(program, lane->wanted, lane->offset, lane->order) + base;
-    for (int i = 0; i < BINDINGS; i++)
-        lane->bindings[i].is_valid = false;
-    if (total > lane->arena_bytes || lane->arena == NULL) {
+    bool grows = room > lane->arena_bytes;
+    if (grows) {
+        char *arena = program->allocator->alloc(program->allocator->context, APX_CACHE_LINE, room);
+        if (arena == NULL)
+            return apx_fail(error, APX_ENOMEM, "", "out of memory for an arena of %zu bytes", room);
         apx_release(program->allocator, lane->arena);
-        lane->arena_bytes = 0;
-        memset(lane->bytes, 0, (size_t)program->slot_count * sizeof *lane->bytes);
-        lane->scratch_bytes = 0;
-        lane->arena = program->allocator->alloc(program->allocator->context, APX_CACHE_LINE,
-                                                total > 0 ? total : 1);
-        if (lane->arena == NULL)
-            return apx_fail(error, APX_ENOMEM, "", "out of memory for an arena of %zu bytes",
-                            total);
-        lane->arena_bytes = total;
+        lane->arena = arena;
+        lane->arena_bytes = room;
     }
-    memcpy(lane->bytes, lane->wanted, (size_t)program->slot_count * sizeof *lane->bytes);
-    lane->scratch_bytes = scratch;
-    lane->frame.scratch = lane->arena;
-    for (int i = 0; i < program->slot_count; i++)
-        if (program->slots[i].kind == APX_SLOT_ARENA)
-            lane->frame.slot[i] = lane->arena + base + lane->offset[i];
+    if (grows || fits(program, &lane->base, &lane->trial)) {
+        struct layout swap = lane->base;
+        lane->base = lane->trial;
+        lane->trial = swap;
+    }
     return APX_OK;
 }
 
@@ -270,13 +305,14 @@ static enum apx_status bind(struct apx_lane *lane, struct binding *binding, cons
     const struct apx_graph *graph = program->graph;
     struct apx_bound bounds[MAX_OPERANDS];
     binding->is_valid = false;
-    for (int i = 0; i < program->slot_count; i++) {
-        size_t bytes;
-        if (!slot_bytes(&program->slots[i], symbols, &bytes))
-            return too_large(error);
-        if (bytes > lane->bytes[i])
-            return apx_fail(error, APX_EINVAL, "", "the lane was not reserved for these extents");
-    }
+    bool fits_base;
+    enum apx_status status = lay_out(lane, symbols, &fits_base, error);
+    if (status != APX_OK)
+        return status;
+    const struct layout *layout = fits_base ? &lane->base : &lane->trial;
+    if (layout->total > lane->arena_bytes)
+        return apx_fail(error, APX_EINVAL, "", "the lane was not reserved for these extents");
+    memcpy(binding->offset, layout->offset, (size_t)program->slot_count * sizeof(size_t));
     for (int s = 0; s < program->step_count; s++) {
         const struct apx_step *step = program->steps[s];
         if (!bind_operands(step, symbols, bounds))
@@ -347,8 +383,11 @@ enum apx_status apx_cpu_lane_run(struct apx_lane *lane, const struct apx_slice *
             char *data = slice->outputs[slot->index].data;
             lane->frame.slot[i] =
                 data != NULL ? data + row * binding->row_bytes[inputs + slot->index] : NULL;
+        } else if (slot->kind == APX_SLOT_ARENA) {
+            lane->frame.slot[i] = lane->arena + binding->offset[i];
         }
     }
+    lane->frame.scratch = lane->arena;
     lane->frame.fault = NULL;
     for (int s = 0; s < program->step_count; s++) {
         const struct apx_step *step = program->steps[s];

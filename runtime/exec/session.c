@@ -19,8 +19,8 @@ struct worker_state {
     struct apx_lane *lane;
     enum apx_status status; /* of this call */
     struct apx_error error;
-    int64_t symbols[APX_MAX_SYMBOLS]; /* reserved for these, the row symbol's aside, */
-    int64_t rows, tail;               /* and for slices of these sizes; 0: not yet */
+    int64_t symbols[APX_MAX_SYMBOLS]; /* last reserved for these, the row symbol's aside, */
+    int64_t rows;                     /* and slices of so many rows; 0: not yet */
 };
 
 struct apx_session {
@@ -33,10 +33,15 @@ struct apx_session {
     struct apx_row_cost cost;
     int64_t cost_symbols[APX_MAX_SYMBOLS];
     bool has_cost;
+    /* All lanes have room for calls up to this. */
+    int64_t known_symbols[APX_MAX_SYMBOLS];
+    int64_t known_room;
+    int known_workers;
     /* The call that is running. */
     struct apx_slice batch;
     int64_t symbols[APX_MAX_SYMBOLS];
     int64_t slice;               /* rows of a slice */
+    int64_t room;                /* rows of the largest slice that a smaller call may ask for */
     _Atomic uint32_t has_failed; /* a slice failed: the others are not begun */
 };
 
@@ -273,12 +278,15 @@ static bool are_same_extents(const struct apx_session *session, const int64_t *k
     return true;
 }
 
-static int64_t choose_slice(struct apx_session *session, int64_t rows)
+/* Sets slice and room. Room is for the slices of one worker: with cheaper rows later, fewer workers
+ * may take larger slices. */
+static void choose_slice(struct apx_session *session, int64_t rows)
 {
     const struct apx_model *model = session->model;
+    session->slice = session->room = rows;
     if (model->row_symbol < 0)
-        return rows;
-    int64_t slice = session->slice_rows;
+        return;
+    int64_t slice = session->slice_rows, room = slice;
     if (slice == 0) {
         if (!session->has_cost || !are_same_extents(session, session->cost_symbols)) {
             model->backend->row_cost(model->program, session->symbols, &session->cost);
@@ -286,32 +294,53 @@ static int64_t choose_slice(struct apx_session *session, int64_t rows)
             session->has_cost = true;
         }
         slice = model->backend->slice_rows(model->program, &session->cost, rows, session->threads);
+        room = session->threads > 1
+                   ? model->backend->slice_rows(model->program, &session->cost, rows, 1)
+                   : slice;
     }
     /* Items of a job are counted in 32 bits. */
     int64_t least = rows / INT32_MAX + 1;
     slice = slice < least ? least : slice;
-    return slice < rows ? slice : rows;
+    room = room < slice ? slice : room;
+    session->slice = slice < rows ? slice : rows;
+    session->room = room < rows ? room : rows;
 }
 
-static enum apx_status reserve(struct apx_session *session, int worker, int64_t tail,
-                               struct apx_error *error)
+/* Room in the lanes of all workers that may take a slice, once for a call and all smaller ones. */
+static enum apx_status reserve(struct apx_session *session, int workers, struct apx_error *error)
 {
     const struct apx_model *model = session->model;
-    struct worker_state *state = &session->workers[worker];
-    if (state->rows == session->slice && state->tail == tail &&
-        are_same_extents(session, state->symbols))
+    bool is_known = workers <= session->known_workers && session->room <= session->known_room;
+    for (int i = 0; i < APX_MAX_SYMBOLS && is_known; i++)
+        is_known = session->symbols[i] <= session->known_symbols[i];
+    if (is_known)
+        return APX_OK;
+    session->known_workers = 0;
+    for (int i = 0; i < workers; i++) {
+        enum apx_status status = model->backend->lane_reserve(
+            session->workers[i].lane, session->symbols, session->room, error);
+        if (status != APX_OK)
+            return status;
+    }
+    memcpy(session->known_symbols, session->symbols, sizeof session->known_symbols);
+    session->known_room = session->room;
+    session->known_workers = workers;
+    return APX_OK;
+}
+
+/* The worker's own lane for exactly these slices: no memory is needed but for models in which a
+ * smaller call has a larger tensor inside. */
+static enum apx_status prepare(struct apx_session *session, struct worker_state *state,
+                               int64_t rows)
+{
+    if (state->rows == rows && are_same_extents(session, state->symbols))
         return APX_OK;
     state->rows = 0;
     enum apx_status status =
-        model->backend->lane_reserve(state->lane, session->symbols, session->slice, error);
-    if (status == APX_OK && tail != session->slice)
-        status = model->backend->lane_reserve(state->lane, session->symbols, tail, error);
-    if (status != APX_OK)
-        return status;
+        session->model->backend->lane_reserve(state->lane, session->symbols, rows, &state->error);
     memcpy(state->symbols, session->symbols, sizeof state->symbols);
-    state->rows = session->slice;
-    state->tail = tail;
-    return APX_OK;
+    state->rows = status == APX_OK ? rows : 0;
+    return status;
 }
 
 static void run_slice(void *context, int worker, uint32_t item)
@@ -324,7 +353,9 @@ static void run_slice(void *context, int worker, uint32_t item)
     slice.row = (int64_t)item * session->slice;
     slice.rows = session->batch.rows - slice.row;
     slice.rows = slice.rows < session->slice ? slice.rows : session->slice;
-    state->status = session->model->backend->run(state->lane, &slice, &state->error);
+    state->status = prepare(session, state, slice.rows);
+    if (state->status == APX_OK)
+        state->status = session->model->backend->run(state->lane, &slice, &state->error);
     if (state->status != APX_OK)
         atomic_store_explicit(&session->has_failed, 1, memory_order_relaxed);
 }
@@ -347,12 +378,10 @@ enum apx_status apx_session_run(struct apx_session *session, const struct apx_te
     int64_t rows = model->row_symbol >= 0 ? session->symbols[model->row_symbol] : 1;
     if (rows == 0)
         return APX_OK;
-    session->slice = choose_slice(session, rows);
+    choose_slice(session, rows);
     int64_t count = (rows + session->slice - 1) / session->slice;
-    int64_t tail = rows - (count - 1) * session->slice;
     int workers = count > 1 ? session->threads : 1;
-    for (int i = 0; i < workers && status == APX_OK; i++)
-        status = reserve(session, i, tail, error);
+    status = reserve(session, workers, error);
     if (status != APX_OK)
         return status;
     session->batch = (struct apx_slice){
