@@ -1,399 +1,230 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* loop_cell.c - recognise a GRU in the body of a loop.
+/* loop_cell.c - recognise a recurrent cell in the body of a loop.
  *
- * Keras writes its GRU as a loop over steps of small operators, in two forms (x = step's input, h =
- * state, K and R the weights, all gates side by side):
+ * With x the step's input, h and c the states, K and R the weights with all gates side by side,
+ * s and t activations, and biases wherever they are added:
  *
- *   reset after    z, r = s(x K + b + h R + c)      n = t(x K + b + r * (h R + c))
- *   reset before   z, r = s(x K + b + h R)          n = t(x K + b + (r * h) R)
- *   both           next = z * h + (1 - z) * n
+ *   LSTM    i, f, o = s(x K + h R)      g = t(x K + h R)      c' = f * c + i * g    h' = o * u(c')
+ *   GRU, reset after     z, r = s(x K + h R)      n = t(x K + r * (h R))
+ *   GRU, reset before    z, r = s(x K + h R)      n = t(x K + (r * h) R)
+ *                                                 h' = z * h + (1 - z) * n
+ *   plain   h' = t(x K + h R)
  *
- * The expression is followed backwards from the next state. Sums and products match either way
- * round, and columns are cut with Split or Slice; whatever does not fit ends the match. Weights
- * must be constants, so that their columns can be read at once. */
+ * Expressions are followed backwards from the next states; sums and products match either way
+ * round. A plain cell is a GRU that forgets all (z = 0, r = 1), to the last bit. */
 #include "runtime/model/onnx_loop.h"
 
 #include <string.h>
 
-int apx_loop_origin(const struct apx_loop_step *step, int v)
-{
-    /* A chain of copies is no longer than the body; a damaged file may make it a circle. */
-    for (int hop = 0; hop < step->node_count; hop++) {
-        int from = -1;
-        for (int n = step->first_node; n < step->first_node + step->node_count; n++) {
-            const struct apx_node *node = &step->graph->nodes[n];
-            if (node->op == APX_OP_IDENTITY && node->out_count == 1 && node->out[0] == v)
-                from = node->in[0];
-        }
-        if (from < 0)
-            break;
-        v = from;
-    }
-    return v;
-}
-
-const struct apx_node *apx_loop_maker(const struct apx_loop_step *step, int v)
-{
-    v = apx_loop_origin(step, v);
-    for (int n = step->first_node; n < step->first_node + step->node_count; n++) {
-        const struct apx_node *node = &step->graph->nodes[n];
-        for (int i = 0; i < node->out_count; i++)
-            if (node->out[i] == v)
-                return node;
-    }
-    return NULL;
-}
-
-/* The maker of `v` if it is an `op` with `in_count` inputs. */
-static const struct apx_node *made_by(const struct apx_loop_step *step, int v, enum apx_op op,
-                                      int in_count)
-{
-    const struct apx_node *node = apx_loop_maker(step, v);
-    if (node == NULL || node->op != op || node->in_count != in_count)
-        return NULL;
-    for (int i = 0; i < in_count; i++)
-        if (node->in[i] < 0)
-            return NULL;
-    return node;
-}
-
-static bool is_same(const struct apx_loop_step *step, int a, int b)
-{
-    return apx_loop_origin(step, a) == apx_loop_origin(step, b);
-}
-
-/* A float constant, or NULL. */
-static const struct apx_value *constant(const struct apx_loop_step *step, int v)
-{
-    const struct apx_value *value = &step->graph->values[apx_loop_origin(step, v)];
-    return value->data != NULL && value->dtype == APX_F32 ? value : NULL;
-}
-
-static bool is_one(const struct apx_loop_step *step, int v)
-{
-    const struct apx_value *value = constant(step, v);
-    return value != NULL && value->bytes == sizeof(float) && *(const float *)value->data == 1.0f;
-}
-
-/* Element `i` of a constant integer vector. */
-static bool integer(const struct apx_loop_step *step, int v, int i, int64_t *out)
-{
-    const struct apx_value *value = v < 0 ? NULL : &step->graph->values[apx_loop_origin(step, v)];
-    if (value == NULL || value->data == NULL || value->rank > 1)
-        return false;
-    if (value->dtype == APX_I64 && (size_t)i < value->bytes / sizeof(int64_t))
-        *out = ((const int64_t *)value->data)[i];
-    else if (value->dtype == APX_I32 && (size_t)i < value->bytes / sizeof(int32_t))
-        *out = ((const int32_t *)value->data)[i];
-    else
-        return false;
-    return true;
-}
-
-static int64_t int_count(const struct apx_loop_step *step, int v)
-{
-    const struct apx_value *value = &step->graph->values[apx_loop_origin(step, v)];
-    size_t size = apx_dtype_size(value->dtype);
-    return value->data != NULL && size > 0 ? (int64_t)(value->bytes / size) : -1;
-}
-
-/* Columns [from, to) of a matrix; COLUMNS_END: up to its last. */
-#define COLUMNS_END INT32_MAX
-struct columns {
-    int source;
-    int64_t from, to;
+struct match {
+    const struct apx_loop_step *step;
+    struct apx_loop_cell *cell;
+    int h, c, h_next, c_next; /* c: LSTM */
 };
 
-/* `v` as columns of a matrix: the source itself, or what a Slice or Split cuts from it. `hidden` is
- * the width of a Split's parts. */
-static bool find_columns(const struct apx_loop_step *step, int v, int64_t hidden,
-                         struct columns *out)
-{
-    *out = (struct columns){.source = apx_loop_origin(step, v), .to = COLUMNS_END};
-    const struct apx_node *node = apx_loop_maker(step, v);
-    if (node == NULL)
-        return true;
-    if (node->op == APX_OP_SPLIT) {
-        int64_t axis = apx_node_int(node, "axis", 0);
-        if (axis != 1 && axis != -1)
-            return false;
-        for (int i = 0; i < node->out_count; i++) {
-            int64_t width;
-            if (node->in_count > 1 && (!integer(step, node->in[1], i, &width) || width != hidden))
-                return false;
-            if (node->out[i] == out->source) {
-                out->from = i * hidden;
-                out->to = out->from + hidden;
-            }
-        }
-        out->source = apx_loop_origin(step, node->in[0]);
-        return true;
-    }
-    if (node->op != APX_OP_SLICE || node->in_count < 4)
-        return true;
-    for (int i = 0; i < (int)int_count(step, node->in[3]); i++) {
-        int64_t axis, start, end, stride = 1;
-        if (!integer(step, node->in[3], i, &axis) || !integer(step, node->in[1], i, &start) ||
-            !integer(step, node->in[2], i, &end) ||
-            (node->in_count > 4 && !integer(step, node->in[4], i, &stride)) || stride != 1)
-            return false;
-        if (end > COLUMNS_END)
-            end = COLUMNS_END;
-        if (start < 0 || start > end)
-            return false;
-        if (axis == 1 || axis == -1) {
-            out->from = start;
-            out->to = end;
-        } else if (start != 0 || end < COLUMNS_END) {
-            return false;
-        }
-    }
-    out->source = apx_loop_origin(step, node->in[0]);
-    return true;
-}
+enum { GATES, CANDIDATE, OUTPUT }; /* a cell's activations */
+enum { LSTM_I, LSTM_O, LSTM_F, LSTM_C };
+enum { GRU_Z, GRU_R, GRU_H };
 
-/* A constant vector of at least `count` floats: itself, or a row of a constant matrix [rows,count]
- * that Split (and Squeeze) or Gather cut out. */
-static const float *find_bias(const struct apx_loop_step *step, int v, int64_t count)
+/* A gate activation(x K + h R + biases). */
+static bool match_gate(const struct match *match, int v, int gate, int activation)
 {
-    const struct apx_value *value = constant(step, v);
-    int64_t row = 0;
-    if (value == NULL) {
-        const struct apx_node *node = made_by(step, v, APX_OP_SQUEEZE, 2);
-        if (node != NULL)
-            v = node->in[0];
-        node = apx_loop_maker(step, v);
-        if (node == NULL)
-            return NULL;
-        if (node->op == APX_OP_SPLIT && node->in_count == 1 && apx_node_int(node, "axis", 0) == 0) {
-            for (int i = 0; i < node->out_count; i++)
-                if (node->out[i] == apx_loop_origin(step, v))
-                    row = i;
-        } else if (node->op != APX_OP_GATHER || apx_node_int(node, "axis", 0) != 0 ||
-                   !integer(step, node->in[1], 0, &row)) {
-            return NULL;
-        }
-        value = constant(step, node->in[0]);
-    }
-    if (value == NULL || row < 0 || row >= APX_LOOP_GATES ||
-        (int64_t)(value->bytes / sizeof(float)) < (row + 1) * count)
-        return NULL;
-    return (const float *)value->data + row * count;
-}
-
-/* input x weight + bias with constant weight and bias. */
-struct affine {
     int input;
-    const float *weight, *bias;    /* bias NULL: none */
-    int64_t rows, width, from, to; /* the weight's extents, and which of its columns are used */
-};
+    struct apx_loop_cell *cell = match->cell;
+    struct apx_loop_sum sum = {.step = match->step,
+                               .cell = cell,
+                               .gate = &cell->gates[gate],
+                               .state = match->h,
+                               .takes_kernel = true,
+                               .product = -1};
+    cell->gates[gate] = (struct apx_loop_gate){.bias = 0.0f};
+    return apx_loop_activation(match->step, v, activation == CANDIDATE,
+                               &cell->activations[activation], &input) &&
+           apx_loop_add_terms(&sum, input) && sum.gate->kernel != NULL &&
+           sum.gate->recurrent != NULL;
+}
 
-static bool find_affine(const struct apx_loop_step *step, int v, int64_t hidden, struct affine *out)
+/* ---- LSTM */
+
+/* One of the ways round; bits of `way` turn the two factors or summands. */
+static bool try_lstm(const struct match *match, int way)
 {
-    const struct apx_node *add = made_by(step, v, APX_OP_ADD, 2);
-    const struct apx_node *product = made_by(step, v, APX_OP_MATMUL, 2);
-    int bias = -1;
-    for (int i = 0; add != NULL && product == NULL && i < 2; i++) {
-        product = made_by(step, add->in[i], APX_OP_MATMUL, 2);
-        bias = add->in[1 - i];
+    const struct apx_loop_step *step = match->step;
+    struct apx_loop_cell *cell = match->cell;
+    const struct apx_node *out = apx_loop_made_by(step, match->h_next, APX_OP_MUL, 2);
+    const struct apx_node *sum = apx_loop_made_by(step, match->c_next, APX_OP_ADD, 2);
+    if (out == NULL || sum == NULL)
+        return false;
+    int first = way & 1, second = way >> 1 & 1, third = way >> 2 & 1, fourth = way >> 3 & 1, of;
+    const struct apx_node *kept = apx_loop_made_by(step, sum->in[second], APX_OP_MUL, 2);
+    const struct apx_node *added = apx_loop_made_by(step, sum->in[1 - second], APX_OP_MUL, 2);
+    return kept != NULL && added != NULL &&
+           apx_loop_activation(step, out->in[1 - first], true, &cell->activations[OUTPUT], &of) &&
+           apx_loop_same(step, of, match->c_next) &&
+           apx_loop_same(step, kept->in[1 - third], match->c) &&
+           match_gate(match, out->in[first], LSTM_O, GATES) &&
+           match_gate(match, kept->in[third], LSTM_F, GATES) &&
+           match_gate(match, added->in[fourth], LSTM_I, GATES) &&
+           match_gate(match, added->in[1 - fourth], LSTM_C, CANDIDATE);
+}
+
+/* ---- GRU */
+
+/* The product in the candidate: r * (h R + biases). */
+static bool match_reset_after(const struct match *match, int v)
+{
+    const struct apx_node *product = apx_loop_made_by(match->step, v, APX_OP_MUL, 2);
+    struct apx_loop_gate *gate = &match->cell->gates[GRU_H];
+    for (int i = 0; product != NULL && i < 2; i++) {
+        struct apx_loop_sum sum = {.step = match->step,
+                                   .cell = match->cell,
+                                   .gate = gate,
+                                   .state = match->h,
+                                   .product = -1};
+        gate->recurrent = NULL;
+        gate->recurrent_bias = NULL;
+        if (match_gate(match, product->in[i], GRU_R, GATES) &&
+            apx_loop_add_terms(&sum, product->in[1 - i]) && gate->recurrent != NULL)
+            return true;
     }
-    struct columns columns;
-    if (product == NULL || !find_columns(step, product->in[1], hidden, &columns))
-        return false;
-    const struct apx_value *weight = constant(step, columns.source);
-    if (weight == NULL || weight->rank != 2)
-        return false;
-    *out = (struct affine){.input = apx_loop_origin(step, product->in[0]),
-                           .weight = weight->data,
-                           .from = columns.from};
-    if (!apx_dim_is_constant(&weight->dims[0], &out->rows) ||
-        !apx_dim_is_constant(&weight->dims[1], &out->width))
-        return false;
-    out->to = columns.to < out->width ? columns.to : out->width;
-    if (bias >= 0) {
-        /* A bias beside a part of the columns would start at that part. */
-        if (columns.from != 0 || (out->bias = find_bias(step, bias, out->width)) == NULL)
-            return false;
-    }
-    return true;
+    return false;
 }
 
-/* Whether `part` of what `affine` computes is one gate: its first column of the weight, or -1. */
-static int64_t gate_column(const struct columns *part, const struct affine *affine, int64_t hidden)
+/* The candidate multiplied R with this: r * h. */
+static bool match_reset_before(const struct match *match, int v)
 {
-    int64_t from = affine->from + part->from;
-    int64_t to = part->to == COLUMNS_END ? affine->to : affine->from + part->to;
-    return to <= affine->to && to - from == hidden ? from : -1;
-}
-
-static const char *activation_of(const struct apx_node *node)
-{
-    static const enum apx_op known[] = {APX_OP_SIGMOID, APX_OP_TANH, APX_OP_RELU, APX_OP_SOFTSIGN,
-                                        APX_OP_SOFTPLUS};
-    for (size_t i = 0; node != NULL && i < sizeof known / sizeof known[0]; i++)
-        if (node->op == known[i])
-            return apx_op_info(node->op)->name;
-    return NULL;
-}
-
-/* The step's input: row t of a sequence from outside of the loop. */
-static bool find_sequence(const struct apx_loop_step *step, int input, int *sequence)
-{
-    const struct apx_node *gather = made_by(step, input, APX_OP_GATHER, 2);
-    if (gather == NULL || apx_node_int(gather, "axis", 0) != 0)
-        return false;
-    int at = apx_loop_origin(step, gather->in[1]);
-    *sequence = apx_loop_origin(step, gather->in[0]);
-    return (at == step->index || at == step->counter) && *sequence != step->state &&
-           apx_loop_maker(step, *sequence) == NULL;
-}
-
-/* One gate's share of x K + b: fills the kernel half, and the sequence if it is the first. */
-static bool take_kernel(const struct apx_loop_step *step, int v, struct apx_loop_gru *gru, int g)
-{
-    struct columns part;
-    struct affine affine;
-    int64_t column;
-    int sequence;
-    if (!find_columns(step, v, gru->hidden, &part) ||
-        !find_affine(step, part.source, gru->hidden, &affine) ||
-        !find_sequence(step, affine.input, &sequence) ||
-        (gru->sequence >= 0 && sequence != gru->sequence) ||
-        (gru->inputs > 0 && gru->inputs != affine.rows) ||
-        (column = gate_column(&part, &affine, gru->hidden)) < 0)
-        return false;
-    struct apx_loop_gate *gate = &gru->gates[g];
-    gru->sequence = sequence;
-    gru->inputs = (int)affine.rows;
-    gate->kernel = affine.weight;
-    gate->kernel_stride = (int)affine.width;
-    gate->kernel_column = (int)column;
-    gate->kernel_bias = affine.bias != NULL ? affine.bias + part.from : NULL;
-    return true;
-}
-
-/* The same of `input` R + c, where the input is the state or what became of it. */
-static bool take_recurrent(const struct apx_loop_step *step, int v, int input,
-                           struct apx_loop_gru *gru, int g)
-{
-    struct columns part;
-    struct affine affine;
-    int64_t column;
-    if (!find_columns(step, v, gru->hidden, &part) ||
-        !find_affine(step, part.source, gru->hidden, &affine) ||
-        affine.input != apx_loop_origin(step, input) || affine.rows != gru->hidden ||
-        (column = gate_column(&part, &affine, gru->hidden)) < 0)
-        return false;
-    struct apx_loop_gate *gate = &gru->gates[g];
-    gate->recurrent = affine.weight;
-    gate->recurrent_stride = (int)affine.width;
-    gate->recurrent_column = (int)column;
-    gate->recurrent_bias = affine.bias != NULL ? affine.bias + part.from : NULL;
-    return true;
-}
-
-/* A gate: activation(x K + b + h R + c). */
-static bool match_gate(const struct apx_loop_step *step, int v, struct apx_loop_gru *gru, int g)
-{
-    const struct apx_node *node = apx_loop_maker(step, v);
-    const char *name = activation_of(node);
-    if (name == NULL || (gru->gate != NULL && strcmp(name, gru->gate) != 0))
-        return false;
-    gru->gate = name;
-    const struct apx_node *sum = made_by(step, node->in[0], APX_OP_ADD, 2);
-    for (int i = 0; sum != NULL && i < 2; i++)
-        if (take_kernel(step, sum->in[i], gru, g) &&
-            take_recurrent(step, sum->in[1 - i], step->state, gru, g))
+    const struct apx_node *product = apx_loop_made_by(match->step, v, APX_OP_MUL, 2);
+    for (int i = 0; product != NULL && i < 2; i++)
+        if (apx_loop_same(match->step, product->in[i], match->h) &&
+            match_gate(match, product->in[1 - i], GRU_R, GATES))
             return true;
     return false;
 }
 
-/* The candidate's second term: r * (h R + c), or (r * h) R. */
-static bool match_reset(const struct apx_loop_step *step, int v, struct apx_loop_gru *gru)
+static bool match_candidate(const struct match *match, int v)
 {
-    const struct apx_node *product = made_by(step, v, APX_OP_MUL, 2);
-    gru->is_reset_after = product != NULL;
-    if (product == NULL) {
-        struct columns part;
-        struct affine affine;
-        if (!find_columns(step, v, gru->hidden, &part) ||
-            !find_affine(step, part.source, gru->hidden, &affine))
-            return false;
-        product = made_by(step, affine.input, APX_OP_MUL, 2);
-        if (product == NULL || !take_recurrent(step, v, affine.input, gru, 2))
-            return false;
-        for (int i = 0; i < 2; i++)
-            if (is_same(step, product->in[i], step->state) &&
-                match_gate(step, product->in[1 - i], gru, 1))
-                return true;
+    struct apx_loop_cell *cell = match->cell;
+    struct apx_loop_gate *gate = &cell->gates[GRU_H];
+    struct apx_loop_sum sum = {.step = match->step,
+                               .cell = cell,
+                               .gate = gate,
+                               .state = -1,
+                               .takes_kernel = true,
+                               .takes_product = true,
+                               .product = -1};
+    int input;
+    if (!apx_loop_activation(match->step, v, true, &cell->activations[CANDIDATE], &input) ||
+        !apx_loop_add_terms(&sum, input) || gate->kernel == NULL)
         return false;
-    }
-    for (int i = 0; i < 2; i++)
-        if (match_gate(step, product->in[i], gru, 1) &&
-            take_recurrent(step, product->in[1 - i], step->state, gru, 2))
-            return true;
-    return false;
-}
-
-static bool match_candidate(const struct apx_loop_step *step, int v, struct apx_loop_gru *gru)
-{
-    const struct apx_node *node = apx_loop_maker(step, v);
-    gru->candidate = activation_of(node);
-    if (gru->candidate == NULL)
-        return false;
-    const struct apx_node *sum = made_by(step, node->in[0], APX_OP_ADD, 2);
-    for (int i = 0; sum != NULL && i < 2; i++)
-        if (take_kernel(step, sum->in[i], gru, 2) && match_reset(step, sum->in[1 - i], gru))
-            return true;
-    return false;
+    cell->is_reset_after = sum.product >= 0;
+    if (!cell->is_reset_after)
+        return gate->recurrent != NULL && match_reset_before(match, sum.state);
+    /* A second bias would have to be added ahead of the reset. */
+    return gate->recurrent == NULL && gate->recurrent_bias == NULL &&
+           match_reset_after(match, sum.product);
 }
 
 /* (1 - z) * n: z must be the given value; the candidate comes out. */
-static bool find_candidate(const struct apx_loop_step *step, int v, int z, int *candidate)
+static bool find_candidate(const struct match *match, int v, int z, int *candidate)
 {
-    const struct apx_node *product = made_by(step, v, APX_OP_MUL, 2);
+    const struct apx_node *product = apx_loop_made_by(match->step, v, APX_OP_MUL, 2);
     for (int i = 0; product != NULL && i < 2; i++) {
-        const struct apx_node *rest = made_by(step, product->in[i], APX_OP_SUB, 2);
+        const struct apx_node *rest = apx_loop_made_by(match->step, product->in[i], APX_OP_SUB, 2);
+        float one;
         *candidate = product->in[1 - i];
-        if (rest != NULL && is_one(step, rest->in[0]) && is_same(step, rest->in[1], z))
+        if (rest != NULL && apx_loop_float(match->step, rest->in[0], &one) && one == 1.0f &&
+            apx_loop_same(match->step, rest->in[1], z))
             return true;
     }
     return false;
 }
 
-/* The state's width: the rows of the matrix that multiplies it. */
-static int find_hidden(const struct apx_loop_step *step)
+static bool try_gru(const struct match *match, int way)
+{
+    const struct apx_loop_step *step = match->step;
+    const struct apx_node *sum = apx_loop_made_by(step, match->h_next, APX_OP_ADD, 2);
+    int first = way & 1, second = way >> 1 & 1, candidate;
+    const struct apx_node *kept =
+        sum == NULL ? NULL : apx_loop_made_by(step, sum->in[first], APX_OP_MUL, 2);
+    return kept != NULL && apx_loop_same(step, kept->in[1 - second], match->h) &&
+           find_candidate(match, sum->in[1 - first], kept->in[second], &candidate) &&
+           match_gate(match, kept->in[second], GRU_Z, GATES) && match_candidate(match, candidate);
+}
+
+/* ---- a plain cell */
+
+static bool try_plain(const struct match *match)
+{
+    struct apx_loop_cell *cell = match->cell;
+    if (!match_gate(match, match->h_next, GRU_H, CANDIDATE))
+        return false;
+    cell->activations[GATES] =
+        (struct apx_loop_activation){.name = "Affine", .alpha = 1.0f, .takes = 2};
+    cell->gates[GRU_Z] = (struct apx_loop_gate){.bias = 0.0f};
+    cell->gates[GRU_R] = (struct apx_loop_gate){.bias = 1.0f};
+    cell->is_reset_after = true;
+    return true;
+}
+
+/* The state's width: the rows of the matrix that multiplies it. With reset before, another matrix
+ * of as many rows multiplies what became of it. */
+static int64_t find_hidden(const struct apx_loop_step *step, int h)
 {
     for (int n = step->first_node; n < step->first_node + step->node_count; n++) {
         const struct apx_node *node = &step->graph->nodes[n];
-        struct columns columns;
         int64_t rows;
         if (node->op != APX_OP_MATMUL || node->in_count != 2 ||
-            apx_loop_origin(step, node->in[0]) != step->state ||
-            !find_columns(step, node->in[1], 0, &columns))
+            apx_loop_origin(step, node->in[0]) != h)
             continue;
-        const struct apx_value *weight = constant(step, columns.source);
-        if (weight != NULL && weight->rank == 2 && apx_dim_is_constant(&weight->dims[0], &rows) &&
-            rows > 0 && rows <= APX_LIMIT_LOOP_HIDDEN)
-            return (int)rows;
+        int weight = apx_loop_origin(step, node->in[1]);
+        const struct apx_node *cut = apx_loop_maker(step->graph, weight);
+        if (cut != NULL && (cut->op == APX_OP_SLICE || cut->op == APX_OP_SPLIT))
+            weight = apx_loop_origin(step, cut->in[0]);
+        const struct apx_value *value = weight < 0 ? NULL : &step->graph->values[weight];
+        if (value != NULL && value->data != NULL && value->rank == 2 &&
+            apx_dim_is_constant(&value->dims[0], &rows) && rows > 0 &&
+            rows <= APX_LIMIT_LOOP_HIDDEN)
+            return rows;
     }
     return 0;
 }
 
-bool apx_loop_match_gru(const struct apx_loop_step *step, struct apx_loop_gru *gru)
+static void start(const struct match *match, enum apx_op op, int64_t hidden)
 {
-    const struct apx_node *sum = made_by(step, step->next, APX_OP_ADD, 2);
-    int hidden = find_hidden(step);
-    for (int i = 0; sum != NULL && hidden > 0 && i < 2; i++) {
-        const struct apx_node *kept = made_by(step, sum->in[i], APX_OP_MUL, 2);
-        for (int k = 0; kept != NULL && k < 2; k++) {
-            int z = kept->in[1 - k], candidate;
-            *gru = (struct apx_loop_gru){.sequence = -1, .hidden = hidden};
-            if (is_same(step, kept->in[k], step->state) &&
-                find_candidate(step, sum->in[1 - i], z, &candidate) &&
-                match_gate(step, z, gru, 0) && match_candidate(step, candidate, gru))
+    *match->cell = (struct apx_loop_cell){.op = op,
+                                          .sequence = -1,
+                                          .hidden = hidden,
+                                          .gate_count = op == APX_OP_LSTM ? 4 : 3,
+                                          .activation_count = op == APX_OP_LSTM ? 3 : 2};
+}
+
+bool apx_loop_match(const struct apx_loop_step *step, const int *state, const int *next,
+                    size_t count, struct apx_loop_cell *cell, size_t *first)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct match match = {.step = step, .cell = cell, .h = state[i], .h_next = next[i]};
+        int64_t hidden = find_hidden(step, state[i]);
+        *first = i;
+        if (hidden == 0)
+            continue;
+        if (count == 2) {
+            match.c = state[1 - i];
+            match.c_next = next[1 - i];
+            for (int way = 0; way < 16; way++) {
+                start(&match, APX_OP_LSTM, hidden);
+                if (try_lstm(&match, way))
+                    return true;
+            }
+            continue;
+        }
+        for (int way = 0; way < 4; way++) {
+            start(&match, APX_OP_GRU, hidden);
+            if (try_gru(&match, way))
                 return true;
         }
+        start(&match, APX_OP_GRU, hidden);
+        if (try_plain(&match))
+            return true;
     }
     return false;
 }

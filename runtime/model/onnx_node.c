@@ -186,6 +186,9 @@ static enum apx_status convert(struct apx_onnx_reader *reader, const struct apx_
         return apx_onnx_cannot_grow(reader);
     memcpy(reader->graph->nodes[node].in, inputs, in_count * sizeof *inputs);
     memcpy(reader->graph->nodes[node].out, outputs, out_count * sizeof *outputs);
+    for (size_t i = 0; i < out_count; i++) /* for loop_length.c; onnx_order.c settles it */
+        if (outputs[i] >= 0)
+            reader->graph->values[outputs[i]].producer = node;
     for (size_t i = 0; status == APX_OK && i < from->n_attribute; i++)
         status = apx_onnx_read_attr(reader, scope, from->attribute[i], node);
     if (status == APX_OK)

@@ -153,7 +153,8 @@ enum apx_status apx_onnx_inline(struct apx_onnx_reader *reader, const struct apx
                                 size_t output_count);
 
 /* ---- onnx_loop.c */
-/* A GRU operator in place of a Loop that is one; APX_EUNSUPPORTED for any other loop. */
+/* An LSTM or GRU operator in place of a Loop that is a recurrent cell, or else its body once for
+ * each step; APX_EUNSUPPORTED if its length is not known either. */
 enum apx_status apx_onnx_read_loop(struct apx_onnx_reader *reader,
                                    const struct apx_onnx_scope *scope, const Onnx__NodeProto *node,
                                    const int *inputs, size_t input_count, const int *outputs,

@@ -45,6 +45,10 @@ def nets():
     add("lstm_nobias", [layers.LSTM(8, use_bias=False), layers.Dense(2, use_bias=False)])
     add("lstm_noforget", [layers.LSTM(8, unit_forget_bias=False), layers.Dense(2)])
     add("lstm_relu", [layers.LSTM(8, activation="relu"), layers.Dense(2)])
+    add("lstm_hardsigmoid", [layers.LSTM(8, recurrent_activation="hard_sigmoid"), layers.Dense(2)])
+    add("lstm_hardsigmoid_free_time", [layers.LSTM(8, recurrent_activation="hard_sigmoid", return_sequences=True),
+                                       layers.LSTM(5, recurrent_activation="hard_sigmoid", activation="softsign"),
+                                       layers.Dense(2)], (None, 4))
     add("lstm_norm", [layers.LSTM(8, return_sequences=True), layers.LayerNormalization(), layers.LSTM(8),
                       layers.BatchNormalization(), layers.Dense(2)])
     add("lstm_free_time", [layers.LSTM(8, return_sequences=True), layers.LSTM(8), layers.Dense(2)], (None, 4))
@@ -60,6 +64,18 @@ def nets():
                                layers.Dense(1)])
     add("gru_bi", [layers.Bidirectional(layers.GRU(8)), layers.Dense(2)])
     add("gru_free_time", [layers.GRU(8), layers.Dense(2)], (None, 4))
+    add("gru_bi_free_time", [layers.Bidirectional(layers.GRU(8, return_sequences=True)),
+                             layers.Bidirectional(layers.GRU(5, reset_after=False)), layers.Dense(2)], (None, 4))
+    add("gru_nobias", [layers.GRU(8, use_bias=False), layers.Dense(2)])
+    add("gru_hardsigmoid_free_time", [layers.GRU(8, recurrent_activation="hard_sigmoid", return_sequences=True),
+                                      layers.GRU(5, recurrent_activation="hard_sigmoid", reset_after=False),
+                                      layers.Dense(2)], (None, 4))
+    # No operator has this cell, these two states or a step that is skipped: the loop's steps one after the other.
+    add("gru_silu", [layers.GRU(5, activation="silu"), layers.Dense(2)], (7, 3))
+    add("cells", [layers.RNN([layers.GRUCell(4), layers.LSTMCell(3)]), layers.Dense(2)], (6, 3))
+    add("gru_masked", [layers.ReLU(), layers.Masking(0.0), layers.GRU(4), layers.Dense(2)], (6, 1))
+    add("rnn_free_time", [layers.SimpleRNN(8, return_sequences=True), layers.SimpleRNN(5, activation="relu"),
+                          layers.Dense(2)], (None, 4))
     add("gru_unrolled", [layers.GRU(4, unroll=True), layers.Dense(2)], (5, 3))
     add("pool", [layers.LSTM(8, return_sequences=True), layers.GlobalAveragePooling1D(), layers.Dense(2)])
     add("flatten", [layers.Flatten(), layers.Dense(16, activation="relu"), layers.Dense(8, activation="tanh"),

@@ -39,8 +39,9 @@ dynamo_gru_2_time dynamo_gru_bi_hidden dynamo_gru_states dynamo_gru_norm_drop dy
 dynamo_seq2seq dynamo_attention dynamo_residual dynamo_window_mlp dynamo_mlp_layernorm dynamo_act_gelu_tanh
 dynamo_act_mish""".split()
 KERAS = """lstm lstm_stacked lstm_sequence lstm_bi lstm_bi_sequence lstm_bi_sum lstm_backwards lstm_nobias lstm_relu
-lstm_norm lstm_free_time lstm_unrolled lstm_autoencoder gru gru_before gru_stacked gru_bi gru_free_time
-gru_unrolled pool flatten dense_softmax dense_elu dense_layers""".split()
+lstm_hardsigmoid lstm_hardsigmoid_free_time lstm_norm lstm_free_time lstm_unrolled lstm_autoencoder gru gru_before gru_stacked
+gru_bi gru_free_time gru_bi_free_time gru_nobias gru_hardsigmoid_free_time gru_silu cells gru_masked rnn_free_time gru_unrolled
+pool flatten dense_softmax dense_elu dense_layers""".split()
 SKLEARN = """standard minmax minmax_range_clip robust maxabs normalizer_l1 normalizer_l2 normalizer_max binarizer polynomial pca
 imputer_mean imputer_constant linear linear_two ridge logistic_two_array logistic_three_array logistic_three_map
 mlp_classifier_two mlp_classifier_three mlp_regressor_relu mlp_regressor_tanh tree_regressor tree_classifier_three

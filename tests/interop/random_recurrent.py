@@ -17,6 +17,7 @@ STEPS = (1, 2, 3, 5, 8, 13, 24)
 ROWS = (1, 2, 3, 5, 6, 7, 8, 9, 15, 16, 17, 31, 33, 64)
 NAMES = ("Sigmoid", "Tanh", "Relu", "Affine", "LeakyRelu", "ThresholdedRelu", "ScaledTanh", "HardSigmoid", "Elu",
          "Softsign", "Softplus")
+BOUNDED = ("Sigmoid", "Tanh", "ScaledTanh", "HardSigmoid", "Softsign")
 FORMS = ("plain", "nobias", "states", "lengths", "peepholes", "clip", "activations", "input_forget", "layout",
          "reverse", "bidirectional", "everything")
 
@@ -46,14 +47,21 @@ def draw(generator, number):
     return parameters
 
 
-def activation_lists(generator, op, directions):
-    """Names that keep values bounded enough to compare: any for candidates, squashing ones for gates."""
+def activation_lists(generator, parameters, directions):
+    """Lists that leave the model well conditioned, so that rounding stays rounding: growing candidates only under
+    gates in [0, 1], and the one with a jump only where few values can come near it."""
+    lstm = parameters["op"] == "LSTM"
+    pick = lambda values: values[int(generator.integers(len(values)))]
+    few = parameters["steps"] * parameters["rows"] * parameters["hidden"] * parameters["layers"] < 1000
+    grow = [name for name in NAMES if name not in BOUNDED and (few or name != "ThresholdedRelu")]
     names, alphas, betas = [], [], []
     for _ in range(directions):
-        gates = ("Sigmoid", "HardSigmoid", "Softsign", "Tanh")
-        chosen = [gates[int(generator.integers(len(gates)))]]
-        for _ in range(2 if op == "LSTM" else 1):
-            chosen.append(NAMES[int(generator.integers(len(NAMES)))])
+        gate = pick(("Sigmoid", "HardSigmoid") if parameters["input_forget"] else
+                    ("Sigmoid", "Sigmoid", "HardSigmoid", "HardSigmoid", "Softsign", "Tanh"))
+        free = BOUNDED + tuple(grow) if gate in ("Sigmoid", "HardSigmoid") else BOUNDED
+        chosen = [gate, pick(free)]
+        if lstm:
+            chosen.append(pick(BOUNDED if chosen[1] not in BOUNDED else free))
         for name in chosen:
             names.append(name)
             if name in TAKES_ALPHA:
@@ -119,7 +127,7 @@ def build(generator, parameters):
         attributes = {}
         activations = alphas = betas = None
         if parameters["activations"]:
-            activations, alphas, betas = activation_lists(generator, op, directions)
+            activations, alphas, betas = activation_lists(generator, parameters, directions)
             attributes["activations"] = activations
             if alphas:
                 attributes["activation_alpha"] = alphas

@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* bench.c - `auspex bench`: how long a call takes, for several numbers of rows.
+ *
+ * Inputs are random from a fixed seed. Each number of rows is first run until its memory is
+ * reserved and the clock is up, then for a fixed time; the median says what a call costs, the 99th
+ * percentile what a waiting caller may meet. */
+#include "runtime/cli/cli.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static const char help[] =
+    "usage: auspex bench MODEL [--rows 1,64,1024] [--steps T] [options]\n\n"
+    "Time calls with random inputs: median and 99th percentile of one call, rows a second at the\n"
+    "median, and the kernels that ran.\n\n"
+    "  --rows N,N,...           rows of a call (1,64,1024)\n"
+    "  --steps T                extent of the other free dimensions, such as the sequence length;\n"
+    "                           needed where the model has one\n"
+    "  --seconds S              time to measure each number of rows (0.5)\n" CLI_MODEL_HELP
+        CLI_THREADS_HELP "  --json                   a list of results, for programs\n";
+
+enum { ROWS = 1, STEPS, SECONDS };
+#define MOST_ROW_COUNTS 64
+#define MOST_CALLS      1000000
+#define LEAST_CALLS     5
+
+struct job {
+    const char *path;
+    struct apx_cli_model_options options;
+    long rows[MOST_ROW_COUNTS];
+    int count;
+    long steps; /* 0: not given */
+    double seconds;
+    bool rows_given, as_json, has_steps;
+    struct apx_model *model;
+    struct apx_session *session;
+    struct apx_tensor *in, *out;
+    int64_t *times; /* [MOST_CALLS] ns */
+    json_t *about, *kernels;
+};
+
+static int64_t now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
+/* Uniform in [-1, 1) for floats, 0 and 1 for integers, the same for every run. */
+static void fill_random(struct apx_tensor *tensor, uint64_t seed)
+{
+    size_t size = apx_dtype_size(tensor->dtype), count = tensor->bytes / size;
+    uint64_t state = seed * 0x9e3779b97f4a7c15u + 1;
+    memset(tensor->data, 0, tensor->bytes);
+    for (size_t i = 0; i < count; i++) {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        char *at = (char *)tensor->data + i * size;
+        double uniform = (double)(state >> 11) * 0x1p-52 - 1;
+        float narrow = (float)uniform;
+        if (tensor->dtype == APX_F64)
+            memcpy(at, &uniform, sizeof uniform);
+        else if (tensor->dtype == APX_F32)
+            memcpy(at, &narrow, sizeof narrow);
+        else
+            *at = (char)(state >> 63); /* little-endian: 0 or 1 in any width */
+    }
+}
+
+/* Inputs of these rows, with memory and values. The kernel's own limits refuse absurd sizes. */
+static int make_inputs(struct job *job, int64_t rows)
+{
+    for (size_t i = 0; i < apx_model_input_count(job->model); i++) {
+        const struct apx_tensor_info *info = apx_model_input(job->model, i);
+        struct apx_tensor *tensor = &job->in[i];
+        free(tensor->data);
+        *tensor = (struct apx_tensor){.dtype = info->dtype, .rank = info->rank};
+        tensor->bytes = apx_dtype_size(info->dtype);
+        bool overflow = false;
+        for (int d = 0; d < info->rank; d++) {
+            tensor->dims[d] = info->dims[d] >= 0    ? info->dims[d]
+                              : d == info->row_axis ? rows
+                                                    : job->steps;
+            overflow |=
+                __builtin_mul_overflow(tensor->bytes, (size_t)tensor->dims[d], &tensor->bytes);
+        }
+        tensor->data = overflow ? NULL : malloc(tensor->bytes > 0 ? tensor->bytes : 1);
+        if (tensor->data == NULL)
+            return apx_cli_refuse("bench", job->path, "out of memory for %lld rows of input \"%s\"",
+                                  (long long)rows, info->name);
+        fill_random(tensor, i + 1);
+    }
+    return CLI_DONE;
+}
+
+static int make_outputs(struct job *job, int64_t rows)
+{
+    struct apx_error error = {0};
+    size_t inputs = apx_model_input_count(job->model), outputs = apx_model_output_count(job->model);
+    for (size_t i = 0; i < outputs; i++) {
+        free(job->out[i].data);
+        job->out[i] = (struct apx_tensor){0};
+    }
+    if (apx_session_shape(job->session, job->in, inputs, job->out, outputs, &error) != APX_OK)
+        return apx_cli_failed("bench", job->path, &error);
+    for (size_t i = 0; i < outputs; i++)
+        if ((job->out[i].data = malloc(job->out[i].bytes > 0 ? job->out[i].bytes : 1)) == NULL)
+            return apx_cli_refuse("bench", job->path, "out of memory for the outputs of %lld rows",
+                                  (long long)rows);
+    return CLI_DONE;
+}
+
+static int ascending(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+static int measure(struct job *job, int64_t rows, size_t *calls)
+{
+    struct apx_error error = {0};
+    size_t inputs = apx_model_input_count(job->model), outputs = apx_model_output_count(job->model);
+    int status = make_inputs(job, rows);
+    if (status == CLI_DONE)
+        status = make_outputs(job, rows);
+    if (status != CLI_DONE)
+        return status;
+    int64_t budget = (int64_t)(job->seconds * 1e9), warm_up = now() + budget / 5, end = 0;
+    *calls = 0;
+    for (int64_t before = now();; before = now()) {
+        if (apx_session_run(job->session, job->in, inputs, job->out, outputs, &error) != APX_OK)
+            return apx_cli_failed("bench", job->path, &error);
+        int64_t after = now();
+        if (end == 0) { /* the first call reserves memory: it never counts */
+            end = after >= warm_up ? after + budget : 0;
+            continue;
+        }
+        job->times[(*calls)++] = after - before;
+        if ((after >= end && *calls >= LEAST_CALLS) || *calls == MOST_CALLS)
+            break;
+    }
+    qsort(job->times, *calls, sizeof *job->times, ascending);
+    return CLI_DONE;
+}
+
+/* The kernels' names, each once, in the plan's order. */
+static int find_kernels(struct job *job)
+{
+    struct apx_error error = {0};
+    char *text;
+    size_t i, j;
+    json_t *step, *known;
+    if (apx_model_describe(job->model, &text, &error) != APX_OK)
+        return apx_cli_failed("bench", job->path, &error);
+    job->about = json_loads(text, 0, NULL);
+    apx_string_release(text);
+    job->kernels = json_array();
+    json_array_foreach(json_object_get(job->about, "steps"), i, step)
+    {
+        json_t *kernel = json_object_get(step, "kernel");
+        bool seen = !json_is_string(kernel);
+        json_array_foreach(job->kernels, j, known) seen |= json_equal(known, kernel) != 0;
+        if (!seen)
+            json_array_append(job->kernels, kernel);
+    }
+    return CLI_DONE;
+}
+
+static json_t *result(const struct job *job, int64_t rows, size_t calls)
+{
+    int64_t median = job->times[calls / 2], p99 = job->times[(calls * 99 + 99) / 100 - 1];
+    json_t *json = json_object();
+    json_object_set_new(json, "rows", json_integer(rows));
+    json_object_set_new(json, "steps", job->has_steps ? json_integer(job->steps) : json_null());
+    json_object_set_new(json, "threads", json_integer(apx_session_threads(job->session)));
+    json_object_set(json, "device", json_object_get(job->about, "device"));
+    json_object_set(json, "isa", json_object_get(job->about, "isa"));
+    json_object_set(json, "precision", json_object_get(job->about, "precision"));
+    json_object_set_new(json, "calls", json_integer((json_int_t)calls));
+    json_object_set_new(json, "median_ns", json_integer(median));
+    json_object_set_new(json, "p99_ns", json_integer(p99));
+    json_object_set_new(json, "rows_per_s",
+                        json_real((double)rows * 1e9 / (double)(median > 0 ? median : 1)));
+    json_object_set(json, "kernels", job->kernels);
+    return json;
+}
+
+static void print(const struct job *job, json_t *results)
+{
+    size_t i;
+    json_t *entry;
+    int threads = apx_session_threads(job->session);
+    printf("%s on %s, %s, %s, %d thread%s", job->path,
+           json_string_value(json_object_get(job->about, "device")),
+           json_string_value(json_object_get(job->about, "isa")),
+           json_string_value(json_object_get(job->about, "precision")), threads,
+           threads == 1 ? "" : "s");
+    if (job->has_steps)
+        printf(", %ld steps", job->steps);
+    puts("\n      rows     median us        p99 us        rows/s     calls");
+    json_array_foreach(results, i, entry)
+        printf("%10lld %13.3f %13.3f %13.0f %9lld\n",
+               (long long)json_integer_value(json_object_get(entry, "rows")),
+               (double)json_integer_value(json_object_get(entry, "median_ns")) / 1e3,
+               (double)json_integer_value(json_object_get(entry, "p99_ns")) / 1e3,
+               json_real_value(json_object_get(entry, "rows_per_s")),
+               (long long)json_integer_value(json_object_get(entry, "calls")));
+    printf("kernels:");
+    json_array_foreach(job->kernels, i, entry) printf(" %s", json_string_value(entry));
+    putchar('\n');
+}
+
+/* Which extents are free, and whether the options say them. */
+static int check_shapes(struct job *job)
+{
+    bool has_rows = false;
+    int64_t fixed = 1;
+    for (size_t i = 0; i < apx_model_input_count(job->model); i++) {
+        const struct apx_tensor_info *info = apx_model_input(job->model, i);
+        has_rows |= info->row_axis >= 0;
+        if (i == 0 && info->rank > 0 && info->dims[0] >= 0)
+            fixed = info->dims[0];
+        for (int d = 0; d < info->rank; d++) {
+            if (info->dims[d] >= 0 || d == info->row_axis)
+                continue;
+            job->has_steps = true;
+            if (job->steps == 0)
+                return apx_cli_refuse(
+                    "bench", job->path, "dimension %d (%s) of input \"%s\" is free; give --steps",
+                    d, info->dim_names[d] != NULL ? info->dim_names[d] : "?", info->name);
+        }
+    }
+    if (job->steps > 0 && !job->has_steps)
+        return apx_cli_refuse("bench", job->path,
+                              "--steps is of no use: all dimensions but the rows are fixed");
+    if (!has_rows) {
+        if (job->rows_given && (job->count != 1 || job->rows[0] != fixed))
+            return apx_cli_refuse("bench", job->path,
+                                  "the model is fixed to %lld row%s a call; leave --rows out, or "
+                                  "export it with a free batch dimension",
+                                  (long long)fixed, fixed == 1 ? "" : "s");
+        job->rows[0] = fixed;
+        job->count = 1;
+    }
+    return CLI_DONE;
+}
+
+static int run(struct job *job)
+{
+    size_t inputs = apx_model_input_count(job->model), outputs = apx_model_output_count(job->model);
+    job->in = calloc(inputs + 1, sizeof *job->in);
+    job->out = calloc(outputs + 1, sizeof *job->out);
+    job->times = malloc(MOST_CALLS * sizeof *job->times);
+    if (job->in == NULL || job->out == NULL || job->times == NULL)
+        return apx_cli_refuse("bench", NULL, "out of memory");
+    int status = check_shapes(job);
+    if (status == CLI_DONE)
+        status = find_kernels(job);
+    json_t *results = json_array();
+    for (int i = 0; status == CLI_DONE && i < job->count; i++) {
+        size_t calls;
+        status = measure(job, job->rows[i], &calls);
+        if (status == CLI_DONE)
+            json_array_append_new(results, result(job, job->rows[i], calls));
+    }
+    if (status == CLI_DONE && job->as_json) {
+        json_dumpf(results, stdout, JSON_INDENT(2));
+        putchar('\n');
+    } else if (status == CLI_DONE) {
+        print(job, results);
+    }
+    json_decref(results);
+    return status == CLI_DONE ? apx_cli_finish("bench") : status;
+}
+
+static bool read_rows(const char *text, struct job *job)
+{
+    char *copy = strdup(text), *rest = copy, *word;
+    bool ok = copy != NULL;
+    job->count = 0;
+    while (ok && (word = strsep(&rest, ",")) != NULL) {
+        ok = job->count < MOST_ROW_COUNTS &&
+             apx_cli_number(word, 1, 1000000000, &job->rows[job->count]);
+        job->count++;
+    }
+    free(copy);
+    return ok;
+}
+
+static int read_options(int argc, char **argv, struct job *job)
+{
+    static const struct option options[] = {CLI_MODEL_OPTIONS,
+                                            CLI_THREADS_OPTION,
+                                            {"rows", required_argument, NULL, ROWS},
+                                            {"steps", required_argument, NULL, STEPS},
+                                            {"seconds", required_argument, NULL, SECONDS},
+                                            {"json", no_argument, NULL, CLI_JSON},
+                                            {"help", no_argument, NULL, CLI_HELP},
+                                            {NULL, 0, NULL, 0}};
+    for (int option; (option = apx_cli_next("bench", argc, argv, options)) != -1;) {
+        char *end;
+        if (option == CLI_HELP || option == '?')
+            return option;
+        if (option == CLI_JSON) {
+            job->as_json = true;
+        } else if (option == ROWS) {
+            job->rows_given = true;
+            if (!read_rows(optarg, job)) {
+                apx_cli_usage("bench", "--rows is a list of numbers such as 1,64,1024, not \"%s\"",
+                              optarg);
+                return '?';
+            }
+        } else if (option == STEPS) {
+            if (!apx_cli_number(optarg, 1, 1000000000, &job->steps)) {
+                apx_cli_usage("bench", "--steps is a number from 1, not \"%s\"", optarg);
+                return '?';
+            }
+        } else if (option == SECONDS) {
+            job->seconds = strtod(optarg, &end);
+            if (end == optarg || *end != '\0' || !(job->seconds >= 0 && job->seconds <= 3600)) {
+                apx_cli_usage("bench", "--seconds is a number from 0 to 3600, not \"%s\"", optarg);
+                return '?';
+            }
+        } else if (apx_cli_model_option("bench", option, optarg, &job->options) != CLI_DONE) {
+            return '?';
+        }
+    }
+    job->path = apx_cli_single("bench", argc, argv, "a model file");
+    return job->path != NULL ? 0 : '?';
+}
+
+int apx_cli_bench(int argc, char **argv)
+{
+    struct job job = {.rows = {1, 64, 1024}, .count = 3, .seconds = 0.5};
+    int option = read_options(argc, argv, &job);
+    if (option == CLI_HELP) {
+        fputs(help, stdout);
+        return apx_cli_finish("bench");
+    }
+    if (option != 0)
+        return CLI_USAGE;
+    int status = apx_cli_load("bench", job.path, &job.options, &job.model, &job.session);
+    if (status != CLI_DONE)
+        return status;
+    status = run(&job);
+    for (size_t i = 0; job.in != NULL && i < apx_model_input_count(job.model); i++)
+        free(job.in[i].data);
+    for (size_t i = 0; job.out != NULL && i < apx_model_output_count(job.model); i++)
+        free(job.out[i].data);
+    free(job.in);
+    free(job.out);
+    free(job.times);
+    json_decref(job.kernels);
+    json_decref(job.about);
+    apx_session_destroy(job.session);
+    apx_model_destroy(job.model);
+    return status;
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cli.h - what the commands of the `auspex` program share.
+ *
+ * Every command is int f(int argc, char **argv) with argv[0] its name, and returns the exit status:
+ * 0 done, 1 refused or failed, 2 usage. What goes wrong is one line on standard error:
+ *     auspex predict: model.onnx: input "x": what; what to do */
+#ifndef APX_CLI_H
+#define APX_CLI_H
+
+#include "runtime/auspex.h"
+
+#include <getopt.h>
+#include <stdio.h>
+
+enum { CLI_DONE = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
+
+int apx_cli_devices(int argc, char **argv);
+int apx_cli_inspect(int argc, char **argv);
+int apx_cli_predict(int argc, char **argv);
+int apx_cli_bench(int argc, char **argv);
+int apx_cli_repo(int argc, char **argv);
+
+/* ---- messages: print the line, return the status ------------------------------------------- */
+
+/* "auspex COMMAND: text. Try: auspex COMMAND --help"; returns CLI_USAGE. */
+int apx_cli_usage(const char *command, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* "auspex COMMAND: FILE: text"; file may be NULL. Returns CLI_FAILED. */
+int apx_cli_refuse(const char *command, const char *file, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* The same for what the library said; its field is added where its message does not name it. */
+int apx_cli_failed(const char *command, const char *file, const struct apx_error *error);
+/* Flush standard output: CLI_DONE, or the failure to write it. */
+int apx_cli_finish(const char *command);
+
+/* ---- options ------------------------------------------------------------------------------- */
+
+/* getopt_long, silent. Returns -1 after the last option, an option's value, or '?' once the usage
+ * message is printed. */
+int apx_cli_next(const char *command, int argc, char **argv, const struct option *options);
+/* Decimal digits between least and most; false otherwise. */
+bool apx_cli_number(const char *text, long least, long most, long *value);
+/* Exactly one positional argument is left: it, or NULL once the usage message is printed. */
+const char *apx_cli_single(const char *command, int argc, char **argv, const char *what);
+
+/* Options of all commands that run a model, for their tables and their help texts. */
+enum { CLI_DEVICE = 256, CLI_ISA, CLI_PRECISION, CLI_THREADS, CLI_HELP, CLI_JSON };
+#define CLI_MODEL_OPTIONS                                                                          \
+    {"device", required_argument, NULL, CLI_DEVICE}, {"isa", required_argument, NULL, CLI_ISA},    \
+    {                                                                                              \
+        "precision", required_argument, NULL, CLI_PRECISION                                        \
+    }
+#define CLI_THREADS_OPTION                                                                         \
+    {                                                                                              \
+        "threads", required_argument, NULL, CLI_THREADS                                            \
+    }
+#define CLI_MODEL_HELP                                                                             \
+    "  --device auto|cpu|cuda   where to run it (auto)\n"                                          \
+    "  --isa WORD               highest instruction set to use: scalar, avx2, avx512 or\n"         \
+    "                           avx512vnni (AUSPEX_ISA, or all that the processor has)\n"          \
+    "  --precision fp32|int8    arithmetic (fp32)\n"
+#define CLI_THREADS_HELP                                                                           \
+    "  --threads N              worker threads (as many as the machine grants)\n"
+
+struct apx_cli_model_options {
+    struct apx_load_options load;
+    int threads; /* 0: all */
+};
+/* Takes one of the CLI_MODEL_OPTIONS or the CLI_THREADS_OPTION. Returns CLI_DONE, or CLI_USAGE once
+ * the message is printed.
+ */
+int apx_cli_model_option(const char *command, int option, const char *value,
+                         struct apx_cli_model_options *options);
+/* Load, and create a session unless session is NULL; failures are printed. */
+int apx_cli_load(const char *command, const char *path, const struct apx_cli_model_options *options,
+                 struct apx_model **model, struct apx_session **session);
+/* "[rows, 10, 4]" with the names of free dimensions. Returns text. */
+const char *apx_cli_shape(const struct apx_tensor_info *info, char text[256]);
+
+#endif

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* inspect.c - `auspex inspect`: what a model is and how it would run here. */
+#include "runtime/cli/cli.h"
+
+#include <jansson.h>
+#include <string.h>
+
+static const char help[] =
+    "usage: auspex inspect MODEL [--json] [options]\n\n"
+    "Inputs and outputs with their shapes (a word is a free dimension), nodes, the steps of the\n"
+    "plan with the kernel that each would use here, and the cost of one row, free dimensions\n"
+    "other than the rows counted as 1.\n\n" CLI_MODEL_HELP
+    "  --json                   the same, and the model's metadata, for programs\n";
+
+static const char *text_of(json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text != NULL ? text : "";
+}
+
+static void print_tensors(const char *label, size_t count, const struct apx_model *model,
+                          const struct apx_tensor_info *(*get)(const struct apx_model *, size_t))
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct apx_tensor_info *info = get(model, i);
+        char shape[256];
+        printf("%-9s %s  %s%s", i == 0 ? label : "", info->name, apx_dtype_name(info->dtype),
+               apx_cli_shape(info, shape));
+        if (info->row_axis > 0)
+            printf("  (dimension %d counts the rows)", info->row_axis);
+        putchar('\n');
+    }
+}
+
+/* "LSTM x2, Gemm, Softmax" in the order of first use. */
+static void print_nodes(json_t *nodes)
+{
+    size_t i, j;
+    json_t *node, *other;
+    bool first = true;
+    printf("nodes     %zu:", json_array_size(nodes));
+    json_array_foreach(nodes, i, node)
+    {
+        const char *op = text_of(node, "op");
+        int count = 0;
+        bool seen = false;
+        json_array_foreach(nodes, j, other) if (strcmp(text_of(other, "op"), op) == 0)
+        {
+            seen |= j < i;
+            count++;
+        }
+        if (seen)
+            continue;
+        printf("%s %s", first ? "" : ",", op);
+        if (count > 1)
+            printf(" x%d", count);
+        first = false;
+    }
+    putchar('\n');
+}
+
+static void print(const struct apx_model *model, json_t *json)
+{
+    size_t i;
+    json_t *step;
+    printf("model     %s", text_of(json, "name"));
+    if (text_of(json, "producer")[0] != '\0')
+        printf(", made by %s", text_of(json, "producer"));
+    printf(", opset %lld\n", (long long)json_integer_value(json_object_get(json, "opset")));
+    printf("runs on   %s, %s, %s\n", text_of(json, "device"), text_of(json, "isa"),
+           text_of(json, "precision"));
+    print_tensors("inputs", apx_model_input_count(model), model, apx_model_input);
+    print_tensors("outputs", apx_model_output_count(model), model, apx_model_output);
+    if (!apx_model_rows_are_independent(model))
+        puts("rows      a batch runs as one piece: no dimension counts independent rows");
+    print_nodes(json_object_get(json, "nodes"));
+    puts("plan          flops/row  isa         step, kernel, node");
+    json_array_foreach(json_object_get(json, "steps"), i, step)
+    {
+        const char *kernel = text_of(step, "kernel"), *node = text_of(step, "node");
+        const char *isa = text_of(step, "isa");
+        printf("%9zu %13.0f  %-10s  %s%s%s%s%s\n", i + 1,
+               json_number_value(json_object_get(step, "flops_per_row")),
+               isa[0] != '\0' ? isa : "-", text_of(step, "step"), kernel[0] != '\0' ? ", " : "",
+               kernel, node[0] != '\0' ? ", " : "", node);
+    }
+    printf("cost      %.0f flops and %.0f bytes a row; %.0f bytes of packed weights\n",
+           json_number_value(json_object_get(json, "flops_per_row")),
+           json_number_value(json_object_get(json, "bytes_per_row")),
+           json_number_value(json_object_get(json, "packed_bytes")));
+}
+
+int apx_cli_inspect(int argc, char **argv)
+{
+    static const struct option options[] = {CLI_MODEL_OPTIONS,
+                                            {"json", no_argument, NULL, CLI_JSON},
+                                            {"help", no_argument, NULL, CLI_HELP},
+                                            {NULL, 0, NULL, 0}};
+    struct apx_cli_model_options model_options = {0};
+    bool as_json = false;
+    for (int option; (option = apx_cli_next("inspect", argc, argv, options)) != -1;) {
+        if (option == CLI_HELP) {
+            fputs(help, stdout);
+            return apx_cli_finish("inspect");
+        }
+        if (option == '?')
+            return CLI_USAGE;
+        if (option == CLI_JSON)
+            as_json = true;
+        else if (apx_cli_model_option("inspect", option, optarg, &model_options) != CLI_DONE)
+            return CLI_USAGE;
+    }
+    const char *path = apx_cli_single("inspect", argc, argv, "a model file");
+    if (path == NULL)
+        return CLI_USAGE;
+    struct apx_model *model;
+    struct apx_error error = {0};
+    char *text = NULL;
+    int status = apx_cli_load("inspect", path, &model_options, &model, NULL);
+    if (status != CLI_DONE)
+        return status;
+    if (apx_model_describe(model, &text, &error) != APX_OK) {
+        status = apx_cli_failed("inspect", path, &error);
+    } else if (as_json) {
+        puts(text);
+    } else {
+        json_t *json = json_loads(text, 0, NULL);
+        print(model, json);
+        json_decref(json);
+    }
+    apx_string_release(text);
+    apx_model_destroy(model);
+    return status == CLI_DONE ? apx_cli_finish("inspect") : status;
+}

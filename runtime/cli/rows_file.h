@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* rows_file.h - a model's inputs from files and its outputs to files, .npy or .csv. */
+#ifndef APX_CLI_ROWS_FILE_H
+#define APX_CLI_ROWS_FILE_H
+
+#include "runtime/auspex.h"
+
+/* Ends in .csv or .npy, in any case. */
+bool apx_rows_is_csv(const char *path);
+bool apx_rows_is_npy(const char *path);
+
+/* Read `path` as the input `info` describes. A CSV line is one row: its columns are the row's
+ * elements in row-major order. float64 files become float32 where the model wants that. On success
+ * the caller frees tensor->data with free().
+ *   APX_EINVAL (does not fit the input), and what the readers in runtime/table.h say */
+enum apx_status apx_rows_read(const char *path, const struct apx_tensor_info *info,
+                              struct apx_tensor *tensor, struct apx_error *error);
+
+/* Write an output whose rows lie along dimension row_axis (-1: the first). A .csv gets a header of
+ * the output's name, numbered if a row has several elements, and numbers that read back to the same
+ * bits. path NULL: CSV on standard output. The file appears whole or not at all. */
+enum apx_status apx_rows_write(const char *path, const struct apx_tensor_info *info,
+                               const struct apx_tensor *tensor, struct apx_error *error);
+
+#endif

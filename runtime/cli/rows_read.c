@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* rows_read.c - files of rows to the tensors a model takes.
+ *
+ * A CSV table is [rows, columns]; the model's input may be [rows, steps, features], or have its
+ * rows along another dimension. The columns are the elements of one row in row-major order with the
+ * row dimension left out. One other dimension may be free: its extent follows from the columns. */
+#include "kernels/kernels.h"
+#include "runtime/base/fail.h"
+#include "runtime/cli/cli.h"
+#include "runtime/cli/rows_file.h"
+#include "runtime/table.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+static bool ends_in(const char *path, const char *suffix)
+{
+    size_t length = strlen(path), tail = strlen(suffix);
+    return length > tail && strcasecmp(path + length - tail, suffix) == 0;
+}
+
+bool apx_rows_is_csv(const char *path)
+{
+    return ends_in(path, ".csv");
+}
+
+bool apx_rows_is_npy(const char *path)
+{
+    return ends_in(path, ".npy");
+}
+
+/* ---- CSV ----------------------------------------------------------------------------------- */
+
+/* Fills dims from the table's extents, or says why the table does not fit. */
+static enum apx_status fit(const char *path, const struct apx_table *table,
+                           const struct apx_tensor_info *info, struct apx_tensor *tensor,
+                           struct apx_error *error)
+{
+    char shape[256];
+    const char *expected = apx_cli_shape(info, shape);
+    int axis = info->row_axis >= 0 ? info->row_axis : 0, free_axis = -1;
+    int64_t columns = 1;
+    if (info->rank == 0)
+        return apx_fail(error, APX_EINVAL, info->name,
+                        "%s: input \"%s\" is a single number; give it as a .npy file", path,
+                        info->name);
+    tensor->rank = info->rank;
+    for (int i = 0; i < info->rank; i++) {
+        tensor->dims[i] = info->dims[i];
+        if (i == axis)
+            continue;
+        if (info->dims[i] >= 0)
+            columns *= info->dims[i];
+        else if (free_axis >= 0)
+            return apx_fail(error, APX_EINVAL, info->name,
+                            "%s: input \"%s\" is %s: a table cannot tell its free dimensions "
+                            "apart; give it as a .npy file",
+                            path, info->name, expected);
+        else
+            free_axis = i;
+    }
+    int64_t given = (int64_t)table->columns;
+    if (free_axis >= 0 && columns > 0 && given % columns == 0)
+        tensor->dims[free_axis] = given / columns;
+    else if (free_axis >= 0)
+        return apx_fail(error, APX_EINVAL, info->name,
+                        "%s: input \"%s\" is %s: it takes a multiple of %lld columns, the file has "
+                        "%lld",
+                        path, info->name, expected, (long long)columns, (long long)given);
+    else if (given != columns)
+        return apx_fail(error, APX_EINVAL, info->name,
+                        "%s: input \"%s\" is %s: it takes %lld column%s, the file has %lld", path,
+                        info->name, expected, (long long)columns, columns == 1 ? "" : "s",
+                        (long long)given);
+    if (info->dims[axis] >= 0 && info->dims[axis] != (int64_t)table->rows)
+        return apx_fail(error, APX_EINVAL, info->name,
+                        "%s: input \"%s\" is %s: the model is fixed to %lld row%s a call, the file "
+                        "has %zu; export the model with a free batch dimension",
+                        path, info->name, expected, (long long)info->dims[axis],
+                        info->dims[axis] == 1 ? "" : "s", table->rows);
+    tensor->dims[axis] = (int64_t)table->rows;
+    return APX_OK;
+}
+
+/* Why a column cannot be an input. */
+static enum apx_status check_columns(const char *path, const struct apx_table *table,
+                                     const struct apx_tensor_info *info, struct apx_error *error)
+{
+    bool whole = info->dtype != APX_F32 && info->dtype != APX_F64;
+    for (size_t i = 0; i < table->columns; i++) {
+        const struct apx_table_column *column = &table->column[i];
+        if (column->is_text)
+            return apx_fail(error, APX_EINVAL, info->name,
+                            "%s: line %zu: column \"%s\" holds text; input \"%s\" takes numbers "
+                            "only: remove the column or mend the line",
+                            path, column->first_text, column->name, info->name);
+        if (whole && column->missing > 0)
+            return apx_fail(error, APX_EINVAL, info->name,
+                            "%s: line %zu: column \"%s\" has no value; input \"%s\" is %s and "
+                            "cannot hold a missing one",
+                            path, column->first_missing, column->name, info->name,
+                            apx_dtype_name(info->dtype));
+    }
+    return APX_OK;
+}
+
+static void range_of(enum apx_dtype dtype, double *least, double *most)
+{
+    *least = dtype == APX_I32 ? -0x1p31 : dtype == APX_I64 ? -0x1p63 : dtype == APX_I8 ? -128 : 0;
+    *most = dtype == APX_I32   ? 0x1p31 - 1
+            : dtype == APX_I64 ? 0x1.fffffffffffffp62 /* the last double below 2^63 */
+            : dtype == APX_I8  ? 127
+            : dtype == APX_U8  ? 255
+                               : 1;
+}
+
+static enum apx_status fill(const char *path, const struct apx_table *table,
+                            const struct apx_tensor_info *info, struct apx_tensor *tensor,
+                            struct apx_error *error)
+{
+    int axis = info->row_axis >= 0 ? info->row_axis : 0;
+    size_t size = apx_dtype_size(info->dtype), rows = table->rows, inner = 1;
+    double least, most;
+    bool whole = info->dtype != APX_F32 && info->dtype != APX_F64;
+    range_of(info->dtype, &least, &most);
+    for (int i = axis + 1; i < info->rank; i++)
+        inner *= (size_t)tensor->dims[i];
+    for (size_t c = 0; c < table->columns; c++) {
+        const struct apx_table_column *column = &table->column[c];
+        for (size_t r = 0; r < rows; r++) {
+            double value = column->numbers[r];
+            if (whole && !(value == floor(value) && value >= least && value <= most))
+                return apx_fail(error, APX_EINVAL, info->name,
+                                "%s: line %zu: %.9g in column \"%s\" does not fit input \"%s\", "
+                                "which is %s",
+                                path, table->lines[r], value, column->name, info->name,
+                                apx_dtype_name(info->dtype));
+            /* Column c is element (c / inner, c % inner) around the row dimension. */
+            size_t at = (c / inner * rows + r) * inner + c % inner;
+            apx_cast(1, APX_F64, &value, (int)info->dtype, (char *)tensor->data + at * size);
+        }
+    }
+    return APX_OK;
+}
+
+static enum apx_status read_csv(const char *path, const struct apx_tensor_info *info,
+                                struct apx_tensor *tensor, struct apx_error *error)
+{
+    struct apx_table *table;
+    enum apx_status status = apx_table_read_csv(path, 0, &table, error);
+    if (status == APX_OK)
+        status = check_columns(path, table, info, error);
+    if (status == APX_OK)
+        status = fit(path, table, info, tensor, error);
+    if (status == APX_OK) {
+        tensor->dtype = info->dtype;
+        tensor->bytes = table->rows * table->columns * apx_dtype_size(info->dtype);
+        tensor->data = malloc(tensor->bytes > 0 ? tensor->bytes : 1);
+        status = tensor->data != NULL
+                     ? fill(path, table, info, tensor, error)
+                     : apx_fail(error, APX_ENOMEM, info->name, "out of memory for %s", path);
+    }
+    apx_table_destroy(table);
+    return status;
+}
+
+/* ---- NumPy --------------------------------------------------------------------------------- */
+
+/* float64 in place to float32: each result lies at or before its source. */
+static void narrow(struct apx_tensor *tensor)
+{
+    size_t count = tensor->bytes / sizeof(double);
+    char *data = tensor->data;
+    for (size_t i = 0; i < count; i++) {
+        double wide;
+        memcpy(&wide, data + i * sizeof wide, sizeof wide);
+        float value = (float)wide;
+        memcpy(data + i * sizeof value, &value, sizeof value);
+    }
+    tensor->dtype = APX_F32;
+    tensor->bytes = count * sizeof(float);
+}
+
+static enum apx_status check_npy(const char *path, const struct apx_tensor_info *info,
+                                 const struct apx_tensor *tensor, struct apx_error *error)
+{
+    char shape[256], has[256];
+    struct apx_tensor_info given = {.rank = tensor->rank};
+    bool fits = tensor->rank == info->rank;
+    for (int i = 0; i < tensor->rank; i++) {
+        given.dims[i] = tensor->dims[i];
+        fits = fits && (info->dims[i] < 0 || info->dims[i] == tensor->dims[i]);
+    }
+    if (!fits)
+        return apx_fail(error, APX_EINVAL, info->name, "%s: input \"%s\" is %s, the array is %s%s",
+                        path, info->name, apx_cli_shape(info, shape), apx_cli_shape(&given, has),
+                        info->row_axis < 0 && info->rank > 0 && tensor->rank == info->rank
+                            ? "; the model fixes its batch: export it with a free batch dimension"
+                            : "");
+    if (tensor->dtype != info->dtype)
+        return apx_fail(error, APX_EINVAL, info->name,
+                        "%s: input \"%s\" is %s, the array is %s; convert it with astype", path,
+                        info->name, apx_dtype_name(info->dtype), apx_dtype_name(tensor->dtype));
+    return APX_OK;
+}
+
+enum apx_status apx_rows_read(const char *path, const struct apx_tensor_info *info,
+                              struct apx_tensor *tensor, struct apx_error *error)
+{
+    *tensor = (struct apx_tensor){0};
+    enum apx_status status;
+    if (apx_rows_is_csv(path)) {
+        status = read_csv(path, info, tensor, error);
+    } else {
+        status = apx_npy_read(path, tensor, error);
+        if (status == APX_OK && tensor->dtype == APX_F64 && info->dtype == APX_F32)
+            narrow(tensor);
+        if (status == APX_OK)
+            status = check_npy(path, info, tensor, error);
+    }
+    if (status != APX_OK) {
+        free(tensor->data);
+        tensor->data = NULL;
+    }
+    return status;
+}

@@ -1,0 +1,173 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# `auspex predict` against golden models, through every kind of file, and everything it must refuse.
+. tests/harness/cli.sh
+auspex=$APX_BIN/auspex tool=$APX_BIN/cli_tool golden=tests/golden
+
+unpack() {
+    rm -rf "$dir/g" && mkdir "$dir/g"
+    run 0 "$tool" unpack "$1" "$dir/g"
+}
+near() { run 0 "$tool" near "$1" "$2" 1e-5; }
+
+# Rows first, and [rows, steps, features] from .npy and from .csv.
+for name in torch_legacy_lstm_1 keras_dense_layers sklearn_linear torch_legacy_gru_1; do
+    unpack $name
+    run 0 "$auspex" predict $golden/$name.onnx --input "$dir/g/in_0.npy" --output "$dir/y.npy"
+    err_has 'rows/s'
+    near "$dir/y.npy" "$dir/g/out_0.npy"
+    run 0 "$auspex" predict $golden/$name.onnx --input "$dir/g/in_0.csv" --output "$dir/y.csv" --quiet
+    err_empty
+    near "$dir/y.csv" "$dir/g/out_0.npy"
+    run 0 "$auspex" predict $golden/$name.onnx --input "$dir/g/in_0.csv" --quiet --threads 1 --isa scalar
+    cp "$dir/out" "$dir/stdout.csv"
+    near "$dir/stdout.csv" "$dir/g/out_0.npy"
+    run 0 "$tool" wide "$dir/g/in_0.npy" "$dir/wide.npy"
+    run 0 "$auspex" predict $golden/$name.onnx --input "$dir/wide.npy" --output "$dir/w.npy" --quiet
+    near "$dir/w.npy" "$dir/g/out_0.npy"
+done
+
+# What is written as text is what is written as numbers, to the last bit.
+unpack torch_legacy_lstm_1
+run 0 "$auspex" predict $golden/torch_legacy_lstm_1.onnx --input "$dir/g/in_0.npy" --output "$dir/y.npy" --quiet
+run 0 "$auspex" predict $golden/torch_legacy_lstm_1.onnx --input "$dir/g/in_0.npy" --output "$dir/y.csv" --quiet
+run 0 "$tool" near "$dir/y.csv" "$dir/y.npy" float32
+run 0 head -1 "$dir/y.csv"
+out_has 'y_0,y_1'
+
+# Several outputs: by name, one of them or all; the values of a classifier's labels are integers.
+name=sklearn_logistic_three_array
+unpack $name
+run 1 "$auspex" predict $golden/$name.onnx --input "$dir/g/in_0.npy" --output "$dir/y.npy"
+err_has 'say --output NAME=FILE'
+run 1 "$auspex" predict $golden/$name.onnx --input "$dir/g/in_0.npy"
+err_has 'label, probabilities'
+run 0 "$auspex" predict $golden/$name.onnx --input X="$dir/g/in_0.npy" --output probabilities="$dir/p.npy" --quiet
+near "$dir/p.npy" "$dir/g/out_1.npy"
+run 0 "$auspex" predict $golden/$name.onnx --input "$dir/g/in_0.csv" --output probabilities="$dir/p.csv" \
+    --output label="$dir/l.csv" --quiet
+near "$dir/p.csv" "$dir/g/out_1.npy"
+near "$dir/l.csv" "$dir/g/out_0.npy"
+
+# Several inputs, by name in any order.
+name=torch_legacy_lstm_states
+unpack $name
+if [ -e "$dir/g/in_1.npy" ]; then
+    "$auspex" inspect $golden/$name.onnx --json >"$dir/about.json"
+    second=$(sed -n '/"inputs"/,/"outputs"/s/.*"name": "\(.*\)".*/\1/p' "$dir/about.json" | sed -n 2p)
+    others=()
+    for i in 2 3; do [ -e "$dir/g/in_$i.npy" ] && others+=(--input "$dir/g/in_$i.npy"); done
+    outputs=()
+    while read -r output; do outputs+=(--output "$output=$dir/$output.npy"); done < <(
+        sed -n '/"outputs"/,/"metadata"/s/.*"name": "\(.*\)".*/\1/p' "$dir/about.json")
+    first=${outputs[1]#*=}
+    run 0 "$auspex" predict $golden/$name.onnx --input "$second=$dir/g/in_1.npy" --input "$dir/g/in_0.npy" \
+        "${others[@]}" "${outputs[@]}" --quiet
+    near "$first" "$dir/g/out_0.npy"
+    run 1 "$auspex" predict $golden/$name.onnx --input "$dir/g/in_0.npy" "${outputs[@]}"
+    err_has 'has no file'
+    run 1 "$auspex" predict $golden/$name.onnx --input "$second=$dir/g/in_1.npy" --input "$second=$dir/g/in_1.npy" \
+        "${outputs[@]}"
+    err_has 'given twice'
+fi
+
+# Rows along the second dimension: a CSV line is still one row.
+name=torch_legacy_lstm_timefirst
+run 0 "$tool" fill "$dir/x.npy" 0.5 10 3 4
+run 0 "$auspex" predict $golden/$name.onnx --input "$dir/x.npy" --output "$dir/a.npy"
+err_has '3 rows'
+line=0.5$(printf ',0.5%.0s' {2..40})
+printf '%s\n' "$line" "$line" "$line" >"$dir/x.csv"
+run 0 "$auspex" predict $golden/$name.onnx --input "$dir/x.csv" --output "$dir/b.csv" --quiet
+near "$dir/b.csv" "$dir/a.npy"
+# ... and steps may differ within a row: line by line is the same as all at once.
+for i in {1..3}; do
+    seq -s, $i 1 $((39 + i)) | sed 's/[0-9]*/0.0&/g'
+done >"$dir/x.csv"
+run 0 "$auspex" predict $golden/$name.onnx --input "$dir/x.csv" --output "$dir/all.csv" --quiet
+head -1 "$dir/all.csv" >"$dir/each.csv"
+for i in 1 2 3; do
+    sed -n ${i}p "$dir/x.csv" >"$dir/one.csv"
+    run 0 "$auspex" predict $golden/$name.onnx --input "$dir/one.csv" --quiet
+    sed -n 2p "$dir/out" >>"$dir/each.csv"
+done
+run 0 cmp "$dir/all.csv" "$dir/each.csv"
+
+# A free sequence length follows from the columns.
+name=keras_lstm_free_time
+unpack $name
+run 0 "$auspex" predict $golden/$name.onnx --input "$dir/g/in_0.csv" --output "$dir/y.csv" --quiet
+near "$dir/y.csv" "$dir/g/out_0.npy"
+
+# A header, missing values and no rows at all.
+name=sklearn_linear
+unpack $name
+head -1 "$dir/g/in_0.csv" >"$dir/one.csv"
+features=$(tr , '\n' <"$dir/one.csv" | wc -l)
+header=$(seq -f 'f%g' -s, 1 "$features")
+printf '%s\n' "$header" >"$dir/none.csv"
+run 0 "$auspex" predict $golden/$name.onnx --input "$dir/none.csv" --output "$dir/none.npy"
+err_has '0 rows'
+{ echo "$header"; sed 's/^[^,]*/NaN/' "$dir/one.csv"; } >"$dir/nan.csv"
+run 0 "$auspex" predict $golden/$name.onnx --input "$dir/nan.csv" --quiet
+out_has NaN
+
+# Refusals say what is expected.
+model=$golden/torch_legacy_lstm_1.onnx
+unpack torch_legacy_lstm_1
+run 1 "$auspex" predict $model --input "$dir/none.csv" --output "$dir/y.npy"
+err_has 'it takes 40 columns'
+sed 's/^[^,]*/Monday/' "$dir/g/in_0.csv" >"$dir/text.csv"
+run 1 "$auspex" predict $model --input "$dir/text.csv" --output "$dir/y.npy"
+err_has 'line 1: column "f0" holds text'
+run 1 "$auspex" predict $model --input z="$dir/g/in_0.csv"
+err_has 'there is no input "z"; the model has: x'
+run 1 "$auspex" predict $model --input "$dir/g/in_0.csv" --input "$dir/g/in_0.csv"
+err_has 'the model has only 1 input'
+run 1 "$auspex" predict $model --input "$dir/g/in_0.csv" --output q="$dir/y.npy"
+err_has 'there is no output "q"'
+run 0 "$tool" fill "$dir/flat.npy" 1 3 40
+run 1 "$auspex" predict $model --input "$dir/flat.npy"
+err_has 'the array is [3, 40]'
+run 1 "$auspex" predict $model --input "$dir/l.npy"
+err_has 'l.npy: No such file'
+run 0 cp "$dir/text.csv" "$dir/fake.npy"
+run 1 "$auspex" predict $model --input "$dir/fake.npy"
+err_has 'no NumPy .npy file'
+run 1 "$auspex" predict "$dir/text.csv" --input "$dir/text.csv"
+err_has 'auspex predict: '
+run 1 "$auspex" predict $golden/torch_legacy_lstm_fixed.onnx --input "$dir/one.csv"
+err_has 'it takes 40 columns'
+{ cat "$dir/g/in_0.csv"; head -1 "$dir/g/in_0.csv"; } >"$dir/four.csv"
+run 1 "$auspex" predict $golden/torch_legacy_lstm_fixed.onnx --input "$dir/four.csv"
+err_has 'fixed to 3 rows a call, the file has 4; export the model with a free batch'
+run 1 "$auspex" predict $model --input "$dir/g/in_0.csv" --output "$dir/nowhere/y.npy"
+err_has 'No such file or directory'
+run 1 "$auspex" predict $model --input "$dir/g/in_0.csv" --precision int8
+err_has 'int8'
+run 1 "$auspex" predict $model --input "$dir/g/in_0.csv" --device cuda
+err_has 'cuda'
+
+# A failed run leaves what was there.
+echo old >"$dir/keep.npy"
+run 1 "$auspex" predict $model --input "$dir/text.csv" --output "$dir/keep.npy"
+run 0 grep -qx old "$dir/keep.npy"
+if [ -w /dev/full ]; then
+    last='/dev/full'
+    "$auspex" predict $model --input "$dir/g/in_0.csv" --quiet >/dev/full 2>"$dir/err"
+    status=$?
+    [ $status = 1 ] || fail "status $status, expected 1"
+    err_has 'cannot write standard output'
+fi
+
+# Usage.
+run 0 "$auspex" predict --help
+out_has 'usage: auspex predict'
+err_empty
+for words in '' 'm.onnx' 'm.onnx --input' 'm.onnx --input x.txt' 'a b --input x.csv' '--nothing' \
+    'm.onnx --input x.csv --threads 0' 'm.onnx --input x.csv --device gpu' 'm.onnx --input x.csv --isa neon' \
+    'm.onnx --input x.csv --precision fp16' 'm.onnx --input x.csv --leaf'; do
+    run 2 "$auspex" predict $words
+    err_has 'auspex predict: '
+done
+report
