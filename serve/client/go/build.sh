@@ -15,7 +15,8 @@ mkdir -p "$source" "$out/bin"
 cp -r "$here"/*.go "$here"/cmd "$source"
 protoc -I "$root/proto" --go_out="$out/src" --go-grpc_out="$out/src" auspex/v1/inference.proto
 
-export GO111MODULE=off GOFLAGS= GOPATH=$out:/usr/share/gocode GOCACHE=${GOCACHE:-$out/cache}
+export GO111MODULE=off GOFLAGS= GOPATH=$out:/usr/share/gocode
+[ -n "${HOME:-}" ] || export GOCACHE=$out/cache # Go wants a place for its compiled packages
 unformatted=$(gofmt -l "$here")
 if [ -n "$unformatted" ]; then
     echo "build.sh: gofmt -w $unformatted" >&2
