@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The worker pool: each item once, results visible, threads that sleep in between, many short jobs.
+ */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
+#include "runtime/base/memory.h"
+#include "runtime/exec/worker_pool.h"
+#include "tests/harness/check.h"
+
+#define MOST 5000
+
+struct job {
+    int plain[MOST]; /* not atomic: the pool orders owners and caller */
+    int worker[MOST];
+    _Atomic uint32_t calls;
+    int stamp;
+};
+
+static void mark(void *context, int worker, uint32_t item)
+{
+    struct job *job = context;
+    job->plain[item] += job->stamp;
+    job->worker[item] = worker;
+    atomic_fetch_add(&job->calls, 1);
+}
+
+static void runs_each_item_once(void)
+{
+    static struct job job;
+    for (int workers = 1; workers <= 5; workers++) {
+        struct apx_pool *pool;
+        REQUIRE(apx_pool_create(apx_allocator_default(), workers, NULL, &pool, NULL) == APX_OK);
+        uint32_t counts[] = {0, 1, 2, 3, 7, 64, MOST};
+        for (size_t k = 0; k < sizeof counts / sizeof counts[0]; k++) {
+            memset(&job, 0, sizeof job);
+            job.stamp = 3;
+            apx_pool_run(pool, mark, &job, counts[k]);
+            CHECK_EQ(atomic_load(&job.calls), counts[k]);
+            bool ok = true;
+            for (uint32_t i = 0; i < MOST; i++)
+                ok = ok && job.plain[i] == (i < counts[k] ? 3 : 0) && job.worker[i] >= 0 &&
+                     job.worker[i] < workers;
+            CHECK(ok);
+        }
+        apx_pool_destroy(pool);
+    }
+}
+
+/* Jobs in a row reuse the same memory: a late worker must not touch the next job. */
+static void runs_many_short_jobs(void)
+{
+    static struct job job;
+    struct apx_pool *pool;
+    memset(&job, 0, sizeof job);
+    REQUIRE(apx_pool_create(apx_allocator_default(), 4, NULL, &pool, NULL) == APX_OK);
+    uint32_t expected = 0;
+    int sums[8] = {0};
+    for (int k = 0; k < 4000; k++) {
+        uint32_t count = 1 + (uint32_t)k % 8;
+        job.stamp = k;
+        apx_pool_run(pool, mark, &job, count);
+        expected += count;
+        for (uint32_t i = 0; i < count; i++)
+            sums[i] += k;
+        if (k % 500 == 0)
+            usleep(300); /* let them fall asleep */
+    }
+    CHECK_EQ(atomic_load(&job.calls), expected);
+    for (int i = 0; i < 8; i++)
+        CHECK_EQ(job.plain[i], sums[i]);
+    apx_pool_destroy(pool);
+}
+
+/* Two items that wait for each other: both the caller and a thread must be at work. */
+static pthread_barrier_t barrier;
+
+static void meet(void *context, int worker, uint32_t item)
+{
+    int *seen = context;
+    pthread_barrier_wait(&barrier);
+    seen[item] = worker;
+}
+
+static void works_in_parallel(void)
+{
+    struct apx_pool *pool;
+    int cpus[2] = {0, 0};
+    for (int k = 0; k < 20; k++) {
+        int seen[2] = {-1, -1};
+        pthread_barrier_init(&barrier, NULL, 2);
+        REQUIRE(apx_pool_create(apx_allocator_default(), 2, k % 2 ? cpus : NULL, &pool, NULL) ==
+                APX_OK);
+        if (k % 4 == 0)
+            usleep(1000);
+        apx_pool_run(pool, meet, seen, 2);
+        CHECK_EQ(seen[0] + seen[1], 1);
+        apx_pool_destroy(pool);
+        pthread_barrier_destroy(&barrier);
+    }
+}
+
+static void ends_without_a_job(void)
+{
+    struct apx_pool *pool;
+    for (int k = 0; k < 20; k++) {
+        REQUIRE(apx_pool_create(apx_allocator_default(), 3, NULL, &pool, NULL) == APX_OK);
+        apx_pool_destroy(pool);
+    }
+    apx_pool_destroy(NULL);
+    CHECK(true);
+}
+
+int main(void)
+{
+    RUN(runs_each_item_once);
+    RUN(runs_many_short_jobs);
+    RUN(works_in_parallel);
+    RUN(ends_without_a_job);
+    return check_report();
+}
