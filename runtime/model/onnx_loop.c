@@ -281,8 +281,12 @@ enum apx_status apx_onnx_read_loop(struct apx_onnx_reader *reader,
         status = convert_on_placeholders(&loop);
         if (status != APX_OK)
             return status;
-        if (find_cell(&loop, &cell, &h))
+        if (find_cell(&loop, &cell, &h)) {
+            /* Placeholders have no type: inference must not meet them. */
+            for (int n = 0; n < loop.step.node_count; n++)
+                reader->graph->nodes[loop.step.first_node + n].is_dead = true;
             return apx_loop_replace(&loop, &cell, h);
+        }
         reader->graph->node_count = loop.step.first_node; /* what follows starts anew */
     }
     return apx_loop_unroll(&loop);

@@ -91,6 +91,12 @@ static void with_an_old_opset(void)
     survives_every_failure("tests/fuzz/corpus/onnx/made_softmax11.onnx");
 }
 
+static void with_loops(void)
+{
+    survives_every_failure("tests/golden/keras_gru_bi_free_time.onnx"); /* as operators */
+    survives_every_failure("tests/golden/keras_gru_silu.onnx");         /* step by step */
+}
+
 static void with_shape_arithmetic(void)
 {
     survives_every_failure("tests/fuzz/corpus/onnx/made_shapes.onnx");
@@ -103,6 +109,7 @@ int main(void)
     RUN(with_an_exported_model);
     RUN(with_functions);
     RUN(with_an_old_opset);
+    RUN(with_loops);
     RUN(with_shape_arithmetic);
     return check_report();
 }
