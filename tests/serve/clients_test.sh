@@ -34,7 +34,7 @@ if command -v go >/dev/null && command -v protoc-gen-go-grpc >/dev/null; then
     go_out=${APX_GO_OUT:-$work/go}
     "$root/serve/client/go/build.sh" "$go_out"
     for target in "$AUSPEX_TARGET" "unix:$work/socket"; do
-        "$go_out/bin/batch100" -target "$target" -model forecast -calls 50 | tee "$work/out"
+        "$go_out/batch100" -address "$target" -model forecast -calls 50 | tee "$work/out"
         grep -q '^100 machines, model forecast version 1$' "$work/out"
         grep -q '^50 calls of 100 machines: p50 ' "$work/out"
     done
@@ -44,9 +44,9 @@ if command -v go >/dev/null && command -v protoc-gen-go-grpc >/dev/null; then
             echo "$vm,0.$step,0.2,0.3,0.4" >>"$work/windows.csv"
         done
     done
-    "$go_out/bin/batch100" -target "$AUSPEX_TARGET" -model forecast -csv "$work/windows.csv" -calls 0 | tee "$work/out"
-    grep -q '^web  *-\?[0-9]' "$work/out"
-    if "$go_out/bin/batch100" -target "$AUSPEX_TARGET" -model nobody -calls 0 2>"$work/out"; then
+    "$go_out/batch100" -address "$AUSPEX_TARGET" -model forecast -csv "$work/windows.csv" -calls 0 | tee "$work/out"
+    grep -q '^web  *0.1200  -\?[0-9]' "$work/out"
+    if "$go_out/batch100" -address "$AUSPEX_TARGET" -model nobody -calls 0 2>"$work/out"; then
         echo "an unknown model was answered" >&2
         exit 1
     fi
@@ -60,7 +60,7 @@ python=${APX_PYTHON:-/usr/bin/python3}
 if "$python" -c 'import grpc, google.protobuf' 2>/dev/null; then
     export XDG_CACHE_HOME=$work/cache PYTHONDONTWRITEBYTECODE=1
     "$python" "$root/serve/client/python/client_test.py"
-    "$python" "$root/serve/client/python/batch100.py" --target "$AUSPEX_TARGET" --model forecast --calls 50 |
+    "$python" "$root/serve/client/python/batch100.py" --address "$AUSPEX_TARGET" --model forecast --calls 50 |
         tee "$work/out"
     grep -q '^100 machines, model forecast version 1$' "$work/out"
     ran=$((ran + 1))

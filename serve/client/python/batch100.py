@@ -3,7 +3,7 @@
 """Ask a server for the forecasts of a hundred made-up virtual machines in one call, print them, and
 measure how long such calls take.
 
-    serve/client/python/batch100.py --target 127.0.0.1:8500 --model cpu_forecast --steps 10 --features 4
+    serve/client/python/batch100.py --address 127.0.0.1:8500 --model cpu_forecast --steps 10 --features 4
 """
 import argparse
 import math
@@ -28,7 +28,7 @@ def made_up(vms, steps, features):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--target", default="127.0.0.1:8500", help="HOST:PORT or unix:PATH")
+    parser.add_argument("--address", default="127.0.0.1:8500", help="HOST:PORT or unix:PATH")
     parser.add_argument("--model", required=True)
     parser.add_argument("--version", default="", help="version number or alias; empty: current")
     parser.add_argument("--vms", type=int, default=100)
@@ -39,7 +39,7 @@ def main():
     windows = made_up(arguments.vms, arguments.steps, arguments.features)
     names = [f"vm-{i:03d}" for i in range(arguments.vms)]
 
-    with auspex_client.Client(arguments.target) as client:
+    with auspex_client.Client(arguments.address) as client:
         try:
             result = client.batch_predict(arguments.model, windows, version=arguments.version, keys=names)
         except auspex_client.Error as error:

@@ -3,23 +3,31 @@
 // Command batch100 asks a server for the forecasts of a hundred virtual machines in one call, as a
 // scheduler would, prints them, and then measures how long such calls take.
 //
-//	batch100 -target 127.0.0.1:8500 -model cpu_forecast -steps 10 -features 4
-//	batch100 -target unix:/run/auspex.sock -model cpu_forecast -steps 24 -csv windows.csv
+//	batch100 -address 127.0.0.1:8500 -model cpu_forecast -steps 10 -features 4
+//	batch100 -address unix:/run/auspex.sock -model cpu_forecast -steps 24 -csv windows.csv
+//	batch100 -address 127.0.0.1:8500 -model vm-cpu -steps 24 -csv train/examples/vm-cpu
 //
-// The CSV file has a header and one line for each machine and time step, oldest first: the machine's
-// name, then its features. Of each machine the last -steps lines are its window. Without -csv the
-// windows are made up: a daily wave with noise for each machine.
+// A CSV file has a header and one line for each machine and time step, oldest first: the machine's
+// name, then its features. Of each machine the last -steps lines are its window.
+//
+// A directory holds one CSV file for each machine, its first column the time. As few machines make no
+// batch, -vms windows are cut out of their history, each posing as one machine: the newest of each
+// file, then older ones.
+//
+// Without -csv the windows are made up: a daily wave with noise for each machine.
 package main
 
 import (
 	"context"
 	"encoding/csv"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"math"
 	"math/rand"
 	"os"
+	"path/filepath"
 	"sort"
 	"strconv"
 	"strings"
@@ -29,11 +37,11 @@ import (
 )
 
 func main() {
-	target := flag.String("target", "127.0.0.1:8500", "HOST:PORT or unix:PATH of the server")
+	address := flag.String("address", "127.0.0.1:8500", "HOST:PORT or unix:PATH of the server")
 	model := flag.String("model", "", "name of the model")
 	version := flag.String("version", "", "version number or alias; empty: current")
-	file := flag.String("csv", "", "windows to send; empty: made-up ones")
-	vms := flag.Int("vms", 100, "machines to make up")
+	file := flag.String("csv", "", "file or directory of windows to send; empty: made-up ones")
+	vms := flag.Int("vms", 100, "machines to make up, or to cut out of a directory")
 	steps := flag.Int("steps", 10, "time steps of a window")
 	features := flag.Int("features", 4, "features of a made-up window")
 	calls := flag.Int("calls", 200, "calls to measure; 0: none")
@@ -44,22 +52,18 @@ func main() {
 		fmt.Fprintln(os.Stderr, "batch100: -model is missing, or an argument is left over; see -help")
 		os.Exit(2)
 	}
-	if err := run(*target, *model, *version, *file, *vms, *steps, *features, *calls, *show, *timeout); err != nil {
+	if err := run(*address, *model, *version, *file, *vms, *steps, *features, *calls, *show, *timeout); err != nil {
 		fmt.Fprintln(os.Stderr, "batch100:", err)
 		os.Exit(1)
 	}
 }
 
-func run(target, model, version, file string, vms, steps, features, calls, show int,
+func run(address, model, version, file string, vms, steps, features, calls, show int,
 	timeout time.Duration) error {
 	names, windows := makeUp(vms, steps, features)
 	if file != "" {
-		input, err := os.Open(file)
-		if err != nil {
-			return err
-		}
-		defer input.Close()
-		if names, windows, err = read(input, steps); err != nil {
+		var err error
+		if names, windows, err = open(file, vms, steps); err != nil {
 			return fmt.Errorf("%s: %w", file, err)
 		}
 	}
@@ -68,7 +72,7 @@ func run(target, model, version, file string, vms, steps, features, calls, show 
 		return err
 	}
 	batch.Version, batch.Keys, batch.NaN = version, names, auspex.Mark
-	client, err := auspex.Dial(target)
+	client, err := auspex.Dial(address)
 	if err != nil {
 		return err
 	}
@@ -77,7 +81,7 @@ func run(target, model, version, file string, vms, steps, features, calls, show 
 	if err != nil {
 		return err
 	}
-	print(result, show)
+	print(result, windows, show)
 	return measure(client, batch, calls, timeout)
 }
 
@@ -87,16 +91,22 @@ func call(client *auspex.Client, batch *auspex.Batch, timeout time.Duration) (*a
 	return client.BatchPredict(ctx, batch)
 }
 
-func print(result *auspex.Result, show int) {
-	fmt.Printf("%d machines, model %s version %s\n\n%-16s forecast\n", len(result.Status),
-		result.Model, result.Version, "vm")
+func print(result *auspex.Result, windows [][][]float32, show int) {
+	width := 2
+	for i, key := range result.Keys {
+		if len(key) > width && (show == 0 || i < show) {
+			width = len(key)
+		}
+	}
+	fmt.Printf("%d machines, model %s version %s\n\n%-*s %10s  forecast\n", len(result.Status),
+		result.Model, result.Version, width, "vm", "last")
 	for i, status := range result.Status {
 		if show > 0 && i == show {
 			fmt.Printf("... and %d more\n", len(result.Status)-show)
 			break
 		}
 		if status == auspex.RowInputNotFinite {
-			fmt.Printf("%-16s none: its window holds a NaN or an infinity\n", result.Keys[i])
+			fmt.Printf("%-*s %10s  none: its window holds a NaN or an infinity\n", width, result.Keys[i], "")
 			continue
 		}
 		values := result.Row(i)
@@ -108,7 +118,9 @@ func print(result *auspex.Result, show int) {
 			}
 			text = append(text, strconv.FormatFloat(float64(value), 'f', 4, 32))
 		}
-		fmt.Printf("%-16s %s\n", result.Keys[i], strings.Join(text, " "))
+		window := windows[i]
+		fmt.Printf("%-*s %10.4f  %s\n", width, result.Keys[i], window[len(window)-1][0],
+			strings.Join(text, " "))
 	}
 }
 
@@ -168,40 +180,34 @@ func makeUp(vms, steps, features int) ([]string, [][][]float32) {
 	return names, windows
 }
 
-func read(input io.Reader, steps int) ([]string, [][][]float32, error) {
-	lines := csv.NewReader(input)
-	header, err := lines.Read()
+// open reads a CSV file, or cuts windows out of a directory's.
+func open(path string, vms, steps int) ([]string, [][][]float32, error) {
+	info, err := os.Stat(path)
 	if err != nil {
 		return nil, nil, err
 	}
-	if len(header) < 2 {
-		return nil, nil, fmt.Errorf("the header has %d columns: a name and features are needed", len(header))
+	if info.IsDir() {
+		return cut(path, vms, steps)
 	}
+	input, err := os.Open(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer input.Close()
+	return read(input, steps)
+}
+
+// read takes the last steps of each machine.
+func read(input io.Reader, steps int) ([]string, [][][]float32, error) {
 	names, series := []string{}, map[string][][]float32{}
-	for {
-		line, err := lines.Read()
-		if err == io.EOF {
-			break
+	err := scan(input, func(name string, values []float32) {
+		if _, known := series[name]; !known {
+			names = append(names, name)
 		}
-		if err != nil {
-			return nil, nil, err
-		}
-		values := make([]float32, len(line)-1)
-		for i, text := range line[1:] {
-			value, err := strconv.ParseFloat(text, 32)
-			if text == "" {
-				value, err = math.NaN(), nil // a gap
-			}
-			if err != nil {
-				row, column := lines.FieldPos(i + 1)
-				return nil, nil, fmt.Errorf("line %d, column %d: %q is no number", row, column, text)
-			}
-			values[i] = float32(value)
-		}
-		if _, known := series[line[0]]; !known {
-			names = append(names, line[0])
-		}
-		series[line[0]] = append(series[line[0]], values)
+		series[name] = append(series[name], values)
+	})
+	if err != nil {
+		return nil, nil, err
 	}
 	windows := make([][][]float32, len(names))
 	for i, name := range names {
@@ -212,4 +218,78 @@ func read(input io.Reader, steps int) ([]string, [][][]float32, error) {
 		windows[i] = all[len(all)-steps:]
 	}
 	return names, windows, nil
+}
+
+// cut takes vms windows out of the files of a directory in turn, each older than the last of its
+// file by half a window.
+func cut(directory string, vms, steps int) ([]string, [][][]float32, error) {
+	files, err := filepath.Glob(filepath.Join(directory, "*.csv"))
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(files) == 0 {
+		return nil, nil, errors.New("no .csv files in it")
+	}
+	times, series := make([][]string, len(files)), make([][][]float32, len(files))
+	for i, file := range files {
+		input, err := os.Open(file)
+		if err != nil {
+			return nil, nil, err
+		}
+		err = scan(input, func(time string, values []float32) {
+			times[i], series[i] = append(times[i], time), append(series[i], values)
+		})
+		input.Close()
+		if err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", filepath.Base(file), err)
+		}
+	}
+	names, windows := []string{}, [][][]float32{}
+	for vm := 0; vm < vms; vm++ {
+		i, age := vm%len(files), vm/len(files)*((steps+1)/2)
+		end := len(series[i]) - age
+		if end < steps {
+			return nil, nil, fmt.Errorf("%s is too short for window %d of %d steps",
+				filepath.Base(files[i]), vm/len(files), steps)
+		}
+		name := strings.TrimSuffix(filepath.Base(files[i]), ".csv")
+		names = append(names, name+" "+times[i][end-1])
+		windows = append(windows, series[i][end-steps:end])
+	}
+	return names, windows, nil
+}
+
+// scan reads a header, then calls take for each line: the text of its first column, and the numbers
+// of the others. An empty one is a gap, and NaN.
+func scan(input io.Reader, take func(first string, values []float32)) error {
+	lines := csv.NewReader(input)
+	header, err := lines.Read()
+	if err != nil {
+		return err
+	}
+	if len(header) < 2 {
+		return fmt.Errorf("the header has %d columns: a name and features are needed", len(header))
+	}
+	for {
+		line, err := lines.Read()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		values := make([]float32, len(line)-1)
+		for i, text := range line[1:] {
+			value, err := strconv.ParseFloat(text, 32)
+			if text == "" {
+				value, err = math.NaN(), nil
+			}
+			if err != nil {
+				row, column := lines.FieldPos(i + 1)
+				return fmt.Errorf("line %d, column %d: %q is no number", row, column, text)
+			}
+			values[i] = float32(value)
+		}
+		take(line[0], values)
+	}
 }

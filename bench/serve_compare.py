@@ -1,0 +1,186 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""auspex-serve beside a Python server (bench/serve_peer.py: grpcio and ONNX Runtime): the same model, the same messages, the
+same client, in the same run.
+
+    build/venv-bench/bin/python bench/serve_compare.py [--rows 100] [--rounds 7] [--calls 400] [--write]
+
+The client is build/release/bin/serve_load, a closed loop in C. Rounds alternate between the servers, each round with 1 and
+with 8 calls in flight; medians over the rounds are quoted, with the least and the most. Both servers' answers are compared
+first. --write puts the table into bench/results/serve-compare.md and .json.
+"""
+import argparse
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+STEPS, FEATURES, LAYERS = 10, 4, "128,128"
+
+
+def cpu_name():
+    with open("/proc/cpuinfo") as file:
+        for line in file:
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor()
+
+
+def output(*command):
+    return subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout.strip()
+
+
+def wait_for_port(path, process):
+    for _ in range(600):
+        if path.exists():
+            return int(path.read_text())
+        if process.poll() is not None:
+            break
+        time.sleep(0.05)
+    raise SystemExit(f"serve_compare: {process.args[0]} did not start")
+
+
+def cpu_seconds(process):
+    """User and system time that the process has used."""
+    fields = pathlib.Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def resident_mib(process):
+    for line in pathlib.Path(f"/proc/{process.pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS"):
+            return int(line.split()[1]) / 1024
+    return 0
+
+
+def load(binaries, server, rows, in_flight, calls):
+    before = cpu_seconds(server["process"])
+    result = json.loads(output(str(binaries / "serve_load"), "--target", server["target"], "--model", "lstm", "--rows",
+                               str(rows), "--steps", str(STEPS), "--features", str(FEATURES), "--in-flight", str(in_flight),
+                               "--calls", str(calls), "--warm-up", "50"))
+    result["server_cpu_us"] = (cpu_seconds(server["process"]) - before) * 1e6 / (calls + 50)
+    return result
+
+
+def start(work, binaries, stubs, threads):
+    """Both servers; the name, the process and the address of each."""
+    model = work / "lstm.onnx"
+    output(str(binaries / "make_model"), "--layers", LAYERS, "--inputs", str(FEATURES), "--steps", str(STEPS), str(model))
+    version = work / "repository/lstm/1"
+    version.mkdir(parents=True)
+    (version / "model.onnx").write_bytes(model.read_bytes())
+    (version.parent / "current.json").write_text('{"version": 1}')
+    ours, theirs = work / "ours", work / "theirs"
+    log = open(work / "log", "w")
+    commands = {
+        "auspex-serve": [str(binaries / "auspex-serve"), "--repository", str(work / "repository"), "--listen", "127.0.0.1:0",
+                         "--port-file", str(ours)] + (["--workers", str(threads)] if threads else []),
+        "Python": [sys.executable, str(ROOT / "bench/serve_peer.py"), str(model), "--stubs", stubs, "--port-file",
+                   str(theirs), "--threads", str(threads)],
+    }
+    servers = []
+    for (name, command), file in zip(commands.items(), (ours, theirs)):
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+        servers.append({"name": name, "process": process})
+        servers[-1]["target"] = f"127.0.0.1:{wait_for_port(file, process)}"
+    return servers
+
+
+def compare_answers(client_module, servers, rows):
+    values = np.random.default_rng(1).random((rows, STEPS, FEATURES), np.float32)
+    answers = []
+    for server in servers:
+        with client_module.Client(server["target"]) as client:
+            answers.append(np.asarray(client.batch_predict("lstm", values).values))
+    difference = float(np.max(np.abs(answers[0] - answers[1])))
+    if not difference < 1e-5:
+        raise SystemExit(f"serve_compare: the servers' answers differ by {difference}")
+    return difference
+
+
+def spread(rounds, key):
+    values = [r[key] for r in rounds]
+    return {"median": statistics.median(values), "least": min(values), "most": max(values)}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=100)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--calls", type=int, default=400)
+    parser.add_argument("--threads", type=int, default=0, help="of each engine; 0: its default, all cores")
+    parser.add_argument("--build", default=str(ROOT / "build/release"))
+    parser.add_argument("--write", action="store_true")
+    arguments = parser.parse_args()
+    binaries = pathlib.Path(arguments.build) / "bin"
+    sys.path.insert(0, str(ROOT / "serve/client/python"))
+    import auspex_client
+
+    stubs = auspex_client._stubs()
+    results = {}
+    with tempfile.TemporaryDirectory() as work:
+        servers = start(pathlib.Path(work), binaries, stubs, arguments.threads)
+        try:
+            difference = compare_answers(auspex_client, servers, arguments.rows)
+            for _ in range(arguments.rounds):
+                for in_flight in (1, 8):
+                    for server in servers:
+                        results.setdefault((server["name"], in_flight), []).append(
+                            load(binaries, server, arguments.rows, in_flight, arguments.calls))
+            memory = {server["name"]: resident_mib(server["process"]) for server in servers}
+        finally:
+            for server in servers:
+                server["process"].send_signal(signal.SIGTERM)
+            for server in servers:
+                server["process"].wait()
+
+    keys = ("p50_us", "p99_us", "calls_per_s", "server_cpu_us")
+    table = {f"{name}, {in_flight} in flight": {key: spread(rounds, key) for key in keys}
+             for (name, in_flight), rounds in results.items()}
+    facts = {
+        "cpu": cpu_name(), "cores": len(os.sched_getaffinity(0)), "commit": output("git", "describe", "--always", "--dirty"),
+        "load_before": os.getloadavg()[0], "rows": arguments.rows, "steps": STEPS, "features": FEATURES, "lstm": LAYERS,
+        "rounds": arguments.rounds, "calls": arguments.calls, "threads": arguments.threads or "default",
+        "auspex": output(str(binaries / "auspex-serve"), "--version"), "python": platform.python_version(),
+        "grpcio": importlib.metadata.version("grpcio"), "onnxruntime": importlib.metadata.version("onnxruntime"),
+        "largest_difference": difference, "resident_mib": memory,
+    }
+    lines = ["# auspex-serve beside a Python server", "",
+             f"{facts['rows']} windows of {STEPS} steps and {FEATURES} features a call, LSTM of {LAYERS}; "
+             f"{facts['cpu']}, {facts['cores']} cores (load {facts['load_before']:.1f} from elsewhere at the end of the run); "
+             f"{facts['auspex']} at {facts['commit']}; Python {facts['python']}, grpcio {facts['grpcio']}, "
+             f"ONNX Runtime {facts['onnxruntime']}; engine threads: {facts['threads']}.", "",
+             f"Medians of {facts['rounds']} interleaved rounds of {facts['calls']} calls (least - most). The client shares the "
+             f"cores. Answers agree within {difference:.1e}. Resident memory: "
+             + ", ".join(f"{name} {mib:.0f} MiB" for name, mib in memory.items()) + ".", "",
+             "| server | p50 us | p99 us | calls/s | server CPU us a call |", "|---|---|---|---|---|"]
+    for name, row in table.items():
+        lines.append(f"| {name} | " + " | ".join(
+            f"{row[key]['median']:.0f} ({row[key]['least']:.0f} - {row[key]['most']:.0f})" for key in keys) + " |")
+    for in_flight in (1, 8):
+        ours, theirs = table[f"auspex-serve, {in_flight} in flight"], table[f"Python, {in_flight} in flight"]
+        lines += ["", f"With {in_flight} in flight: p50 {theirs['p50_us']['median'] / ours['p50_us']['median']:.1f}x, p99 "
+                      f"{theirs['p99_us']['median'] / ours['p99_us']['median']:.1f}x shorter, "
+                      f"{ours['calls_per_s']['median'] / theirs['calls_per_s']['median']:.1f}x the calls."]
+    text = "\n".join(lines) + "\n"
+    print(text)
+    if arguments.write:
+        directory = ROOT / "bench/results"
+        directory.mkdir(exist_ok=True)
+        (directory / "serve-compare.md").write_text(text)
+        (directory / "serve-compare.json").write_text(json.dumps({"facts": facts, "results": table}, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
