@@ -3,7 +3,7 @@
 #ifndef APX_SERVE_SERVER_H
 #define APX_SERVE_SERVER_H
 
-#include "serve/options.h"
+#include "serve/serve_options.h"
 #include "serve/transport.h"
 
 struct apx_server;

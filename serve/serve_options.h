@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* options.h - the command line of auspex-serve. */
+/* serve_options.h - the command line of auspex-serve. */
 #ifndef APX_SERVE_OPTIONS_H
 #define APX_SERVE_OPTIONS_H
 

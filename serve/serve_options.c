@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* options.c - the command line of auspex-serve. A mistake is told in one line, with the way to the
- * help; nothing is guessed. */
-#include "serve/options.h"
+/* serve_options.c - the command line of auspex-serve. A mistake is told in one line, with the way
+ * to the help; nothing is guessed. */
+#include "serve/serve_options.h"
 
 #include <errno.h>
 #include <getopt.h>
