@@ -424,9 +424,21 @@ static enum apx_status read_file(const char *path, char **text, size_t *bytes,
 enum apx_status apx_train_config_read(const char *path, const char *const *sets, size_t set_count,
                                       struct apx_train_config *config, struct apx_error *error)
 {
-    enum apx_status status = APX_OK;
     char *text = NULL;
     size_t bytes = 0;
+    *config = (struct apx_train_config){0};
+    enum apx_status status = read_file(path, &text, &bytes, error);
+    if (status == APX_OK)
+        status = apx_train_config_parse(path, text, bytes, sets, set_count, config, error);
+    free(text);
+    return status;
+}
+
+enum apx_status apx_train_config_parse(const char *name, const char *text, size_t bytes,
+                                       const char *const *sets, size_t set_count,
+                                       struct apx_train_config *config, struct apx_error *error)
+{
+    enum apx_status status = APX_OK;
     *config = (struct apx_train_config){0};
     for (size_t i = 0; i < KEYS && status == APX_OK; i++) {
         struct source source = {.name = "default"};
@@ -435,19 +447,15 @@ enum apx_status apx_train_config_read(const char *path, const char *const *sets,
     }
     if (status != APX_OK)
         goto fail;
-    const char *slash = strrchr(path, '/');
-    config->path = strdup(path);
-    config->folder = slash != NULL ? strndup(path, (size_t)(slash - path) + 1) : strdup("");
+    const char *slash = strrchr(name, '/');
+    config->path = strdup(name);
+    config->folder = slash != NULL ? strndup(name, (size_t)(slash - name) + 1) : strdup("");
     if (config->path == NULL || config->folder == NULL) {
         status = apx_fail(error, APX_ENOMEM, "config", "out of memory");
         goto fail;
     }
-    status = read_file(path, &text, &bytes, error);
-    if (status != APX_OK)
-        goto fail;
-    struct source file = {.name = path, .is_file = true};
+    struct source file = {.name = name, .is_file = true};
     status = apply_text(config, &file, NULL, text, bytes, error);
-    free(text);
     if (status != APX_OK)
         goto fail;
     for (size_t i = 0; i < set_count; i++) {

@@ -63,6 +63,11 @@ struct apx_train_config {
  *   APX_ELIMIT; APX_ENOMEM */
 enum apx_status apx_train_config_read(const char *path, const char *const *sets, size_t set_count,
                                       struct apx_train_config *config, struct apx_error *error);
+/* The same from `bytes` bytes of YAML at `text`; `name` stands for the file in messages and for
+ * relative paths. */
+enum apx_status apx_train_config_parse(const char *name, const char *text, size_t bytes,
+                                       const char *const *sets, size_t set_count,
+                                       struct apx_train_config *config, struct apx_error *error);
 void apx_train_config_fini(struct apx_train_config *config);
 
 /* `path` as seen from the file's folder; released with free(). NULL if out of memory. */

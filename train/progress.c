@@ -4,10 +4,11 @@
 
 #include <math.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { BAR = 24 };
+enum { BAR = 20 };
 
 static double now(void)
 {
@@ -35,15 +36,21 @@ void apx_progress_step(void *context, size_t epoch, size_t done, size_t windows,
     double share =
         ((double)(epoch - 1) + (double)done / (double)windows) / (double)progress->epochs;
     double left = (time - progress->begin) * (1 - share) / share;
-    char bar[BAR + 1];
+    char bar[BAR + 1], line[256], known[96] = "";
     for (int i = 0; i < BAR; i++)
         bar[i] = (i + 0.5) / BAR < share ? '#' : '.';
     bar[BAR] = '\0';
-    fprintf(progress->file, "\r[%s] epoch %zu/%zu  train %.5f", bar, epoch, progress->epochs, loss);
     if (progress->best > 0)
-        fprintf(progress->file, "  validation %.5f (best %.5f in %zu)", progress->validation,
-                progress->best_validation, progress->best);
-    fprintf(progress->file, "  at most %.0f s left \x1b[K", left);
+        snprintf(known, sizeof known, "  validation %.5f (best %.5f in %zu)", progress->validation,
+                 progress->best_validation, progress->best);
+    snprintf(line, sizeof line, "[%s] %zu/%zu  train %.5f%s  %.0f s left", bar, epoch,
+             progress->epochs, loss, known, left);
+    /* a line that wraps could not be drawn over */
+    struct winsize window = {0};
+    if (ioctl(fileno(progress->file), TIOCGWINSZ, &window) == 0 && window.ws_col > 1 &&
+        strlen(line) >= window.ws_col)
+        line[window.ws_col - 1] = '\0';
+    fprintf(progress->file, "\r%s\x1b[K", line);
     fflush(progress->file);
 }
 

@@ -164,6 +164,34 @@ static void snapshot(void)
     free(second);
 }
 
+/* The page that people read names every key, between backticks. */
+static void documented(void)
+{
+    char *help = NULL, *page = calloc(1, 65536);
+    size_t bytes = 0;
+    int keys = 0;
+    FILE *file = open_memstream(&help, &bytes);
+    apx_train_config_help(file);
+    fclose(file);
+    file = fopen("train/README.md", "rb");
+    REQUIRE(file != NULL);
+    CHECK(fread(page, 1, 65535, file) > 1000);
+    fclose(file);
+    for (char *line = strtok(help, "\n"); line != NULL; line = strtok(NULL, "\n")) {
+        char key[64], quoted[80];
+        if (line[0] == ' ' || sscanf(line, "%63s", key) != 1)
+            continue;
+        const char *last = strrchr(key, '.');
+        snprintf(quoted, sizeof quoted, "`%s`", last != NULL ? last + 1 : key);
+        if (!CHECK(strstr(page, quoted) != NULL))
+            fprintf(stderr, "    %s\n", key);
+        keys++;
+    }
+    CHECK(keys > 35);
+    free(help);
+    free(page);
+}
+
 int main(void)
 {
     scratch_enter();
@@ -171,5 +199,6 @@ int main(void)
     RUN(values);
     RUN(refusals);
     RUN(snapshot);
+    RUN(documented);
     return check_report();
 }
