@@ -14,7 +14,7 @@ static bool is_known(const struct apx_value *value)
     return value->data != NULL || value->elems != NULL || value->is_filled;
 }
 
-#define MOST_FILLED ((int64_t)65536) /* elements of a fill that are worth writing out */
+#define MOST_ELEMENTS ((int64_t)4 << 20) /* of all fills and lists that are written out */
 
 /* Element i into `out`, if no symbol is in it. */
 static bool write_element(const struct apx_value *value, int i, void *out)
@@ -30,15 +30,16 @@ static bool write_element(const struct apx_value *value, int i, void *out)
     return true;
 }
 
-/* A value that does not depend on any symbol becomes a constant. */
-static enum apx_status make_constant(struct apx_graph *graph, struct apx_value *value)
+/* A value that does not depend on any symbol becomes a constant, while there is room for it. */
+static enum apx_status make_constant(struct apx_graph *graph, struct apx_value *value,
+                                     int64_t *room)
 {
     size_t size = apx_dtype_size(value->dtype);
     int64_t count = 1;
     for (int i = 0; i < value->rank; i++) {
         int64_t extent;
-        if (!apx_dim_is_constant(&value->dims[i], &extent) || extent < 0 || extent > MOST_FILLED ||
-            (count *= extent) > MOST_FILLED)
+        if (!apx_dim_is_constant(&value->dims[i], &extent) || extent < 0 || extent > *room ||
+            (count *= extent) > *room)
             return APX_OK;
     }
     if (value->data != NULL || size == 0)
@@ -49,6 +50,7 @@ static enum apx_status make_constant(struct apx_graph *graph, struct apx_value *
     for (int i = 0; i < count; i++)
         if (!write_element(value, i, data + (size_t)i * size))
             return APX_OK;
+    *room -= count;
     value->data = data;
     value->bytes = (size_t)count * size;
     return APX_OK;
@@ -56,6 +58,7 @@ static enum apx_status make_constant(struct apx_graph *graph, struct apx_value *
 
 enum apx_status apx_pass_drop_known(struct apx_graph *graph)
 {
+    int64_t room = MOST_ELEMENTS;
     for (int n = 0; n < graph->node_count; n++) {
         struct apx_node *node = &graph->nodes[n];
         bool all = !node->is_dead;
@@ -67,7 +70,7 @@ enum apx_status apx_pass_drop_known(struct apx_graph *graph)
             struct apx_value *value = apx_node_out(graph, node, i);
             if (value == NULL)
                 continue;
-            enum apx_status status = make_constant(graph, value);
+            enum apx_status status = make_constant(graph, value, &room);
             if (status != APX_OK)
                 return status;
             value->producer = -1;

@@ -8,15 +8,17 @@
 #include "runtime/model/infer.h"
 #include "runtime/model/passes/passes.h"
 
-#define MOST_BYTES ((int64_t)256 << 20) /* of one result: an Expand may ask for anything */
+#define MOST_BYTES ((int64_t)256 << 20) /* of all results: an Expand may ask for anything */
 
 static bool is_constant(const struct apx_value *value)
 {
     return value == NULL || value->data != NULL;
 }
 
-static bool is_foldable(const struct apx_graph *graph, const struct apx_node *node)
+/* *room: bytes that results may still take; lowered if the node is foldable. */
+static bool is_foldable(const struct apx_graph *graph, const struct apx_node *node, int64_t *room)
 {
+    int64_t left = *room;
     if (node->is_dead)
         return false;
     for (int i = 0; i < node->in_count; i++)
@@ -30,11 +32,13 @@ static bool is_foldable(const struct apx_graph *graph, const struct apx_node *no
         for (int axis = 0; value != NULL && axis < value->rank; axis++) {
             int64_t extent;
             if (!apx_dim_is_constant(&value->dims[axis], &extent) || extent < 0 ||
-                (extent > 0 && bytes > MOST_BYTES / extent))
+                (extent > 0 && bytes > left / extent))
                 return false;
             bytes *= extent;
         }
+        left -= bytes;
     }
+    *room = left;
     return true;
 }
 
@@ -130,9 +134,10 @@ static enum apx_status evaluate(struct apx_graph *graph, const struct apx_node *
 enum apx_status apx_pass_fold_constants(struct apx_graph *graph,
                                         const struct apx_backend *evaluator)
 {
+    int64_t room = MOST_BYTES;
     for (int n = 0; n < graph->node_count; n++) {
         struct apx_node *node = &graph->nodes[n];
-        if (!is_foldable(graph, node))
+        if (!is_foldable(graph, node, &room))
             continue;
         struct apx_graph *alone = NULL;
         enum apx_status status = isolate(graph, node, &alone);
