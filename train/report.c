@@ -120,6 +120,28 @@ json_t *apx_report_json(const struct apx_report *report)
                      apx_environment_json(report->threads));
 }
 
+const struct apx_metrics *apx_report_metrics(const struct apx_report *report, enum apx_part part,
+                                             enum apx_forecaster by)
+{
+    const struct apx_score *score = &report->evaluation->score[part][by];
+    return report->data->targets == 1 ? &score->real : &score->scaled;
+}
+
+json_t *apx_report_summary(const struct apx_report *report)
+{
+    const struct apx_metrics *test = apx_report_metrics(report, APX_PART_TEST, APX_BY_MODEL);
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "test_rmse", number(test->rmse),
+                     "last_value_test_rmse",
+                     number(apx_report_metrics(report, APX_PART_TEST, APX_BY_LAST_VALUE)->rmse),
+                     "seasonal_naive_test_rmse",
+                     number(apx_report_metrics(report, APX_PART_TEST, APX_BY_SEASON)->rmse),
+                     "test_mae", number(test->mae), "test_mape", number(test->mape), "test_r2",
+                     number(test->r2), "validation_rmse",
+                     number(apx_report_metrics(report, APX_PART_VALIDATION, APX_BY_MODEL)->rmse),
+                     "train_rmse",
+                     number(apx_report_metrics(report, APX_PART_TRAIN, APX_BY_MODEL)->rmse));
+}
+
 void apx_report_history(const struct apx_fit *fit, FILE *file)
 {
     fputs("epoch,learning_rate,train_loss,validation_loss,gradient_norm,seconds,best\n", file);

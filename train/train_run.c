@@ -309,7 +309,11 @@ static enum apx_status add_version(struct run *run, const char *model_path, stru
     strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%SZ", &utc);
     bool has_parent =
         apx_repo_resolve(run->repo, run->config.name, "", &parent, NULL, 0, NULL) == APX_OK;
+    struct apx_report report = report_of(run);
     json_t *metadata = json_copy(run->json);
+    /* what a listing of versions shows; the whole tables stay beside it */
+    json_object_set(metadata, "scores", json_object_get(metadata, "metrics"));
+    json_object_set_new(metadata, "metrics", apx_report_summary(&report));
     json_object_set_new(metadata, "trained", json_string(stamp));
     json_object_set_new(metadata, "parent", has_parent ? json_integer(parent) : json_null());
     char *text = json_dumps(metadata, JSON_INDENT(2) | JSON_PRESERVE_ORDER);

@@ -9,12 +9,6 @@
 
 #include "train/report.h"
 
-static const struct apx_metrics *pick(const struct apx_report *report,
-                                      const struct apx_score *score)
-{
-    return report->data->targets == 1 ? &score->real : &score->scaled;
-}
-
 /* A number or a dash, right-aligned. */
 static void cell(FILE *file, int width, double value)
 {
@@ -64,7 +58,7 @@ void apx_report_table(const struct apx_report *report, FILE *file)
     for (enum apx_part part = APX_PART_TRAIN; part < APX_PARTS; part++) {
         const struct apx_score *scores = report->evaluation->score[part];
         for (int by = 0; by < APX_FORECASTERS; by++) {
-            const struct apx_metrics *m = pick(report, &scores[by]);
+            const struct apx_metrics *m = apx_report_metrics(report, part, (enum apx_forecaster)by);
             bool same = scores[by].windows == scores[APX_BY_MODEL].windows;
             if (by == APX_BY_MODEL_WHERE_SEASON && (same || scores[by].windows == 0))
                 continue;
@@ -102,8 +96,8 @@ static void append(char *text, size_t bytes, const char *more)
 static void compare(const struct apx_report *report, enum apx_forecaster model,
                     enum apx_forecaster other, const char *name, char *text, size_t bytes)
 {
-    const struct apx_score *scores = report->evaluation->score[APX_PART_TEST];
-    double a = pick(report, &scores[model])->rmse, b = pick(report, &scores[other])->rmse;
+    double a = apx_report_metrics(report, APX_PART_TEST, model)->rmse,
+           b = apx_report_metrics(report, APX_PART_TEST, other)->rmse;
     char line[200];
     if (a == b)
         snprintf(line, sizeof line, "equal to %s (%.4g)", name, a);
@@ -117,10 +111,9 @@ static void compare(const struct apx_report *report, enum apx_forecaster model,
 
 static const char *reason(const struct apx_report *report)
 {
-    const struct apx_score *train = report->evaluation->score[APX_PART_TRAIN];
-    double model = pick(report, &train[APX_BY_MODEL])->rmse;
-    double last = pick(report, &train[APX_BY_LAST_VALUE])->rmse;
-    double season = pick(report, &train[APX_BY_SEASON])->rmse;
+    double model = apx_report_metrics(report, APX_PART_TRAIN, APX_BY_MODEL)->rmse;
+    double last = apx_report_metrics(report, APX_PART_TRAIN, APX_BY_LAST_VALUE)->rmse;
+    double season = apx_report_metrics(report, APX_PART_TRAIN, APX_BY_SEASON)->rmse;
     double naive = isfinite(season) ? fmin(last, season) : last;
     if (report->fit->stop == APX_FIT_INTERRUPTED)
         return "The training was interrupted; its best epoch so far is what is judged here.";
@@ -142,12 +135,13 @@ void apx_report_verdict(const struct apx_report *report, char *text, size_t byte
 {
     const struct apx_score *scores = report->evaluation->score[APX_PART_TEST];
     bool seasonal = scores[APX_BY_SEASON].windows > 0;
-    double model = pick(report, &scores[APX_BY_MODEL])->rmse;
-    double last = pick(report, &scores[APX_BY_LAST_VALUE])->rmse;
+    double model = apx_report_metrics(report, APX_PART_TEST, APX_BY_MODEL)->rmse;
+    double last = apx_report_metrics(report, APX_PART_TEST, APX_BY_LAST_VALUE)->rmse;
     bool better = model < last;
     if (seasonal)
-        better = better && pick(report, &scores[APX_BY_MODEL_WHERE_SEASON])->rmse <
-                               pick(report, &scores[APX_BY_SEASON])->rmse;
+        better =
+            better && apx_report_metrics(report, APX_PART_TEST, APX_BY_MODEL_WHERE_SEASON)->rmse <
+                          apx_report_metrics(report, APX_PART_TEST, APX_BY_SEASON)->rmse;
     text[0] = '\0';
     append(text, bytes,
            better ? "The model beats the naive forecasts: its test RMSE is "

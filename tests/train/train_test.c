@@ -156,7 +156,10 @@ static void learns(void)
     CHECK(json_is_null(json_object_get(json, "parent")));
     CHECK_EQ(strlen(json_string_value(json_object_get(json, "config_sha256"))), 64);
     CHECK(json_object_get(json_object_get(json, "environment"), "libraries") != NULL);
-    CHECK(fabs(real_of(json, "test", "model", "rmse") - model) < 1e-12);
+    json_t *metrics = json_object_get(json, "metrics");
+    CHECK_NEAR(json_number_value(json_object_get(metrics, "test_rmse")), model, 1e-12);
+    CHECK(json_number_value(json_object_get(metrics, "last_value_test_rmse")) > model);
+    CHECK(json_is_object(json_object_get(json_object_get(json, "scores"), "validation")));
     json_decref(json);
     /* the snapshot of the configuration repeats the run, which replaces the old files */
     REQUIRE(train("out1/config.yaml --repository repo --threads 1 --quiet") == 0);
