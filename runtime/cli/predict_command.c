@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* predict.c - `auspex predict`: one batch from files, through the model, to files. */
+/* predict_command.c - `auspex predict`: one batch from files, through the model, to files. */
 #include "runtime/cli/cli.h"
 #include "runtime/cli/rows_file.h"
 
