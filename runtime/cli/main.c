@@ -19,7 +19,7 @@ static const struct {
     {"bench", apx_cli_bench, "time a model at several batch sizes"},
     {"repo", apx_cli_repo, "list, add, promote, roll back, alias, verify and prune versions"},
     {"train", NULL, "train a model and add it to a repository"},
-    {"serve", NULL, "serve a repository over gRPC and HTTP"},
+    {"serve", NULL, "serve a repository over gRPC"},
 };
 
 static void help(void)
