@@ -52,9 +52,14 @@ static int become(const char *name, char **argv)
 
 int main(int argc, char **argv)
 {
+    static char help_option[] = "--help";
     if (argc < 2) {
         fputs("auspex: say what to do. Try: auspex --help\n", stderr);
         return CLI_USAGE;
+    }
+    if (strcmp(argv[1], "help") == 0 && argc == 3) { /* help COMMAND: COMMAND --help */
+        argv[1] = argv[2];
+        argv[2] = help_option;
     }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
         help();

@@ -250,7 +250,7 @@ enum apx_status apx_repo_list(struct apx_repo *repo, char **json, struct apx_err
         free(names[i]);
     }
     free(names);
-    *json = json_dumps(list, JSON_INDENT(2));
+    *json = apx_repo_text(list);
     json_decref(list);
     return *json != NULL ? APX_OK : apx_fail(error, APX_ENOMEM, NULL, "out of memory");
 }

@@ -111,6 +111,8 @@ enum apx_status apx_repo_read_object(const char *path, json_t **object, struct a
         return status;
     *object = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &where);
     free(text);
+    if (*object == NULL && json_error_code(&where) == json_error_out_of_memory)
+        return apx_fail(error, APX_ENOMEM, path, "out of memory for %s", path);
     if (*object == NULL)
         return apx_fail(error, APX_EFORMAT, path, "%s is damaged: line %d: %s", path, where.line,
                         where.text);
@@ -122,9 +124,23 @@ enum apx_status apx_repo_read_object(const char *path, json_t **object, struct a
     return APX_OK;
 }
 
+/* jansson may drop a part of the text and say nothing when its buffer cannot grow, so it is read
+ * back. */
+char *apx_repo_text(const json_t *value)
+{
+    char *text = value != NULL ? json_dumps(value, JSON_INDENT(2)) : NULL;
+    json_t *back = text != NULL ? json_loads(text, 0, NULL) : NULL;
+    if (back == NULL || json_equal(back, value) == 0) {
+        free(text);
+        text = NULL;
+    }
+    json_decref(back);
+    return text;
+}
+
 enum apx_status apx_repo_write_object(const char *path, json_t *object, struct apx_error *error)
 {
-    char *text = object != NULL ? json_dumps(object, JSON_INDENT(2)) : NULL;
+    char *text = apx_repo_text(object);
     json_decref(object);
     if (text == NULL)
         return apx_fail(error, APX_ENOMEM, path, "out of memory for %s", path);

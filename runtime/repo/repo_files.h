@@ -41,6 +41,8 @@ enum apx_status apx_repo_read_aliases(const struct apx_repo *repo, const char *m
                                       json_t **aliases, struct apx_error *error);
 /* A JSON object from a file; *object NULL and APX_OK if there is no file. */
 enum apx_status apx_repo_read_object(const char *path, json_t **object, struct apx_error *error);
+/* The value's text, for free(); NULL if out of memory. */
+char *apx_repo_text(const json_t *value);
 /* Replace `path` by the object's text. Takes the reference, even on failure. */
 enum apx_status apx_repo_write_object(const char *path, json_t *object, struct apx_error *error);
 

@@ -40,19 +40,13 @@ static enum apx_status write_record(const struct apx_repo *repo, const char *mod
     login_name(login, sizeof login);
     const char *who = move != NULL && move->who != NULL ? move->who : login;
     const char *why = move != NULL && move->why != NULL ? move->why : "";
-    json_t *record = json_object();
-    json_object_set_new(record, "time", json_string(time));
-    json_object_set_new(record, "action", json_string(action));
-    json_object_set_new(record, "model", json_string(model));
-    if (alias != NULL)
-        json_object_set_new(record, "alias", json_string(alias));
-    json_object_set_new(record, "from", from > 0 ? json_integer(from) : json_null());
-    json_object_set_new(record, "to", to > 0 ? json_integer(to) : json_null());
-    if (json_object_set_new(record, "who", json_string(who)) != 0 ||
-        json_object_set_new(record, "why", json_string(why)) != 0) {
-        json_decref(record);
+    json_error_t problem;
+    json_t *record = json_pack_ex(&problem, 0, "{s:s, s:s, s:s, s:s*, s:o, s:o, s:s, s:s}", "time",
+                                  time, "action", action, "model", model, "alias", alias, "from",
+                                  from > 0 ? json_integer(from) : json_null(), "to",
+                                  to > 0 ? json_integer(to) : json_null(), "who", who, "why", why);
+    if (record == NULL && json_error_code(&problem) == json_error_invalid_utf8)
         return apx_fail(error, APX_EINVAL, "who", "who and why must be UTF-8 text");
-    }
     return apx_repo_write_object(path, record, error);
 }
 
@@ -65,12 +59,11 @@ enum apx_status apx_repo_move_current(const struct apx_repo *repo, const char *m
         write_record(repo, model, action, NULL, from, version, move, record, error);
     if (status != APX_OK)
         return status;
-    json_t *object = json_object();
     apx_repo_time(time);
-    json_object_set_new(object, "version", json_integer(version));
-    json_object_set_new(object, "since", json_string(time));
-    if (from > 0)
-        json_object_set_new(object, "previous", json_integer(from));
+    json_t *object = from > 0
+                         ? json_pack("{s:I, s:s, s:I}", "version", (json_int_t)version, "since",
+                                     time, "previous", (json_int_t)from)
+                         : json_pack("{s:I, s:s}", "version", (json_int_t)version, "since", time);
     apx_repo_path(repo, model, 0, "current.json", path);
     status = apx_repo_write_object(path, object, error);
     if (status != APX_OK)
@@ -179,12 +172,13 @@ enum apx_status apx_repo_alias(struct apx_repo *repo, const char *model, const c
                           move, record, error);
     if (status != APX_OK)
         goto done;
-    if (version > 0)
-        json_object_set_new(aliases, alias, json_integer(version));
-    else
-        json_object_del(aliases, alias);
+    int changed = version > 0 ? json_object_set_new(aliases, alias, json_integer(version))
+                              : json_object_del(aliases, alias);
     apx_repo_path(repo, model, 0, "aliases.json", path);
-    status = apx_repo_write_object(path, json_incref(aliases), error);
+    if (changed == 0)
+        status = apx_repo_write_object(path, json_incref(aliases), error);
+    else
+        status = apx_fail(error, APX_ENOMEM, path, "out of memory for %s", path);
     if (status != APX_OK)
         unlink(record);
 done:

@@ -25,7 +25,9 @@ static enum apx_status complete_metadata(const char *text, const void *data, siz
     char hex[65], time[32];
     json_error_t where;
     *object = text != NULL ? json_loads(text, JSON_REJECT_DUPLICATES, &where) : json_object();
-    if (text != NULL && *object == NULL)
+    if (*object == NULL && (text == NULL || json_error_code(&where) == json_error_out_of_memory))
+        return apx_fail(error, APX_ENOMEM, "metadata", "out of memory for the metadata");
+    if (*object == NULL)
         return apx_fail(error, APX_EINVAL, "metadata", "the metadata is no JSON: line %d: %s",
                         where.line, where.text);
     if (!json_is_object(*object)) {
@@ -35,9 +37,10 @@ static enum apx_status complete_metadata(const char *text, const void *data, siz
     }
     apx_sha256_of(data, bytes, hex);
     apx_repo_time(time);
-    json_object_set_new(*object, "created", json_string(time));
-    json_object_set_new(*object, "model_sha256", json_string(hex));
-    json_object_set_new(*object, "model_bytes", json_integer((json_int_t)bytes));
+    if (json_object_set_new(*object, "created", json_string(time)) != 0 ||
+        json_object_set_new(*object, "model_sha256", json_string(hex)) != 0 ||
+        json_object_set_new(*object, "model_bytes", json_integer((json_int_t)bytes)) != 0)
+        return apx_fail(error, APX_ENOMEM, "metadata", "out of memory for the metadata");
     return APX_OK;
 }
 

@@ -8,6 +8,8 @@ run 0 "$auspex" --version
 out_has 'auspex '
 run 0 "$auspex" --help
 for command in devices inspect predict bench repo train serve; do out_has "  $command "; done
+run 0 "$auspex" help bench
+out_has 'usage: auspex bench'
 run 2 "$auspex"
 err_has 'say what to do'
 run 2 "$auspex" frobnicate

@@ -175,6 +175,66 @@ static void quota_of_version_1(void)
     CHECK_NEAR(apx_topo_quota("/nowhere"), 0, 0);
 }
 
+/* A machine as hwloc exports it: two sockets, a GPU at the second, a console's display chip and a
+ * GPU without a name at the machine's own bridge. */
+static void gpus_and_their_nodes(void)
+{
+    put("gpus.xml",
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
+        "<!DOCTYPE topology SYSTEM \"hwloc2.dtd\">\n"
+        "<topology version=\"2.0\">\n"
+        "<object type=\"Machine\" os_index=\"0\" cpuset=\"0x3\" complete_cpuset=\"0x3\""
+        " allowed_cpuset=\"0x3\" nodeset=\"0x3\" complete_nodeset=\"0x3\" allowed_nodeset=\"0x3\""
+        " gp_index=\"1\">\n"
+        "<object type=\"Package\" os_index=\"0\" cpuset=\"0x1\" complete_cpuset=\"0x1\""
+        " nodeset=\"0x1\" complete_nodeset=\"0x1\" gp_index=\"2\">\n"
+        "<object type=\"NUMANode\" os_index=\"0\" cpuset=\"0x1\" complete_cpuset=\"0x1\""
+        " nodeset=\"0x1\" complete_nodeset=\"0x1\" gp_index=\"3\" local_memory=\"1024\"/>\n"
+        "<object type=\"Core\" os_index=\"0\" cpuset=\"0x1\" complete_cpuset=\"0x1\""
+        " nodeset=\"0x1\" complete_nodeset=\"0x1\" gp_index=\"4\">\n"
+        "<object type=\"PU\" os_index=\"0\" cpuset=\"0x1\" complete_cpuset=\"0x1\""
+        " nodeset=\"0x1\" complete_nodeset=\"0x1\" gp_index=\"5\"/>\n"
+        "</object></object>\n"
+        "<object type=\"Package\" os_index=\"1\" cpuset=\"0x2\" complete_cpuset=\"0x2\""
+        " nodeset=\"0x2\" complete_nodeset=\"0x2\" gp_index=\"6\">\n"
+        "<object type=\"NUMANode\" os_index=\"1\" cpuset=\"0x2\" complete_cpuset=\"0x2\""
+        " nodeset=\"0x2\" complete_nodeset=\"0x2\" gp_index=\"7\" local_memory=\"1024\"/>\n"
+        "<object type=\"Core\" os_index=\"1\" cpuset=\"0x2\" complete_cpuset=\"0x2\""
+        " nodeset=\"0x2\" complete_nodeset=\"0x2\" gp_index=\"8\">\n"
+        "<object type=\"PU\" os_index=\"1\" cpuset=\"0x2\" complete_cpuset=\"0x2\""
+        " nodeset=\"0x2\" complete_nodeset=\"0x2\" gp_index=\"9\"/>\n"
+        "</object>\n"
+        "<object type=\"Bridge\" gp_index=\"10\" bridge_type=\"0-1\" depth=\"0\""
+        " bridge_pci=\"0000:[80-90]\">\n"
+        "<object type=\"PCIDev\" gp_index=\"11\" pci_busid=\"0000:81:00.0\""
+        " pci_type=\"0302 [10de:2335] [10de:18be] a1\" pci_link_speed=\"0.0\">\n"
+        "<info name=\"PCIVendor\" value=\"NVIDIA Corporation\"/>\n"
+        "<info name=\"PCIDevice\" value=\"GH100 [H200 SXM 141GB]\"/>\n"
+        "</object></object></object>\n"
+        "<object type=\"Bridge\" gp_index=\"12\" bridge_type=\"0-1\" depth=\"0\""
+        " bridge_pci=\"0000:[00-10]\">\n"
+        "<object type=\"PCIDev\" gp_index=\"13\" pci_busid=\"0000:02:00.0\""
+        " pci_type=\"0300 [1a03:2000] [1a03:2000] 41\" pci_link_speed=\"0.0\"/>\n"
+        "<object type=\"PCIDev\" gp_index=\"14\" pci_busid=\"0000:03:00.0\""
+        " pci_type=\"0300 [1002:740f] [1002:0c34] 02\" pci_link_speed=\"0.0\"/>\n"
+        "</object>\n"
+        "</object></topology>\n");
+    char path[256];
+    snprintf(path, sizeof path, "%s/gpus.xml", root);
+    setenv("HWLOC_XMLFILE", path, 1);
+    struct apx_topo *topo = pose(NULL, NULL, root);
+    unsetenv("HWLOC_XMLFILE");
+    CHECK_EQ(topo->cores, 2);
+    REQUIRE(topo->gpus == 2 && topo->nodes == 2);
+    CHECK_STR(topo->gpu[0].name, "NVIDIA Corporation GH100 [H200 SXM 141GB]");
+    CHECK_STR(topo->gpu[0].bus, "0000:81:00.0");
+    CHECK_EQ(topo->gpu[0].vendor, 0x10de);
+    CHECK_EQ(topo->gpu[0].node, 1);
+    CHECK_STR(topo->gpu[1].name, "gpu 1002:740f");
+    CHECK_EQ(topo->gpu[1].node, -1);
+    apx_topo_destroy(topo);
+}
+
 static void this_machine(void)
 {
     struct apx_topo *topo = pose(NULL, NULL, NULL);
@@ -213,6 +273,7 @@ int main(void)
     RUN(quota_of_version_2);
     RUN(quota_inside_a_container);
     RUN(quota_of_version_1);
+    RUN(gpus_and_their_nodes);
     RUN(this_machine);
     char command[300];
     snprintf(command, sizeof command, "rm -r %s", root);
