@@ -11,8 +11,8 @@
 #define APX_PASTE3(op, isa, verb)  APX_PASTE3_(op, isa, verb)
 #define APX_ENTRY(op, verb)        APX_PASTE3(op, VF_ISA, verb)
 #define APX_INLINE                 static inline __attribute__((always_inline))
-/* Unroll a loop of a constant few turns completely, so that arrays of accumulators become
- * registers. */
-#define APX_UNROLL _Pragma("GCC unroll 16")
+/* for (int i = 0; i < n; i++) of a constant few turns, unrolled completely, so that arrays of
+ * accumulators become registers. */
+#define APX_UNROLL_FOR(i, n) _Pragma("GCC unroll 16") for (int i = 0; i < (n); i++)
 
 #endif

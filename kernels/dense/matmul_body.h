@@ -10,30 +10,23 @@ APX_INLINE void matmul_tile(size_t k, size_t m, const float *a, const float *b, 
                             size_t count, const int rows, const int vectors)
 {
     vf acc[VF_TILE_ROWS][4];
-    APX_UNROLL
-    for (int j = 0; j < rows; j++) {
-        APX_UNROLL
-        for (int v = 0; v < vectors; v++)
+    APX_UNROLL_FOR (j, rows) {
+        APX_UNROLL_FOR (v, vectors)
             acc[j][v] = vf_set1(0.0f);
     }
     for (size_t i = 0; i < k; i++, b += m) {
         vf w[4];
-        APX_UNROLL
-        for (int v = 0; v < vectors; v++)
+        APX_UNROLL_FOR (v, vectors)
             w[v] = count < VF_LANES && v == vectors - 1 ? vf_load_first(b + v * VF_LANES, count)
                                                         : vf_load(b + v * VF_LANES);
-        APX_UNROLL
-        for (int j = 0; j < rows; j++) {
+        APX_UNROLL_FOR (j, rows) {
             vf x = vf_set1(a[(size_t)j * k + i]);
-            APX_UNROLL
-            for (int v = 0; v < vectors; v++)
+            APX_UNROLL_FOR (v, vectors)
                 acc[j][v] = vf_fma(x, w[v], acc[j][v]);
         }
     }
-    APX_UNROLL
-    for (int j = 0; j < rows; j++) {
-        APX_UNROLL
-        for (int v = 0; v < vectors; v++) {
+    APX_UNROLL_FOR (j, rows) {
+        APX_UNROLL_FOR (v, vectors) {
             float *to = y + (size_t)j * m + v * VF_LANES;
             if (count < VF_LANES && v == vectors - 1)
                 vf_store_first(to, acc[j][v], count);

@@ -53,36 +53,29 @@ APX_INLINE void panel_tile(const struct panel *panel, const struct panel_row *ro
                            const int v)
 {
     vf acc[PANEL_MAX_ROWS][PANEL_VECTORS];
-    APX_UNROLL
-    for (int j = 0; j < m; j++) {
-        APX_UNROLL
-        for (int i = 0; i < v; i++)
+    APX_UNROLL_FOR (j, m) {
+        APX_UNROLL_FOR (i, v)
             acc[j][i] = vf_load(row[j].seed + i * VF_LANES);
     }
     const float *w = panel->weights;
     for (size_t k = 0; k < panel->inner; k++, w += v * VF_LANES) {
-        APX_UNROLL
-        for (int j = 0; j < m; j++) {
+        APX_UNROLL_FOR (j, m) {
             vf a = vf_set1(row[j].a[k]);
-            APX_UNROLL
-            for (int i = 0; i < v; i++)
+            APX_UNROLL_FOR (i, v)
                 acc[j][i] = vf_fma(a, vf_load(w + i * VF_LANES), acc[j][i]);
         }
     }
     const bool relu = panel->act.kind == APX_ACT_RELU;
     const bool direct =
         (relu || panel->act.kind == APX_ACT_NONE) && panel->width == (size_t)v * VF_LANES;
-    APX_UNROLL
-    for (int j = 0; j < m; j++) {
+    APX_UNROLL_FOR (j, m) {
         if (direct) {
-            APX_UNROLL
-            for (int i = 0; i < v; i++)
+            APX_UNROLL_FOR (i, v)
                 vf_store(row[j].out + i * VF_LANES,
                          relu ? vf_max(vf_set1(0.0f), acc[j][i]) : acc[j][i]);
         } else {
             float sums[PANEL_VECTORS * VF_LANES];
-            APX_UNROLL
-            for (int i = 0; i < v; i++)
+            APX_UNROLL_FOR (i, v)
                 vf_store(sums + i * VF_LANES, acc[j][i]);
             panel_finish(panel, sums, row[j].out);
         }

@@ -84,10 +84,8 @@ APX_INLINE void gru_sums(const struct gru_block *block, const struct gru_row *ro
 {
     const size_t input = block->desc->input, hidden = block->desc->hidden;
     const size_t next = side ? block->floats : 0;
-    APX_UNROLL
-    for (int j = 0; j < m; j++) {
-        APX_UNROLL
-        for (int g = 0; g < 3; g++)
+    APX_UNROLL_FOR (j, m) {
+        APX_UNROLL_FOR (g, 3)
             acc[j][g] = vf_load((part == PART_REST ? row[j].sums : block->bias + (size_t)j * next) +
                                 g * VF_LANES);
         if (after && part != PART_AHEAD)
@@ -96,11 +94,9 @@ APX_INLINE void gru_sums(const struct gru_block *block, const struct gru_row *ro
     const float *w = block->weights;
     if (part != PART_REST)
         for (size_t k = 0; k < input; k++, w += 3 * VF_LANES) {
-            APX_UNROLL
-            for (int j = 0; j < m; j++) {
+            APX_UNROLL_FOR (j, m) {
                 vf x = vf_set1(row[j].x[k]);
-                APX_UNROLL
-                for (int g = 0; g < 3; g++)
+                APX_UNROLL_FOR (g, 3)
                     acc[j][g] = vf_fma(x, vf_load(w + (size_t)j * next + g * VF_LANES), acc[j][g]);
             }
         }
@@ -109,8 +105,7 @@ APX_INLINE void gru_sums(const struct gru_block *block, const struct gru_row *ro
     w = block->weights + input * 3 * VF_LANES;
     const int columns = after ? 3 : 2;
     for (size_t k = 0; k < hidden; k++, w += columns * VF_LANES) {
-        APX_UNROLL
-        for (int j = 0; j < m; j++) {
+        APX_UNROLL_FOR (j, m) {
             vf h = vf_set1(row[j].h[k]);
             const float *column = w + (size_t)j * next;
             acc[j][0] = vf_fma(h, vf_load(column), acc[j][0]);
@@ -126,11 +121,9 @@ APX_INLINE void gru_tile(const struct gru_block *block, const struct gru_row *ro
 {
     vf acc[VF_TILE_ROWS][4];
     gru_sums(block, row, m, after, side, part, acc);
-    APX_UNROLL
-    for (int j = 0; j < m; j++) {
+    APX_UNROLL_FOR (j, m) {
         if (part == PART_AHEAD) {
-            APX_UNROLL
-            for (int g = 0; g < 3; g++)
+            APX_UNROLL_FOR (g, 3)
                 vf_store(row[j].sums + g * VF_LANES, acc[j][g]);
             continue;
         }

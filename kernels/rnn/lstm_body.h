@@ -78,20 +78,16 @@ APX_INLINE void lstm_sums(const struct lstm_block *block, const struct lstm_row 
                           const enum lstm_part part, vf acc[VF_TILE_ROWS][GATES])
 {
     const size_t input = block->desc->input, hidden = block->desc->hidden;
-    APX_UNROLL
-    for (int j = 0; j < m; j++) {
-        APX_UNROLL
-        for (int g = 0; g < GATES; g++)
+    APX_UNROLL_FOR (j, m) {
+        APX_UNROLL_FOR (g, GATES)
             acc[j][g] = vf_load((part == PART_REST ? row[j].sums : block->bias) + g * VF_LANES);
     }
     const float *w = block->weights;
     if (part != PART_REST)
         for (size_t k = 0; k < input; k++, w += GATES * VF_LANES) {
-            APX_UNROLL
-            for (int j = 0; j < m; j++) {
+            APX_UNROLL_FOR (j, m) {
                 vf x = vf_set1(row[j].x[k]);
-                APX_UNROLL
-                for (int g = 0; g < GATES; g++)
+                APX_UNROLL_FOR (g, GATES)
                     acc[j][g] = vf_fma(x, vf_load(w + g * VF_LANES), acc[j][g]);
             }
         }
@@ -99,11 +95,9 @@ APX_INLINE void lstm_sums(const struct lstm_block *block, const struct lstm_row 
         return;
     w = block->weights + input * GATES * VF_LANES;
     for (size_t k = 0; k < hidden; k++, w += GATES * VF_LANES) {
-        APX_UNROLL
-        for (int j = 0; j < m; j++) {
+        APX_UNROLL_FOR (j, m) {
             vf h = vf_set1(row[j].h[k]);
-            APX_UNROLL
-            for (int g = 0; g < GATES; g++)
+            APX_UNROLL_FOR (g, GATES)
                 acc[j][g] = vf_fma(h, vf_load(w + g * VF_LANES), acc[j][g]);
         }
     }
@@ -123,8 +117,7 @@ APX_INLINE void lstm_cell(const struct lstm_block *block, const struct lstm_row 
         vf_store(row->h_out, h);
     } else {
         float gates[GATES * VF_LANES];
-        APX_UNROLL
-        for (int g = 0; g < GATES; g++)
+        APX_UNROLL_FOR (g, GATES)
             vf_store(gates + g * VF_LANES, acc[g]);
         lstm_cell_general(block, gates, row->c, row->h_out);
         h = vf_load(row->h_out);
@@ -142,14 +135,12 @@ APX_INLINE void lstm_tile(const struct lstm_block *block, const struct lstm_row 
 {
     vf acc[VF_TILE_ROWS][GATES];
     lstm_sums(block, row, m, part, acc);
-    APX_UNROLL
-    for (int j = 0; j < m; j++) {
+    APX_UNROLL_FOR (j, m) {
         if (part != PART_AHEAD) {
             lstm_cell(block, &row[j], acc[j]);
             continue;
         }
-        APX_UNROLL
-        for (int g = 0; g < GATES; g++)
+        APX_UNROLL_FOR (g, GATES)
             vf_store(row[j].sums + g * VF_LANES, acc[j][g]);
     }
 }
