@@ -92,11 +92,12 @@ def nets():
 
 def cases(seed=1, only=None, wanted=None):
     made_by = f"keras {keras.__version__}, tensorflow {tf.__version__}, tf2onnx {tf2onnx.__version__}"
+    # Layers take the seeds of their weights when they are made.
+    keras.utils.set_random_seed(seed)
     for name, stack, shape, options in nets():
         full = f"keras_{name}"
         if (only and only not in full) or (wanted is not None and full not in wanted):
             continue
-        keras.utils.set_random_seed(seed)
         generator = np.random.default_rng([seed, len(name)])
         net = keras.Sequential([keras.Input(shape, name="x")] + stack)
         # Fresh Keras nets have zero biases and unit norms, which would hide a misread one.

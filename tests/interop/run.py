@@ -111,10 +111,20 @@ def check_case(table, case, through_program, invariant, self_only):
     import invariance
 
     family = case.family
-    table.row(family)["models"] += 1
+    table.row(family if case.refused is None else f"{family}, refused")["models"] += 1
     if case.outputs is not None:
         judge_reference(table, case)
     if self_only:
+        return
+    if case.refused is not None:
+        try:
+            engine.Model(case.model).close()
+            table.failed(family, case.name, f"runs, but is listed as refused for {case.refused}")
+        except engine.Refused as refused:
+            if case.refused in str(refused):
+                table.passed(f"{family}, refused", case.name)
+            else:
+                table.failed(family, case.name, f"refused for another reason: {refused}")
         return
     sets = references(case)
     try:
