@@ -276,7 +276,7 @@ static void log_moves(const struct catalogue *old, const struct catalogue *new)
 static enum apx_status refresh(struct apx_models *models, struct apx_error *error)
 {
     uint64_t now = fingerprint(models->options.repository);
-    if (now == models->fingerprint)
+    if (now == models->fingerprint && models->catalogue != NULL)
         return APX_OK;
     struct catalogue *old = models->catalogue, *new;
     enum apx_status status = read_catalogue(models, old, &new, error);

@@ -11,6 +11,7 @@
 #include "tests/serve/wire.h"
 
 enum {
+    RESOURCE_EXHAUSTED = 8,
     UNAVAILABLE = 14,
     CALLERS = 8,
     ROWS = 40,
@@ -57,7 +58,8 @@ struct caller {
     pthread_t thread;
     char *model;
     atomic_bool *stop;
-    int ok, unavailable, others, wrong;
+    bool persistent; /* goes on although the server is going down */
+    int ok, unavailable, overloaded, others, wrong;
     int of_version[VERSIONS + 1];
     char last[256]; /* of the others */
 };
@@ -79,7 +81,7 @@ static void *call(void *argument)
 {
     struct caller *self = argument;
     struct wire *wire = wire_open(server.target);
-    while (!atomic_load(self->stop) && self->unavailable == 0) {
+    while (!atomic_load(self->stop) && (self->persistent || self->unavailable == 0)) {
         Auspex__V1__BatchPredictReply *answer;
         Auspex__V1__BatchPredictRequest request = request_of(self->model);
         struct wire_reply reply = wire_predict(wire, &request, NULL, &answer);
@@ -94,6 +96,9 @@ static void *call(void *argument)
                 self->wrong++;
         } else if (reply.code == UNAVAILABLE) {
             self->unavailable++;
+        } else if (reply.code == RESOURCE_EXHAUSTED && reply.retry_ms >= 1) {
+            self->overloaded++;
+            process_sleep_ms(reply.retry_ms);
         } else {
             self->others++;
             snprintf(self->last, sizeof self->last, "%d %.200s", reply.code, reply.message);
@@ -123,6 +128,7 @@ static struct caller join_callers(struct caller callers[CALLERS])
         sum.ok += callers[i].ok;
         sum.unavailable += callers[i].unavailable;
         sum.others += callers[i].others;
+        sum.overloaded += callers[i].overloaded;
         sum.wrong += callers[i].wrong;
         for (int v = 0; v <= VERSIONS; v++)
             sum.of_version[v] += callers[i].of_version[v];
@@ -162,6 +168,54 @@ static void a_drain_answers_what_was_accepted(void)
         if (!CHECK(process_logged(&server, "\"event\":\"stopped\"", answered, "\"refused\":8}")))
             fprintf(stderr, "    %s: %s\n", models[round % 2], answered);
     }
+}
+
+/* Clients that do not take no for an answer hold the server up for a second, not for the grace. */
+static void a_drain_ends_though_clients_go_on_calling(void)
+{
+    struct caller callers[CALLERS];
+    atomic_bool stop;
+    static const char *const extra[] = {"--drain-seconds", "60", NULL};
+    start(extra);
+    start_callers(callers, lstm_name, &stop);
+    for (int i = 0; i < CALLERS; i++)
+        callers[i].persistent = true;
+    process_sleep_ms(200);
+    kill(server.pid, SIGTERM);
+    CHECK_EQ(process_wait(&server, 15000), 0);
+    atomic_store(&stop, true);
+    struct caller sum = join_callers(callers);
+    CHECK(sum.ok > 0 && sum.unavailable > CALLERS);
+    CHECK_EQ(sum.wrong, 0);
+}
+
+/* A queue for one call, and eight who want it: who is refused is told when to come again, and is
+ * served then. */
+static void overload_is_refused_with_a_time_to_come_back(void)
+{
+    struct caller callers[CALLERS];
+    atomic_bool stop;
+    static const char *const extra[] = {"--max-queue-rows", "50", "--workers", "1", NULL};
+    start(extra);
+    start_callers(callers, slow_name, &stop);
+    process_sleep_ms(1000);
+    atomic_store(&stop, true);
+    struct caller sum = join_callers(callers);
+    CHECK(sum.ok > 0 && sum.overloaded > 0);
+    CHECK_EQ(sum.others + sum.unavailable, 0);
+    struct wire *wire = wire_open(server.target);
+    static float many[60 * STEPS * FEATURES];
+    Auspex__V1__BatchPredictReply *answer;
+    Auspex__V1__BatchPredictRequest request = request_of(lstm_name);
+    request.rows = 60;
+    request.values.data = (uint8_t *)many;
+    request.values.len = sizeof many;
+    struct wire_reply reply = wire_predict(wire, &request, NULL, &answer);
+    CHECK_EQ(reply.code, RESOURCE_EXHAUSTED);
+    CHECK_EQ(reply.retry_ms, -1); /* it never fits: no use in coming again */
+    wire_close(wire);
+    CHECK_EQ(process_stop(&server), 0);
+    CHECK(process_logged(&server, "\"level\":\"warn\"", "\"code\":\"RESOURCE_EXHAUSTED\"", NULL));
 }
 
 /* Work that takes longer than the grace is cut off; a second signal cuts off at once. */
@@ -312,6 +366,8 @@ int main(void)
     make_repository();
     RUN(clients_may_vanish); /* first: it forks, and gRPC has not started here yet */
     RUN(a_drain_answers_what_was_accepted);
+    RUN(a_drain_ends_though_clients_go_on_calling);
+    RUN(overload_is_refused_with_a_time_to_come_back);
     RUN(the_grace_ends);
     RUN(versions_change_without_a_failed_call);
     RUN(a_killed_server_can_be_replaced);
