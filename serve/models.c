@@ -214,7 +214,7 @@ static bool add_entry(struct apx_models *models, const struct catalogue *old,
     add_pointer(models, before, entry, "", json_object_get(model, "current"), error);
     const char *alias;
     json_t *version;
-    json_object_foreach(aliases, alias, version)
+    json_object_foreach (aliases, alias, version)
         add_pointer(models, before, entry, alias, version, error);
     return true;
 }
@@ -240,8 +240,8 @@ static enum apx_status read_catalogue(struct apx_models *models, const struct ca
     bool fits = catalogue != NULL && catalogue->entries != NULL;
     size_t index;
     json_t *model;
-    json_array_foreach(list, index, model) fits =
-        fits && add_entry(models, old, catalogue, model, error);
+    json_array_foreach (list, index, model)
+        fits = fits && add_entry(models, old, catalogue, model, error);
     json_decref(list);
     if (!fits) {
         catalogue_destroy(catalogue);

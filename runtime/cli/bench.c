@@ -158,11 +158,11 @@ static int find_kernels(struct job *job)
     job->about = json_loads(text, 0, NULL);
     apx_string_release(text);
     job->kernels = json_array();
-    json_array_foreach(json_object_get(job->about, "steps"), i, step)
-    {
+    json_array_foreach (json_object_get(job->about, "steps"), i, step) {
         json_t *kernel = json_object_get(step, "kernel");
         bool seen = !json_is_string(kernel);
-        json_array_foreach(job->kernels, j, known) seen |= json_equal(known, kernel) != 0;
+        json_array_foreach (job->kernels, j, known)
+            seen |= json_equal(known, kernel) != 0;
         if (!seen)
             json_array_append(job->kernels, kernel);
     }
@@ -201,7 +201,7 @@ static void print(const struct job *job, json_t *results)
     if (job->has_steps)
         printf(", %ld steps", job->steps);
     puts("\n      rows     median us        p99 us        rows/s     calls");
-    json_array_foreach(results, i, entry)
+    json_array_foreach (results, i, entry)
         printf("%10lld %13.3f %13.3f %13.0f %9lld\n",
                (long long)json_integer_value(json_object_get(entry, "rows")),
                (double)json_integer_value(json_object_get(entry, "median_ns")) / 1e3,
@@ -209,7 +209,8 @@ static void print(const struct job *job, json_t *results)
                json_real_value(json_object_get(entry, "rows_per_s")),
                (long long)json_integer_value(json_object_get(entry, "calls")));
     printf("kernels:");
-    json_array_foreach(job->kernels, i, entry) printf(" %s", json_string_value(entry));
+    json_array_foreach (job->kernels, i, entry)
+        printf(" %s", json_string_value(entry));
     putchar('\n');
 }
 

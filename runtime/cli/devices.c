@@ -125,7 +125,7 @@ static void print(const struct apx_topo *topo, json_t *json)
         printf(" shared by %d core%s", topo->l3_cores, topo->l3_cores == 1 ? "" : "s");
     printf("\nisa      ");
     json_t *isa = json_object_get(json, "isa");
-    json_array_foreach(json_object_get(isa, "present"), i, entry)
+    json_array_foreach (json_object_get(isa, "present"), i, entry)
         printf(" %s", json_string_value(entry));
     if (json_is_string(json_object_get(isa, "limit")))
         printf("; AUSPEX_ISA allows up to %s", json_string_value(json_object_get(isa, "limit")));
@@ -145,8 +145,7 @@ static void print(const struct apx_topo *topo, json_t *json)
     }
     if (topo->gpus == 0)
         puts("gpu       none");
-    json_array_foreach(json_object_get(json, "backends"), i, entry)
-    {
+    json_array_foreach (json_object_get(json, "backends"), i, entry) {
         const char *reason = json_string_value(json_object_get(entry, "reason"));
         printf("backend   %s: %s\n", json_string_value(json_object_get(entry, "name")),
                reason != NULL ? reason : "usable");

@@ -39,16 +39,15 @@ static void print_nodes(json_t *nodes)
     json_t *node, *other;
     bool first = true;
     printf("nodes     %zu:", json_array_size(nodes));
-    json_array_foreach(nodes, i, node)
-    {
+    json_array_foreach (nodes, i, node) {
         const char *op = text_of(node, "op");
         int count = 0;
         bool seen = false;
-        json_array_foreach(nodes, j, other) if (strcmp(text_of(other, "op"), op) == 0)
-        {
-            seen |= j < i;
-            count++;
-        }
+        json_array_foreach (nodes, j, other)
+            if (strcmp(text_of(other, "op"), op) == 0) {
+                seen |= j < i;
+                count++;
+            }
         if (seen)
             continue;
         printf("%s %s", first ? "" : ",", op);
@@ -75,8 +74,7 @@ static void print(const struct apx_model *model, json_t *json)
         puts("rows      a batch runs as one piece: no dimension counts independent rows");
     print_nodes(json_object_get(json, "nodes"));
     puts("plan          flops/row  isa         step, kernel, node");
-    json_array_foreach(json_object_get(json, "steps"), i, step)
-    {
+    json_array_foreach (json_object_get(json, "steps"), i, step) {
         const char *kernel = text_of(step, "kernel"), *node = text_of(step, "node");
         const char *isa = text_of(step, "isa");
         printf("%9zu %13.0f  %-10s  %s%s%s%s%s\n", i + 1,

@@ -58,6 +58,18 @@ static void print_number(const struct job *job, const char *key, int64_t number,
 
 /* ---- actions: each returns the exit status -------------------------------------------------- */
 
+/* The first few numbers of a version's metrics; --json has them all. */
+static void print_metrics(json_t *metrics)
+{
+    const int most = 3;
+    int shown = 0;
+    const char *name;
+    json_t *value;
+    json_object_foreach (metrics, name, value)
+        if (json_is_number(value) && shown++ < most)
+            printf("  %s %.5g", name, json_number_value(value));
+}
+
 static void print_model(json_t *model)
 {
     size_t i;
@@ -67,22 +79,17 @@ static void print_model(json_t *model)
     int64_t current = json_integer_value(json_object_get(model, "current"));
     printf("%s%s%s\n", json_string_value(json_object_get(model, "model")),
            error != NULL ? ": " : "", error != NULL ? error : "");
-    json_array_foreach(json_object_get(model, "versions"), i, version)
-    {
+    json_array_foreach (json_object_get(model, "versions"), i, version) {
         int64_t number = json_integer_value(json_object_get(version, "version"));
         printf("  %6lld  %.19s  %10lld bytes", (long long)number,
                json_string_value(json_object_get(version, "created")),
                (long long)json_integer_value(json_object_get(version, "bytes")));
         if (number == current)
             printf("  current");
-        json_object_foreach(json_object_get(model, "aliases"), name,
-                            alias) if (json_integer_value(alias) == number) printf("  %s", name);
-        json_t *metrics = json_object_get(version, "metrics");
-        if (json_is_object(metrics) && json_object_size(metrics) > 0) {
-            char *text = json_dumps(metrics, JSON_COMPACT);
-            printf("  %.120s", text != NULL ? text : "");
-            free(text);
-        }
+        json_object_foreach (json_object_get(model, "aliases"), name, alias)
+            if (json_integer_value(alias) == number)
+                printf("  %s", name);
+        print_metrics(json_object_get(version, "metrics"));
         putchar('\n');
     }
 }
@@ -97,8 +104,7 @@ static int list(const struct job *job)
         return failed(job, &error);
     json_t *all = json_loads(text, 0, NULL), *shown = json_array();
     apx_string_release(text);
-    json_array_foreach(all, i, model)
-    {
+    json_array_foreach (all, i, model) {
         const char *name = json_string_value(json_object_get(model, "model"));
         if (job->model == NULL || strcmp(name, job->model) == 0)
             json_array_append(shown, model);
@@ -111,7 +117,8 @@ static int list(const struct job *job)
         json_dumpf(shown, stdout, JSON_INDENT(2));
         putchar('\n');
     } else {
-        json_array_foreach(shown, i, model) print_model(model);
+        json_array_foreach (shown, i, model)
+            print_model(model);
         if (json_array_size(shown) == 0)
             printf("%s holds no models\n", job->directory);
     }

@@ -185,8 +185,7 @@ enum apx_status apx_repo_read_aliases(const struct apx_repo *repo, const char *m
         return status;
     if (*aliases == NULL && (*aliases = json_object()) == NULL)
         return apx_fail(error, APX_ENOMEM, path, "out of memory for %s", path);
-    json_object_foreach(*aliases, name, value)
-    {
+    json_object_foreach (*aliases, name, value) {
         if (!json_is_integer(value) || json_integer_value(value) <= 0) {
             status = apx_fail(error, APX_EFORMAT, path,
                               "%s is damaged: alias \"%s\" names no version", path, name);

@@ -146,7 +146,9 @@ static bool is_pointed_at(const struct apx_repo_current *current, json_t *aliase
     json_t *value;
     if (version == current->version || version == current->previous)
         return true;
-    json_object_foreach(aliases, name, value) if (json_integer_value(value) == version) return true;
+    json_object_foreach (aliases, name, value)
+        if (json_integer_value(value) == version)
+            return true;
     return false;
 }
 

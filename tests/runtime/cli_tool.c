@@ -48,15 +48,13 @@ static void unpack_list(json_t *list, const char *kind, const char *data, const 
 {
     size_t i, d;
     json_t *entry, *dim;
-    json_array_foreach(list, i, entry)
-    {
+    json_array_foreach (list, i, entry) {
         char path[512];
         struct apx_tensor tensor = {
             .dtype = dtype_of(json_string_value(json_object_get(entry, "dtype")))};
         size_t offset = (size_t)json_integer_value(json_object_get(entry, "offset"));
         tensor.bytes = apx_dtype_size(tensor.dtype);
-        json_array_foreach(json_object_get(entry, "dims"), d, dim)
-        {
+        json_array_foreach (json_object_get(entry, "dims"), d, dim) {
             tensor.dims[tensor.rank++] = json_integer_value(dim);
             tensor.bytes *= (size_t)json_integer_value(dim);
         }
@@ -76,8 +74,7 @@ static void unpack(const char *name, const char *directory)
 {
     json_t *manifest = json_load_file("tests/golden/manifest.json", 0, NULL), *model;
     size_t i, bytes;
-    json_array_foreach(json_object_get(manifest, "models"), i, model)
-    {
+    json_array_foreach (json_object_get(manifest, "models"), i, model) {
         if (strcmp(json_string_value(json_object_get(model, "name")), name) != 0)
             continue;
         char path[512], *data;

@@ -65,18 +65,17 @@ static void check_model(const json_t *model)
     }
     size_t s, i;
     json_t *set, *tensor;
-    json_array_foreach(json_object_get(model, "sets"), s, set)
-    {
+    json_array_foreach (json_object_get(model, "sets"), s, set) {
         int64_t symbols[APX_MAX_SYMBOLS] = {0};
         bool ok = true;
         const json_t *inputs = json_object_get(set, "inputs");
         const json_t *outputs = json_object_get(set, "outputs");
         ok = json_array_size(inputs) == (size_t)graph->input_count &&
              json_array_size(outputs) <= (size_t)graph->output_count;
-        json_array_foreach(inputs, i, tensor) ok =
-            ok && fits(&graph->values[graph->inputs[i]], tensor, symbols, true);
-        json_array_foreach(outputs, i, tensor) ok =
-            ok && fits(&graph->values[graph->outputs[i]], tensor, symbols, false);
+        json_array_foreach (inputs, i, tensor)
+            ok = ok && fits(&graph->values[graph->inputs[i]], tensor, symbols, true);
+        json_array_foreach (outputs, i, tensor)
+            ok = ok && fits(&graph->values[graph->outputs[i]], tensor, symbols, false);
         if (!check_that(ok, __FILE__, __LINE__, "extents are those of ONNX Runtime"))
             fprintf(stderr, "    %s, set %zu\n", name, s);
         sets_checked++;
@@ -93,7 +92,8 @@ static void extents_are_those_of_onnx_runtime(void)
     snprintf(path, sizeof path, "%s/manifest.json", golden);
     json_t *manifest = json_load_file(path, 0, &problem);
     REQUIRE(manifest != NULL);
-    json_array_foreach(json_object_get(manifest, "models"), i, model) check_model(model);
+    json_array_foreach (json_object_get(manifest, "models"), i, model)
+        check_model(model);
     printf("     %zu models, %d sets\n", i, sets_checked);
     CHECK(sets_checked > 250);
     json_decref(manifest);

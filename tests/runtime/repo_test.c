@@ -383,8 +383,7 @@ static void kills_leave_it_whole(void)
         CHECK(strstr(list, "\"error\"") == NULL);
         json_t *all = json_loads(list, 0, NULL), *entry;
         size_t i;
-        json_array_foreach(json_object_get(json_array_get(all, 0), "versions"), i, entry)
-        {
+        json_array_foreach (json_object_get(json_array_get(all, 0), "versions"), i, entry) {
             int64_t each = json_integer_value(json_object_get(entry, "version"));
             CHECK(json_object_get(entry, "sha256") != NULL);
             CHECK_EQ(apx_repo_verify(repo, "m", each, &error), APX_OK);
