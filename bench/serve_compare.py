@@ -25,7 +25,8 @@ import time
 import numpy as np
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-STEPS, FEATURES, LAYERS = 10, 4, "128,128"
+STEPS, FEATURES = 10, 4
+KEYS = ("p50_us", "p99_us", "calls_per_s", "server_cpu_us")
 
 
 def cpu_name():
@@ -72,10 +73,10 @@ def load(binaries, server, rows, in_flight, calls):
     return result
 
 
-def start(work, binaries, stubs, threads):
+def start(work, binaries, stubs, threads, layers):
     """Both servers; the name, the process and the address of each."""
     model = work / "lstm.onnx"
-    output(str(binaries / "make_model"), "--layers", LAYERS, "--inputs", str(FEATURES), "--steps", str(STEPS), str(model))
+    output(str(binaries / "make_model"), "--layers", layers, "--inputs", str(FEATURES), "--steps", str(STEPS), str(model))
     version = work / "repository/lstm/1"
     version.mkdir(parents=True)
     (version / "model.onnx").write_bytes(model.read_bytes())
@@ -108,6 +109,47 @@ def compare_answers(client_module, servers, rows):
     return difference
 
 
+def measure(client_module, binaries, arguments, layers):
+    """Both servers with one model: their figures by name and calls in flight."""
+    rounds = {}
+    with tempfile.TemporaryDirectory() as work:
+        servers = start(pathlib.Path(work), binaries, client_module._stubs(), arguments.threads, layers)
+        try:
+            difference = compare_answers(client_module, servers, arguments.rows)
+            for _ in range(arguments.rounds):
+                for in_flight in (1, 8):
+                    for server in servers:
+                        rounds.setdefault((server["name"], in_flight), []).append(
+                            load(binaries, server, arguments.rows, in_flight, arguments.calls))
+            memory = {server["name"]: resident_mib(server["process"]) for server in servers}
+        finally:
+            for server in servers:
+                server["process"].send_signal(signal.SIGTERM)
+            for server in servers:
+                server["process"].wait()
+    figures = {f"{name}, {in_flight} in flight": {key: spread(of_one, key) for key in KEYS}
+               for (name, in_flight), of_one in rounds.items()}
+    return {"figures": figures, "largest_difference": difference, "resident_mib": memory}
+
+
+def table_of(result, layers):
+    figures = result["figures"]
+    lines = ["", f"## LSTM of {layers}", "",
+             f"Answers agree within {result['largest_difference']:.1e}. Resident memory: "
+             + ", ".join(f"{name} {mib:.0f} MiB" for name, mib in result["resident_mib"].items()) + ".", "",
+             "| server | p50 us | p99 us | calls/s | server CPU us a call |", "|---|---|---|---|---|"]
+    for name, row in figures.items():
+        lines.append(f"| {name} | " + " | ".join(
+            f"{row[key]['median']:.0f} ({row[key]['least']:.0f} - {row[key]['most']:.0f})" for key in KEYS) + " |")
+    lines.append("")
+    for in_flight in (1, 8):
+        ours, theirs = figures[f"auspex-serve, {in_flight} in flight"], figures[f"Python, {in_flight} in flight"]
+        ratio = {key: theirs[key]["median"] / ours[key]["median"] for key in KEYS}
+        lines.append(f"- {in_flight} in flight: Python's p50 is {ratio['p50_us']:.1f}x, its p99 {ratio['p99_us']:.1f}x, its CPU "
+                     f"time {ratio['server_cpu_us']:.1f}x; it answers {ratio['calls_per_s']:.2f}x the calls.")
+    return lines
+
+
 def spread(rounds, key):
     values = [r[key] for r in rounds]
     return {"median": statistics.median(values), "least": min(values), "most": max(values)}
@@ -118,6 +160,7 @@ def main():
     parser.add_argument("--rows", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--calls", type=int, default=400)
+    parser.add_argument("--layers", nargs="+", default=["128,128", "32"], help="hidden sizes of the LSTMs, one model each")
     parser.add_argument("--threads", type=int, default=0, help="of each engine; 0: its default, all cores")
     parser.add_argument("--build", default=str(ROOT / "build/release"))
     parser.add_argument("--write", action="store_true")
@@ -126,59 +169,30 @@ def main():
     sys.path.insert(0, str(ROOT / "serve/client/python"))
     import auspex_client
 
-    stubs = auspex_client._stubs()
-    results = {}
-    with tempfile.TemporaryDirectory() as work:
-        servers = start(pathlib.Path(work), binaries, stubs, arguments.threads)
-        try:
-            difference = compare_answers(auspex_client, servers, arguments.rows)
-            for _ in range(arguments.rounds):
-                for in_flight in (1, 8):
-                    for server in servers:
-                        results.setdefault((server["name"], in_flight), []).append(
-                            load(binaries, server, arguments.rows, in_flight, arguments.calls))
-            memory = {server["name"]: resident_mib(server["process"]) for server in servers}
-        finally:
-            for server in servers:
-                server["process"].send_signal(signal.SIGTERM)
-            for server in servers:
-                server["process"].wait()
-
-    keys = ("p50_us", "p99_us", "calls_per_s", "server_cpu_us")
-    table = {f"{name}, {in_flight} in flight": {key: spread(rounds, key) for key in keys}
-             for (name, in_flight), rounds in results.items()}
     facts = {
-        "cpu": cpu_name(), "cores": len(os.sched_getaffinity(0)), "commit": output("git", "describe", "--always", "--dirty"),
-        "load_before": os.getloadavg()[0], "rows": arguments.rows, "steps": STEPS, "features": FEATURES, "lstm": LAYERS,
-        "rounds": arguments.rounds, "calls": arguments.calls, "threads": arguments.threads or "default",
+        "cpu": cpu_name(), "cores": len(os.sched_getaffinity(0)), "load": os.getloadavg()[0],
+        "commit": output("git", "describe", "--always", "--dirty"), "rows": arguments.rows, "steps": STEPS,
+        "features": FEATURES, "rounds": arguments.rounds, "calls": arguments.calls, "threads": arguments.threads or "default",
         "auspex": output(str(binaries / "auspex-serve"), "--version"), "python": platform.python_version(),
         "grpcio": importlib.metadata.version("grpcio"), "onnxruntime": importlib.metadata.version("onnxruntime"),
-        "largest_difference": difference, "resident_mib": memory,
     }
     lines = ["# auspex-serve beside a Python server", "",
-             f"{facts['rows']} windows of {STEPS} steps and {FEATURES} features a call, LSTM of {LAYERS}; "
-             f"{facts['cpu']}, {facts['cores']} cores (load {facts['load_before']:.1f} from elsewhere at the end of the run); "
-             f"{facts['auspex']} at {facts['commit']}; Python {facts['python']}, grpcio {facts['grpcio']}, "
-             f"ONNX Runtime {facts['onnxruntime']}; engine threads: {facts['threads']}.", "",
-             f"Medians of {facts['rounds']} interleaved rounds of {facts['calls']} calls (least - most). The client shares the "
-             f"cores. Answers agree within {difference:.1e}. Resident memory: "
-             + ", ".join(f"{name} {mib:.0f} MiB" for name, mib in memory.items()) + ".", "",
-             "| server | p50 us | p99 us | calls/s | server CPU us a call |", "|---|---|---|---|---|"]
-    for name, row in table.items():
-        lines.append(f"| {name} | " + " | ".join(
-            f"{row[key]['median']:.0f} ({row[key]['least']:.0f} - {row[key]['most']:.0f})" for key in keys) + " |")
-    for in_flight in (1, 8):
-        ours, theirs = table[f"auspex-serve, {in_flight} in flight"], table[f"Python, {in_flight} in flight"]
-        lines += ["", f"With {in_flight} in flight: p50 {theirs['p50_us']['median'] / ours['p50_us']['median']:.1f}x, p99 "
-                      f"{theirs['p99_us']['median'] / ours['p99_us']['median']:.1f}x shorter, "
-                      f"{ours['calls_per_s']['median'] / theirs['calls_per_s']['median']:.1f}x the calls."]
+             f"`bench/serve_compare.py`: {facts['rows']} windows of {STEPS} steps and {FEATURES} features a call; {facts['cpu']}, "
+             f"{facts['cores']} cores, load {facts['load']:.1f} before; {facts['auspex']} at {facts['commit']}; Python "
+             f"{facts['python']}, grpcio {facts['grpcio']}, ONNX Runtime {facts['onnxruntime']}; engine threads: "
+             f"{facts['threads']}. Medians of {facts['rounds']} interleaved rounds of {facts['calls']} calls (least - most). The "
+             "client shares the cores."]
+    results = {}
+    for layers in arguments.layers:
+        results[layers] = measure(auspex_client, binaries, arguments, layers)
+        lines += table_of(results[layers], layers)
     text = "\n".join(lines) + "\n"
     print(text)
     if arguments.write:
         directory = ROOT / "bench/results"
         directory.mkdir(exist_ok=True)
         (directory / "serve-compare.md").write_text(text)
-        (directory / "serve-compare.json").write_text(json.dumps({"facts": facts, "results": table}, indent=1) + "\n")
+        (directory / "serve-compare.json").write_text(json.dumps({"facts": facts, "results": results}, indent=1) + "\n")
     return 0
 
 
