@@ -37,6 +37,14 @@ def cpu_name():
     return platform.processor()
 
 
+def priority():
+    """The session's own priority where the kernel groups processes by session: it counts before nice."""
+    try:
+        return int(pathlib.Path("/proc/self/autogroup").read_text().split()[-1])
+    except (OSError, ValueError):
+        return 0
+
+
 def output(*command):
     return subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout.strip()
 
@@ -170,7 +178,7 @@ def main():
     import auspex_client
 
     facts = {
-        "cpu": cpu_name(), "cores": len(os.sched_getaffinity(0)), "load": os.getloadavg()[0],
+        "cpu": cpu_name(), "cores": len(os.sched_getaffinity(0)), "load": os.getloadavg()[0], "session_nice": priority(),
         "commit": output("git", "describe", "--always", "--dirty"), "rows": arguments.rows, "steps": STEPS,
         "features": FEATURES, "rounds": arguments.rounds, "calls": arguments.calls, "threads": arguments.threads or "default",
         "auspex": output(str(binaries / "auspex-serve"), "--version"), "python": platform.python_version(),
@@ -178,7 +186,7 @@ def main():
     }
     lines = ["# auspex-serve beside a Python server", "",
              f"`bench/serve_compare.py`: {facts['rows']} windows of {STEPS} steps and {FEATURES} features a call; {facts['cpu']}, "
-             f"{facts['cores']} cores, load {facts['load']:.1f} before; {facts['auspex']} at {facts['commit']}; Python "
+             f"{facts['cores']} cores, load {facts['load']:.1f} before, session priority {facts['session_nice']}; {facts['auspex']} at {facts['commit']}; Python "
              f"{facts['python']}, grpcio {facts['grpcio']}, ONNX Runtime {facts['onnxruntime']}; engine threads: "
              f"{facts['threads']}. Medians of {facts['rounds']} interleaved rounds of {facts['calls']} calls (least - most). The "
              "client shares the cores."]
