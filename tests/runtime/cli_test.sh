@@ -80,7 +80,7 @@ echo '{"metrics": {"mae": 0.25}}' >"$dir/meta.json"
 run 0 "$auspex" repo add --repository "$repo" --model cpu --metadata "$dir/meta.json" $model --json
 out_has '"version": 2'
 run 0 "$auspex" repo list --repository "$repo"
-out_has '"mae":0.25'
+out_has 'mae 0.25'
 run 0 "$auspex" repo promote --repository "$repo" --model cpu --version 2 --who ana --why 'lower error'
 out_has 'current is version 2'
 run 0 grep -rq 'lower error' "$repo/cpu/promotions"
