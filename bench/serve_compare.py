@@ -152,7 +152,7 @@ def table_of(result, layers):
     lines.append("")
     for in_flight in (1, 8):
         ours, theirs = figures[f"auspex-serve, {in_flight} in flight"], figures[f"Python, {in_flight} in flight"]
-        ratio = {key: theirs[key]["median"] / ours[key]["median"] for key in KEYS}
+        ratio = {key: theirs[key]["median"] / (ours[key]["median"] or float("nan")) for key in KEYS}
         lines.append(f"- {in_flight} in flight: Python's p50 is {ratio['p50_us']:.1f}x, its p99 {ratio['p99_us']:.1f}x, its CPU "
                      f"time {ratio['server_cpu_us']:.1f}x; it answers {ratio['calls_per_s']:.2f}x the calls.")
     return lines
