@@ -176,7 +176,7 @@ static enum apx_status set_choice(const struct source *source, const struct key 
                                   const yaml_node_t *node, int *choice, struct apx_error *error)
 {
     char text[160];
-    const char *word = key->words, *given = "";
+    const char *word = key->words, *given = "a list or mapping";
     if (node->type == YAML_SCALAR_NODE)
         given = scalar_text(node);
     for (int i = 0;; i++) {
@@ -360,9 +360,12 @@ static enum apx_status apply_text(struct apx_train_config *config, struct source
         return apx_fail(error, APX_ENOMEM, "", "out of memory");
     yaml_parser_set_input_string(&parser, (const unsigned char *)text, bytes);
     if (!yaml_parser_load(&parser, &document)) {
-        status = apx_fail(error, APX_EFORMAT, path, "%s:%zu: not YAML: %s", source->name,
-                          parser.problem_mark.line + 1,
-                          parser.problem != NULL ? parser.problem : "cannot be read");
+        const char *problem = parser.problem != NULL ? parser.problem : "cannot be read";
+        char sentence[160];
+        snprintf(sentence, sizeof sentence, "not YAML: %s", problem);
+        status = path != NULL ? refuse(error, source, 1, path, sentence)
+                              : apx_fail(error, APX_EFORMAT, "", "%s:%zu: %s", source->name,
+                                         parser.problem_mark.line + 1, sentence);
         yaml_parser_delete(&parser);
         return status;
     }
@@ -462,7 +465,7 @@ enum apx_status apx_train_config_parse(const char *name, const char *text, size_
         struct source option = {.name = "--set"};
         const char *equals = strchr(sets[i], '=');
         char key[160];
-        if (equals == NULL || (size_t)(equals - sets[i]) >= sizeof key) {
+        if (equals == NULL || equals == sets[i] || (size_t)(equals - sets[i]) >= sizeof key) {
             status =
                 apx_fail(error, APX_EINVAL, "--set", "--set %.80s: must be key=value", sets[i]);
             goto fail;

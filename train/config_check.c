@@ -55,9 +55,9 @@ enum apx_status apx_train_config_check(const struct apx_train_config *config,
                         config->targets.count);
     if (config->separator == NULL ||
         (strlen(config->separator) != 1 && strcmp(config->separator, "tab") != 0) ||
-        strchr("\"\r\n", config->separator[0]) != NULL)
+        (config->separator[1] == '\0' && strchr(",;|: \t", config->separator[0]) == NULL))
         return apx_fail(error, APX_EINVAL, "data.separator",
-                        "%s: data.separator: must be one character or \"tab\"", path);
+                        "%s: data.separator: must be one of , ; | : blank or \"tab\"", path);
     if (config->name == NULL || !name_ok(config->name))
         return apx_fail(error, APX_EINVAL, "output.name",
                         "%s: output.name: must be 1 to %d of [A-Za-z0-9._-], not starting with '.'",

@@ -253,8 +253,8 @@ static enum apx_status look_at_values(struct reading *reading, struct apx_error 
                   length > 1 ? "s" : "");
             fill(reading, row, end);
         } else {
-            found(&left_out, row, "%zu row%s with missing values left out; no window crosses",
-                  length, length > 1 ? "s" : "");
+            found(&left_out, row, "%zu row%s with missing values left out; no window crosses %s",
+                  length, length > 1 ? "s" : "", length > 1 ? "them" : "it");
             for (size_t i = row; i < end; i++) {
                 if (reading->fates[i] != REPEATED)
                     reading->fates[i] = MISSING;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* train_main.c - the program auspex-train: options, signals, exit status. */
+#include <errno.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
@@ -29,6 +30,21 @@ static void request_stop(int signal)
 {
     (void)signal;
     stop_requested = 1;
+}
+
+/* The exit status of a text that was printed. */
+static int printed(void)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return 0;
+    fprintf(stderr, "auspex train: cannot write standard output: %s\n", strerror(errno));
+    return 1;
+}
+
+static int wrong_usage(const char *what, const char *option)
+{
+    fprintf(stderr, "auspex train: %s%s. Try: auspex train --help\n", option, what);
+    return 2;
 }
 
 static bool parse_threads(const char *text, int *threads)
@@ -69,7 +85,8 @@ static int parse(int argc, char **argv, struct apx_train_options *options, const
         {"help", no_argument, NULL, OPTION_HELP},
         {"version", no_argument, NULL, OPTION_VERSION},
         {0}};
-    for (int option; (option = getopt_long(argc, argv, "", known, NULL)) != -1;) {
+    opterr = 0;
+    for (int option, at = 1; (option = getopt_long(argc, argv, ":", known, NULL)) != -1;) {
         switch (option) {
         case OPTION_SET:
             sets[options->set_count++] = optarg;
@@ -98,25 +115,25 @@ static int parse(int argc, char **argv, struct apx_train_options *options, const
             break;
         case OPTION_KEYS:
             apx_train_config_help(stdout);
-            return 0;
+            return printed();
         case OPTION_HELP:
             fputs(usage, stdout);
-            return 0;
+            return printed();
         case OPTION_VERSION:
             printf("auspex-train %s\n", apx_version());
-            return 0;
+            return printed();
+        case ':':
+            return wrong_usage(" wants a value", argv[optind - 1]);
         default:
-            fputs("Try auspex train --help\n", stderr);
-            return 2;
+            return wrong_usage(": not known, or not used so", argv[optind > at ? optind - 1 : at]);
         }
+        at = optind;
     }
-    if (argc - optind != 1) {
-        fputs(optind == argc ? "auspex train: no configuration given\n"
-                             : "auspex train: one configuration at a time\n",
-              stderr);
-        fputs(usage, stderr);
-        return 2;
-    }
+    if (argc - optind != 1)
+        return wrong_usage(
+            optind == argc ? "no configuration given" : "one configuration at a time", "");
+    if (options->check && options->json)
+        return wrong_usage("--check trains nothing, so that there is no report for --json", "");
     options->config_path = argv[optind];
     return -1;
 }

@@ -7,8 +7,8 @@
 
 #include "runtime/auspex.h"
 
-/* field may be NULL (""), error may be NULL. Long text is cut; control characters and bytes that
- * are not printable ASCII become '?', since names come from files. Returns status. */
+/* field may be NULL (""), error may be NULL. Long text loses its middle; control characters and
+ * bytes that are not printable ASCII become '?', since names come from files. Returns status. */
 enum apx_status apx_fail(struct apx_error *error, enum apx_status status, const char *field,
                          const char *format, ...) __attribute__((format(printf, 4, 5)));
 

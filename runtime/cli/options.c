@@ -70,8 +70,9 @@ int apx_cli_model_option(const char *command, int option, const char *value,
                    : apx_cli_usage(
                          command, "--isa is scalar, avx2, avx512 or avx512vnni, not \"%s\"", value);
     default:
-        if (!apx_cli_number(value, 1, 4096, &threads))
-            return apx_cli_usage(command, "--threads is a number from 1, not \"%s\"", value);
+        if (!apx_cli_number(value, 1, 1024, &threads)) /* APX_LIMIT_THREADS of a session */
+            return apx_cli_usage(command, "--threads is a number from 1 to 1024, not \"%s\"",
+                                 value);
         options->threads = (int)threads;
         return CLI_DONE;
     }

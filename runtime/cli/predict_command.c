@@ -49,7 +49,7 @@ static int refuse_missing(const struct job *job, const char *what, const char *w
     for (size_t i = 0; i < count && used < 400; i++)
         used += (size_t)snprintf(names + used, sizeof names - used, "%s%.64s", i > 0 ? ", " : "",
                                  get(job->model, i)->name);
-    if (length > 0)
+    if (length != SIZE_MAX)
         return apx_cli_refuse("predict", job->path, "there is no %s \"%.*s\"; the model has: %s",
                               what, (int)length, word, names);
     return apx_cli_refuse("predict", job->path, "%s; the model has: %s", word, names);
@@ -99,8 +99,8 @@ static int assign_all(struct job *job)
     if (status == CLI_DONE && outputs > 1 &&
         (job->output_count == 0 ||
          (job->output_count == 1 && strchr(job->outputs[0], '=') == NULL)))
-        status = refuse_missing(job, "output", "say --output NAME=FILE for each output you want", 0,
-                                apx_model_output, outputs);
+        status = refuse_missing(job, "output", "say --output NAME=FILE for each output you want",
+                                SIZE_MAX, apx_model_output, outputs);
     return status;
 }
 

@@ -248,11 +248,17 @@ static int check(const struct action *action, const char *command, int argc, cha
         return apx_cli_usage(command, "give --version N");
     if (takes_keep && job->keep == 0)
         return apx_cli_usage(command, "give --keep N");
-    if ((job->version != 0 && (!takes_version || job->remove)) || (job->keep != 0 && !takes_keep) ||
-        (job->remove && strcmp(action->name, "alias") != 0) ||
-        (job->metadata != NULL && strcmp(action->name, "add") != 0) ||
-        ((job->move.who != NULL || job->move.why != NULL) && !action->move))
-        return apx_cli_usage(command, "one of these options does not go with it");
+    const char *stray = job->version != 0 && (!takes_version || job->remove)        ? "--version"
+                        : job->keep != 0 && !takes_keep                             ? "--keep"
+                        : job->remove && strcmp(action->name, "alias") != 0         ? "--remove"
+                        : job->metadata != NULL && strcmp(action->name, "add") != 0 ? "--metadata"
+                        : job->move.who != NULL && !action->move                    ? "--who"
+                        : job->move.why != NULL && !action->move                    ? "--why"
+                                                                                    : NULL;
+    if (stray != NULL)
+        return apx_cli_usage(command, "%s does not go with %s", stray,
+                             job->remove && strcmp(stray, "--version") == 0 ? "--remove"
+                                                                            : action->name);
     if (action->argument != NULL) {
         job->argument = apx_cli_single(command, argc, argv, action->argument);
         return job->argument != NULL ? CLI_DONE : CLI_USAGE;

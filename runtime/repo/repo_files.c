@@ -146,7 +146,11 @@ enum apx_status apx_repo_write_object(const char *path, json_t *object, struct a
         return apx_fail(error, APX_ENOMEM, path, "out of memory for %s", path);
     size_t length = strlen(text);
     text[length] = '\n'; /* in the NUL's place: the length is given */
-    enum apx_status status = apx_file_replace(path, text, length + 1, error);
+    enum apx_status status =
+        length < APX_LIMIT_POINTER
+            ? apx_file_replace(path, text, length + 1, error)
+            : apx_fail(error, APX_ELIMIT, path, "%s would have %zu bytes; at most %zu are read",
+                       path, length + 1, APX_LIMIT_POINTER);
     free(text);
     return status;
 }

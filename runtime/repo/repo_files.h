@@ -7,8 +7,8 @@
 
 #include <jansson.h>
 
-#define APX_LIMIT_REPO_PATH 3072              /* bytes of DIR */
-#define APX_LIMIT_POINTER   ((size_t)1 << 20) /* bytes of a pointer or metadata file */
+#define APX_LIMIT_REPO_PATH 3072               /* bytes of DIR */
+#define APX_LIMIT_POINTER   ((size_t)16 << 20) /* bytes of a pointer or metadata file */
 #define APX_REPO_PATH       4096 /* DIR, the longest model name and the longest name within */
 
 struct apx_repo {

@@ -124,6 +124,12 @@ for words in '' 'list' 'grow --repository r' 'add --repository r' 'add --reposit
     run 2 "$auspex" repo $words
     err_has 'auspex repo'
 done
+run 2 "$auspex" repo add --repository r --model m --who ana $model
+err_has '--who does not go with add'
+# Metadata grow when they are written out: what is stored must be readable again.
+python3 -c 'print("{\"k\":[%s]}" % ",".join("0" * 500000))' >"$dir/wide.json"
+run 0 "$auspex" repo add --repository "$repo" --model wide --metadata "$dir/wide.json" $model
+run 0 "$auspex" repo verify --repository "$repo" --model wide
 
 # Programs beside it: found, given their arguments, their status passed on; clear when absent.
 mkdir "$dir/bin"

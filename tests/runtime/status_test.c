@@ -32,9 +32,12 @@ static void cuts_long_text(void)
     char text[2000];
     memset(text, 'x', sizeof text - 1);
     text[sizeof text - 1] = '\0';
-    apx_fail(&error, APX_EINVAL, text, "%s", text);
+    apx_fail(&error, APX_EINVAL, text, "cannot open %s: no such file", text);
     CHECK_EQ(strlen(error.message), sizeof error.message - 1);
     CHECK_EQ(strlen(error.field), sizeof error.field - 1);
+    CHECK(strncmp(error.message, "cannot open xxx", 15) == 0);
+    CHECK(strstr(error.message, "xxx...xxx") != NULL);
+    CHECK(strstr(error.message, "xxx: no such file") != NULL);
 }
 
 int main(void)

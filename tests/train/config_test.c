@@ -100,12 +100,16 @@ static void refusals(void)
             "must be true or false");
     refused("data: {files: [a, [b]]}\n", NULL, "data.files", "must be text");
     refused("seed: 1\n", NULL, "data.files", "names no file");
-    refused("data: {files: a, separator: ab}\n", NULL, "data.separator", "one character");
+    refused("data: {files: a, separator: ab}\n", NULL, "data.separator", "must be one of");
+    refused("data: {files: a, separator: x}\n", NULL, "data.separator", "must be one of");
     refused("data: {files: a, columns: [x, x]}\n", NULL, "data.columns", "\"x\" twice");
     refused("data: {files: a}\noutput: {name: ../x}\n", NULL, "output.name", "not starting with");
     refused("data: [files\n", NULL, "", "c.yaml:2: not YAML");
     refused("just text\n", NULL, "", "must be a mapping");
     refused(minimal, "model.cell", "--set", "must be key=value");
+    refused(minimal, "=1", "--set", "must be key=value");
+    refused(minimal, "model.layers=[", "model.layers", "--set: model.layers: not YAML: ");
+    refused(minimal, "scaler=[standard]", "scaler", "\"a list or mapping\": must be one of");
     refused(minimal, "model.cel=gru", "model.cel", "the nearest is \"model.cell\"");
     refused(minimal, "training.epochs=0", "training.epochs", "--set: training.epochs: \"0\"");
     struct apx_train_config config;

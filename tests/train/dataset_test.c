@@ -117,8 +117,8 @@ static void dropped(void)
     for (size_t row = 0; row < 6; row++)
         CHECK_EQ(data.segment_end[row], ends[row]);
     CHECK_EQ(data.series[0].dropped, 5);
-    CHECK(noted("a.csv:3: 1 row with missing values left out"));
-    CHECK(noted("a.csv:5: 2 rows with missing values left out"));
+    CHECK(noted("a.csv:3: 1 row with missing values left out; no window crosses it"));
+    CHECK(noted("a.csv:5: 2 rows with missing values left out; no window crosses them"));
     apx_dataset_fini(&data);
 }
 

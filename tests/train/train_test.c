@@ -282,6 +282,12 @@ static void refusals(void)
 {
     CHECK_EQ(train(""), 2);
     CHECK_EQ(train("--no-such-option"), 2);
+    CHECK(strcmp(text_of("err"), "auspex train: --no-such-option: not known, or not used so. Try: "
+                                 "auspex train --help\n") == 0);
+    CHECK_EQ(train("wave.yaml --set"), 2);
+    CHECK_HAS(text_of("err"), "auspex train: --set wants a value.");
+    CHECK_EQ(train("wave.yaml --check --json"), 2);
+    CHECK_HAS(text_of("err"), "--check trains nothing");
     CHECK_EQ(train("a b"), 2);
     CHECK_EQ(train("wave.yaml --threads 0"), 2);
     CHECK_EQ(train("--help"), 0);
