@@ -197,6 +197,28 @@ static void add_pointer(struct apx_models *models, const struct entry *old, stru
     entry->pointer_count++;
 }
 
+/* The model's pointer files are damaged: what they said before still holds. */
+static bool keep_pointers(const struct entry *old, struct entry *entry, const char *message,
+                          struct apx_error *error)
+{
+    size_t count = old != NULL ? old->pointer_count : 1;
+    entry->pointers = calloc(count, sizeof *entry->pointers);
+    if (entry->pointers == NULL)
+        return false;
+    entry->pointer_count = count;
+    for (size_t i = 0; old != NULL && i < count; i++) {
+        entry->pointers[i] = old->pointers[i];
+        if (entry->pointers[i].served != NULL)
+            apx_served_ref(entry->pointers[i].served);
+    }
+    apx_fail(error, APX_EFORMAT, entry->name, "%s", message);
+    const struct apx_served *current = entry->pointers[0].served;
+    APX_LOG(APX_LOG_ERROR, "model_refused", APX_LOG_TEXT("model", entry->name),
+            APX_LOG_TEXT("status", apx_status_name(APX_EFORMAT)), APX_LOG_TEXT("message", message),
+            APX_LOG_TEXT("serving", current != NULL ? current->version_text : "nothing"));
+    return true;
+}
+
 static bool add_entry(struct apx_models *models, const struct catalogue *old,
                       struct catalogue *catalogue, json_t *model, struct apx_error *error)
 {
@@ -205,12 +227,19 @@ static bool add_entry(struct apx_models *models, const struct catalogue *old,
         return true;
     json_t *aliases = json_object_get(model, "aliases");
     struct entry *entry = &catalogue->entries[catalogue->entry_count];
+    const struct entry *before = find(old, name);
     snprintf(entry->name, sizeof entry->name, "%s", name);
+    const char *damage = json_string_value(json_object_get(model, "error"));
+    if (damage != NULL) {
+        if (!keep_pointers(before, entry, damage, error))
+            return false;
+        catalogue->entry_count++;
+        return true;
+    }
     entry->pointers = calloc(1 + json_object_size(aliases), sizeof *entry->pointers);
     if (entry->pointers == NULL)
         return false;
     catalogue->entry_count++;
-    const struct entry *before = find(old, name);
     add_pointer(models, before, entry, "", json_object_get(model, "current"), error);
     const char *alias;
     json_t *version;
@@ -271,12 +300,13 @@ static void log_moves(const struct catalogue *old, const struct catalogue *new)
     }
 }
 
-/* Bring the catalogue in step. The old one is read without the mutex: this thread alone replaces
- * it. */
-static enum apx_status refresh(struct apx_models *models, struct apx_error *error)
+/* Bring the catalogue in step; `asked`: even if no pointer moved, so that a version that was
+ * refused for a reason since mended is tried again. The old one is read without the mutex: this
+ * thread alone replaces it. */
+static enum apx_status refresh(struct apx_models *models, bool asked, struct apx_error *error)
 {
     uint64_t now = fingerprint(models->options.repository);
-    if (now == models->fingerprint && models->catalogue != NULL)
+    if (now == models->fingerprint && models->catalogue != NULL && !asked)
         return APX_OK;
     struct catalogue *old = models->catalogue, *new;
     enum apx_status status = read_catalogue(models, old, &new, error);
@@ -331,6 +361,7 @@ static void *watch(void *argument)
         int waited = 0;
         while (!models->stopping && !models->look_now && models->retired == NULL && waited == 0)
             waited = pthread_cond_timedwait(&models->wake, &models->mutex, &until);
+        bool asked = models->look_now;
         models->look_now = false;
         struct apx_served *retired = models->retired;
         models->retired = NULL;
@@ -338,7 +369,7 @@ static void *watch(void *argument)
         destroy_retired(retired);
         struct apx_error error;
         int64_t omitted;
-        if (refresh(models, &error) != APX_OK && apx_log_allow(&limit, &omitted))
+        if (refresh(models, asked, &error) != APX_OK && apx_log_allow(&limit, &omitted))
             APX_LOG(APX_LOG_ERROR, "repository_unreadable",
                     APX_LOG_TEXT("status", apx_status_name(error.status)),
                     APX_LOG_TEXT("message", error.message));
@@ -406,7 +437,7 @@ enum apx_status apx_models_create(const struct apx_models_options *options, stru
     struct apx_error cause = {0};
     enum apx_status status = apx_repo_open(options->repository, false, &models->repo, error);
     if (status == APX_OK) {
-        status = refresh(models, &cause);
+        status = refresh(models, false, &cause);
         if (status != APX_OK)
             apx_fail(error, status, cause.field, "%s", cause.message);
     }

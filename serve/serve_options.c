@@ -32,7 +32,8 @@ static const char help[] =
     "  --help                print this help\n"
     "\n"
     "SIGTERM or SIGINT: answer the calls under way, then exit with 0; a second one: at once.\n"
-    "SIGHUP: look at the repository now (it is looked at each second in any case).\n"
+    "SIGHUP: look at the repository now (it is looked at each second in any case), and try\n"
+    "versions again that were refused.\n"
     "The log goes to stderr, one JSON object a line.\n";
 
 static enum apx_options_result wrong(const char *what, const char *value)

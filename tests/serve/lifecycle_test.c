@@ -297,6 +297,63 @@ static void versions_change_without_a_failed_call(void)
     test_repo_promote(repository, "lstm", 1);
 }
 
+static void write_pointer(const char *text)
+{
+    char path[160], beside[160];
+    snprintf(path, sizeof path, "%s/lstm/current.json", repository);
+    snprintf(beside, sizeof beside, "%s/lstm/current.json.new", repository);
+    FILE *file = fopen(beside, "w");
+    REQUIRE(file != NULL);
+    fputs(text, file);
+    REQUIRE(fclose(file) == 0 && rename(beside, path) == 0);
+}
+
+/* Damage moves nothing, and what was refused is tried again when somebody asks. */
+static void a_damaged_repository_changes_nothing(void)
+{
+    static const char *const damage[] = {"", "{", "{\"version\": \"2\"}", "{\"version\": -1}"};
+    start(NULL);
+    struct wire *wire = wire_open(server.target);
+    for (size_t i = 0; i < sizeof damage / sizeof damage[0]; i++) {
+        write_pointer(damage[i]);
+        kill(server.pid, SIGHUP);
+        process_sleep_ms(100);
+        CHECK_EQ(wire_health(wire, "lstm"), 1);
+        Auspex__V1__BatchPredictReply *answer;
+        Auspex__V1__BatchPredictRequest request = request_of(lstm_name);
+        wire_predict(wire, &request, NULL, &answer);
+        REQUIRE(answer != NULL);
+        CHECK_STR(answer->version, "1");
+        auspex__v1__batch_predict_reply__free_unpacked(answer, NULL);
+    }
+    wire_close(wire);
+    CHECK_EQ(process_stop(&server), 0);
+
+    char path[160], away[160];
+    write_pointer("{\"version\": 1}");
+    start(NULL);
+    snprintf(path, sizeof path, "%s/lstm/2/model.onnx", repository);
+    snprintf(away, sizeof away, "%s/away.onnx", server.directory);
+    REQUIRE(rename(path, away) == 0);
+    write_pointer("{\"version\": 2}");
+    CHECK(process_wait_logged(&server, 5000, "\"event\":\"model_refused\"", "\"version\":2",
+                              "\"serving\":\"1\""));
+    REQUIRE(rename(away, path) == 0);
+    process_sleep_ms(1200); /* no pointer moved: nothing is tried by itself */
+    CHECK(!process_logged(&server, "\"event\":\"model_loaded\"", "\"version\":2", NULL));
+    kill(server.pid, SIGHUP);
+    CHECK(process_wait_logged(&server, 5000, "\"event\":\"model_serving\"", "\"version\":\"2\"",
+                              "\"before\":\"1\""));
+    write_pointer("{");
+    CHECK(process_wait_logged(&server, 5000, "\"event\":\"model_refused\"", "is damaged",
+                              "\"serving\":\"2\""));
+    CHECK_EQ(process_stop(&server), 0);
+    static const char *const wanted[] = {"--model", lstm_name, NULL};
+    CHECK(!process_start(&server, repository, wanted));
+    CHECK_EQ(process_wait(&server, 10000), 1);
+    write_pointer("{\"version\": 1}");
+}
+
 /* kill -9, and the next server takes the same addresses, stale socket and lock file included. */
 static void a_killed_server_can_be_replaced(void)
 {
@@ -376,6 +433,7 @@ int main(void)
     RUN(overload_is_refused_with_a_time_to_come_back);
     RUN(the_grace_ends);
     RUN(versions_change_without_a_failed_call);
+    RUN(a_damaged_repository_changes_nothing);
     RUN(a_killed_server_can_be_replaced);
     RUN(mistakes_at_the_start_are_told);
     for (int version = 1; version <= VERSIONS; version++)
