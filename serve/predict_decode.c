@@ -324,6 +324,9 @@ static enum apx_status check(struct apx_predict_request *request, const struct g
     if (request->rows > APX_LIMIT_REQUEST_ROWS)
         return apx_fail(error, APX_ELIMIT, "rows", "%u, at most %d are allowed", request->rows,
                         APX_LIMIT_REQUEST_ROWS);
+    if (request->steps > APX_LIMIT_REQUEST_STEPS)
+        return apx_fail(error, APX_ELIMIT, "steps", "%u, at most %d are allowed", request->steps,
+                        APX_LIMIT_REQUEST_STEPS);
     if (request->features == 0)
         return apx_fail(error, APX_EINVAL, "features", "is 0");
     uint32_t steps = request->steps > 0 ? request->steps : 1;

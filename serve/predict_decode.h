@@ -14,6 +14,9 @@
 #define APX_LIMIT_KEY_BYTES    1024
 #define APX_LIMIT_OUTPUT_NAME  255
 #define APX_LIMIT_REQUEST_ROWS 16777216
+/* Nothing interrupts a row once it is begun: a window of millions of steps would hold a worker for
+ * minutes, and some models' memory for it by the gigabyte. */
+#define APX_LIMIT_REQUEST_STEPS 65536
 
 enum apx_nan_policy { APX_NAN_REJECT = 1, APX_NAN_MARK = 2, APX_NAN_PROPAGATE = 3 };
 

@@ -10,6 +10,7 @@
  * refuse everything and never measure again. */
 #include "serve/queue.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,7 @@ enum {
     SLICE_ROUND = 8, /* rows; kernels work on blocks of at least this many */
     SLICE_MAX_ROWS = 4096,
     RETRY_MIN_MS = 1,
+    MAX_SEEN = 256, /* waiting calls that one forecast looks at, under the lock */
 };
 #define COST_WEIGHT 0.1 /* of a new measurement in the running mean */
 #define COST_JUMP   4.0 /* and at most this far from it: one preempted slice is no trend */
@@ -160,14 +162,72 @@ static int64_t retry_after(const struct apx_queue *queue)
     return ms > RETRY_MIN_MS ? ms : RETRY_MIN_MS;
 }
 
+/* One worker's nanoseconds for the rows of the job that wait. */
+static double job_ns(const struct apx_job *job)
+{
+    return (job->request.rows - job->next_row) * job->forecast_ns;
+}
+
+/* The most of it that one slice takes. */
+static double turn_ns(const struct apx_job *job)
+{
+    double least = SLICE_ROUND * job->forecast_ns;
+    double turn = (least > SLICE_MAX_NS ? least : SLICE_MAX_NS) + least; /* rounded up */
+    double all = job_ns(job);
+    return !job->served->rows_independent || turn > all ? all : turn;
+}
+
+/* One worker's nanoseconds for what comes before the job's last row, for calls take turns: what
+ * waits for its version gives way after as many slices as the job itself needs (and one more: the
+ * first may have little room left), and each slice of its version lets one of each other version
+ * pass. With more than MAX_SEEN calls to look at, all that waits counts in full. */
+static double before_ns(const struct apx_queue *queue, const struct apx_job *job)
+{
+    const struct apx_served *own = job->served;
+    double turns = 1 + ceil(job_ns(job) / SLICE_MAX_NS), own_ns = 0, others_ns = 0;
+    double slices = turns;
+    int seen = 0;
+    const struct apx_job *at = own->first;
+    for (; at != NULL && seen < MAX_SEEN; at = at->next, seen++) {
+        double all = job_ns(at), most = turns * turn_ns(at);
+        own_ns += all < most ? all : most;
+        slices += turns;
+    }
+    if (at != NULL)
+        return queue->waiting_ns;
+    const struct apx_served *served = queue->ring_first;
+    for (; served != NULL; served = served->next_waiting) {
+        double all = 0, turn = 0;
+        for (at = served == own ? NULL : served->first; at != NULL; at = at->next) {
+            if (seen++ == MAX_SEEN)
+                return queue->waiting_ns;
+            double one = turn_ns(at) + SLICE_MAX_NS; /* others may fill the slice up */
+            all += job_ns(at);
+            turn = one > turn ? one : turn;
+        }
+        others_ns += all < slices * turn ? all : slices * turn;
+    }
+    return own_ns + others_ns;
+}
+
 /* Nanoseconds until the job's last row would be computed if it were pushed now. */
-static double forecast(const struct apx_queue *queue, const struct apx_job *job)
+static double forecast(const struct apx_job *job, double before, int workers)
 {
     double own = job->request.rows * job->forecast_ns;
     double helpers = own / SLICE_MIN_NS; /* workers that can take a part of it */
     helpers = helpers < 1 ? 1 : helpers;
-    helpers = helpers > queue->options.workers ? queue->options.workers : helpers;
-    return queue->waiting_ns / queue->options.workers + own / helpers;
+    helpers = helpers > workers ? workers : helpers;
+    return before / workers + own / helpers;
+}
+
+/* Could the job be ready in time? First as if all that waits came before it, which is quick to say.
+ */
+static bool in_time(const struct apx_queue *queue, const struct apx_job *job, int64_t now)
+{
+    double left = (double)(job->deadline_ns - now);
+    return queue->waiting_rows == 0 || job->deadline_ns == INT64_MAX ||
+           left >= forecast(job, queue->waiting_ns, queue->options.workers) ||
+           left >= forecast(job, before_ns(queue, job), queue->options.workers);
 }
 
 static enum apx_code admit(const struct apx_queue *queue, const struct apx_job *job, int64_t now,
@@ -194,8 +254,7 @@ static enum apx_code admit(const struct apx_queue *queue, const struct apx_job *
                  (long long)queue->waiting_rows);
         return APX_CODE_RESOURCE_EXHAUSTED;
     }
-    if (queue->waiting_rows > 0 && job->deadline_ns != INT64_MAX &&
-        (double)(job->deadline_ns - now) < forecast(queue, job)) {
+    if (!in_time(queue, job, now)) {
         *retry_ms = retry_after(queue);
         snprintf(message, message_size,
                  "%u rows behind %lld others would not be ready by the deadline", job->request.rows,

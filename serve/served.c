@@ -13,6 +13,7 @@
 
 #include "runtime/base/fail.h"
 #include "serve/clock.h"
+#include "serve/predict_decode.h"
 
 enum {
     TRIAL_ROWS = 64,
@@ -48,7 +49,7 @@ static enum apx_status take_values_input(struct apx_served *served, int index,
     served->has_steps = info->rank == 3;
     int64_t features = info->dims[info->rank - 1];
     int64_t steps = served->has_steps ? info->dims[info->row_axis == 0 ? 1 : 0] : 1;
-    if (features > UINT32_MAX || steps > UINT32_MAX || features == 0 || steps == 0)
+    if (features > UINT32_MAX || steps > APX_LIMIT_REQUEST_STEPS || features == 0 || steps == 0)
         return apx_fail(error, APX_EUNSUPPORTED, info->name, "extents out of range");
     served->features = features > 0 ? (uint32_t)features : 0;
     served->steps = steps > 0 ? (uint32_t)steps : 0;

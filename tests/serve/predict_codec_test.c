@@ -148,7 +148,14 @@ static void refusals_name_the_field(void)
     message.rows = message.steps = message.features = UINT32_MAX; /* the product overflows */
     CHECK_HAS(refusal(&message), "rows: ");
     message.rows = APX_LIMIT_REQUEST_ROWS;
+    CHECK_HAS(refusal(&message), "steps: ");
+    message.steps = APX_LIMIT_REQUEST_STEPS;
     CHECK_HAS(refusal(&message), "values: ");
+    message = sample();
+    message.steps = APX_LIMIT_REQUEST_STEPS;
+    CHECK_HAS(refusal(&message), "values: ");
+    message.steps++;
+    CHECK_HAS(refusal(&message), "steps: 65537, at most 65536 are allowed");
     message = sample();
     message.features = 0;
     CHECK_HAS(refusal(&message), "features: ");

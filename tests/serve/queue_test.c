@@ -208,7 +208,7 @@ static void deadlines_are_read_on_arrival_and_again_on_taking(void)
 {
     reset();
     struct apx_queue *queue = make(1, 10000);
-    struct apx_job past = job_of(&slow, 1), first = job_of(&slow, 1000), tight = job_of(&slow, 1),
+    struct apx_job past = job_of(&slow, 1), first = job_of(&slow, 1000), tight = job_of(&slow, 900),
                    roomy = job_of(&slow, 1), soon = job_of(&slow, 8);
     char message[256];
     int64_t retry_ms = 0, now = apx_now_ns();
@@ -219,7 +219,7 @@ static void deadlines_are_read_on_arrival_and_again_on_taking(void)
     CHECK(apx_queue_cancel(queue, &first));
     first = job_of(&slow, 1000);
     CHECK_EQ(push(queue, &first), APX_CODE_OK);
-    tight.deadline_ns = now + 60000000; /* 60 ms, and 100 ms of work before it */
+    tight.deadline_ns = now + 150000000; /* 150 ms; 190 ms of work, the two of them in turns */
     CHECK_EQ(apx_queue_push(queue, &tight, message, sizeof message, &retry_ms),
              APX_CODE_RESOURCE_EXHAUSTED);
     CHECK_HAS(message, "deadline");
@@ -239,6 +239,34 @@ static void deadlines_are_read_on_arrival_and_again_on_taking(void)
     CHECK_EQ(slice.part_count, 0);
     CHECK(ended == &soon);
     CHECK_EQ(soon.code, APX_CODE_DEADLINE_EXCEEDED);
+    CHECK_EQ(apx_queue_waiting(queue), 0);
+    apx_queue_destroy(queue);
+}
+
+/* Calls take turns, and admission knows: a little one is not refused for a large one that waits. */
+static void a_large_call_makes_no_small_one_late(void)
+{
+    reset();
+    struct apx_queue *queue = make(1, 100000);
+    struct apx_job large = job_of(&slow, 50000), small = job_of(&slow, 4), other = job_of(&fast, 4),
+                   many[10], late = job_of(&slow, 4);
+    int64_t soon = apx_now_ns() + 1000000000; /* in 1 s; 5 s of work wait */
+    CHECK_EQ(push(queue, &large), APX_CODE_OK);
+    small.deadline_ns = other.deadline_ns = late.deadline_ns = soon;
+    CHECK_EQ(push(queue, &small), APX_CODE_OK);
+    CHECK_EQ(push(queue, &other), APX_CODE_OK);
+    CHECK(apx_queue_cancel(queue, &small));
+    CHECK(apx_queue_cancel(queue, &other));
+    /* As many large ones that their turns alone take longer: 1.5 s of whole calls. */
+    CHECK(apx_queue_cancel(queue, &large));
+    slow.rows_independent = false;
+    for (int i = 0; i < 10; i++) {
+        many[i] = job_of(&slow, 1500);
+        CHECK_EQ(push(queue, &many[i]), APX_CODE_OK);
+    }
+    CHECK_EQ(push(queue, &late), APX_CODE_RESOURCE_EXHAUSTED);
+    for (int i = 0; i < 10; i++)
+        CHECK(apx_queue_cancel(queue, &many[i]));
     CHECK_EQ(apx_queue_waiting(queue), 0);
     apx_queue_destroy(queue);
 }
@@ -317,6 +345,7 @@ int main(void)
     RUN(a_full_queue_refuses_with_a_time_to_come_back);
     RUN(bytes_are_given_back_when_a_call_ends);
     RUN(deadlines_are_read_on_arrival_and_again_on_taking);
+    RUN(a_large_call_makes_no_small_one_late);
     RUN(a_cancelled_call_ends_when_its_last_slice_does);
     RUN(a_failed_slice_fails_its_calls_and_their_rest);
     RUN(a_closed_queue_empties_and_lets_go);
