@@ -6,11 +6,14 @@
  * but at least SLICE_MIN_NS worth of work, below which waking another worker costs more than it
  * saves, and at most SLICE_MAX_NS, so that the next call's turn comes soon.
  *
+ * A call is due when PATIENCE times its own work is over, and the first due goes first: ten rows
+ * pass ten thousand, calls of a size keep their order, and nobody waits for ever. (In turns, calls
+ * of a size would all end at the same time: with more of them than can be computed, all too late.)
+ *
  * A refusal by forecast needs others to be waiting: were a cost overestimated, an idle server would
  * refuse everything and never measure again. */
 #include "serve/queue.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +29,9 @@ enum {
     SLICE_MAX_ROWS = 4096,
     RETRY_MIN_MS = 1,
     MAX_SEEN = 256, /* waiting calls that one forecast looks at, under the lock */
+    PATIENCE = 10,  /* times its own work a call waits before shorter ones let it go first */
 };
+#define IN_TIME     0.8 /* of the time left a forecast may fill: it is one, and replies travel */
 #define COST_WEIGHT 0.1 /* of a new measurement in the running mean */
 #define COST_JUMP   4.0 /* and at most this far from it: one preempted slice is no trend */
 
@@ -89,16 +94,23 @@ static void ring_remove(struct apx_queue *queue, struct apx_served *served)
     served->is_waiting = false;
 }
 
-static void job_append(struct apx_job *job)
+/* Behind all that are due before it or with it; most often that is the end. */
+static void job_insert(struct apx_job *job)
 {
     struct apx_served *served = job->served;
-    job->next = NULL;
-    job->previous = served->last;
-    if (served->last != NULL)
-        served->last->next = job;
+    struct apx_job *before = served->last;
+    while (before != NULL && before->due_ns > job->due_ns)
+        before = before->previous;
+    job->previous = before;
+    job->next = before != NULL ? before->next : served->first;
+    if (before != NULL)
+        before->next = job;
     else
         served->first = job;
-    served->last = job;
+    if (job->next != NULL)
+        job->next->previous = job;
+    else
+        served->last = job;
     job->waiting = true;
 }
 
@@ -121,9 +133,12 @@ static void count_out(struct apx_queue *queue, struct apx_job *job, uint32_t row
 {
     job->served->waiting_rows -= rows;
     queue->waiting_rows -= rows;
+    job->served->waiting_ns -= rows * job->forecast_ns;
     queue->waiting_ns -= rows * job->forecast_ns;
+    if (job->served->waiting_rows == 0) /* what rounding left over */
+        job->served->waiting_ns = 0;
     if (queue->waiting_rows == 0)
-        queue->waiting_ns = 0; /* what rounding left over */
+        queue->waiting_ns = 0;
 }
 
 static size_t job_bytes(const struct apx_job *job)
@@ -162,72 +177,28 @@ static int64_t retry_after(const struct apx_queue *queue)
     return ms > RETRY_MIN_MS ? ms : RETRY_MIN_MS;
 }
 
-/* One worker's nanoseconds for the rows of the job that wait. */
-static double job_ns(const struct apx_job *job)
+/* Nanoseconds until the job's last row would be computed if it were pushed now. Before it come the
+ * calls of its version that are due before it; and each slice of theirs and its own lets one of
+ * each other version pass, which others may have filled up. */
+static double forecast(const struct apx_queue *queue, const struct apx_job *job)
 {
-    return (job->request.rows - job->next_row) * job->forecast_ns;
-}
-
-/* The most of it that one slice takes. */
-static double turn_ns(const struct apx_job *job)
-{
-    double least = SLICE_ROUND * job->forecast_ns;
-    double turn = (least > SLICE_MAX_NS ? least : SLICE_MAX_NS) + least; /* rounded up */
-    double all = job_ns(job);
-    return !job->served->rows_independent || turn > all ? all : turn;
-}
-
-/* One worker's nanoseconds for what comes before the job's last row, for calls take turns: what
- * waits for its version gives way after as many slices as the job itself needs (and one more: the
- * first may have little room left), and each slice of its version lets one of each other version
- * pass. With more than MAX_SEEN calls to look at, all that waits counts in full. */
-static double before_ns(const struct apx_queue *queue, const struct apx_job *job)
-{
-    const struct apx_served *own = job->served;
-    double turns = 1 + ceil(job_ns(job) / SLICE_MAX_NS), own_ns = 0, others_ns = 0;
-    double slices = turns;
-    int seen = 0;
-    const struct apx_job *at = own->first;
-    for (; at != NULL && seen < MAX_SEEN; at = at->next, seen++) {
-        double all = job_ns(at), most = turns * turn_ns(at);
-        own_ns += all < most ? all : most;
-        slices += turns;
+    double own = job->request.rows * job->forecast_ns, before = job->served->waiting_ns;
+    const struct apx_job *at = job->served->last;
+    for (int seen = 0; at != NULL && at->due_ns > job->due_ns && seen < MAX_SEEN; seen++) {
+        before -= (at->request.rows - at->next_row) * at->forecast_ns;
+        at = at->previous;
     }
-    if (at != NULL)
-        return queue->waiting_ns;
+    double turns = 2 * (before + own + SLICE_MAX_NS);
     const struct apx_served *served = queue->ring_first;
     for (; served != NULL; served = served->next_waiting) {
-        double all = 0, turn = 0;
-        for (at = served == own ? NULL : served->first; at != NULL; at = at->next) {
-            if (seen++ == MAX_SEEN)
-                return queue->waiting_ns;
-            double one = turn_ns(at) + SLICE_MAX_NS; /* others may fill the slice up */
-            all += job_ns(at);
-            turn = one > turn ? one : turn;
-        }
-        others_ns += all < slices * turn ? all : slices * turn;
+        if (served != job->served)
+            before +=
+                served->rows_independent && served->waiting_ns > turns ? turns : served->waiting_ns;
     }
-    return own_ns + others_ns;
-}
-
-/* Nanoseconds until the job's last row would be computed if it were pushed now. */
-static double forecast(const struct apx_job *job, double before, int workers)
-{
-    double own = job->request.rows * job->forecast_ns;
     double helpers = own / SLICE_MIN_NS; /* workers that can take a part of it */
     helpers = helpers < 1 ? 1 : helpers;
-    helpers = helpers > workers ? workers : helpers;
-    return before / workers + own / helpers;
-}
-
-/* Could the job be ready in time? First as if all that waits came before it, which is quick to say.
- */
-static bool in_time(const struct apx_queue *queue, const struct apx_job *job, int64_t now)
-{
-    double left = (double)(job->deadline_ns - now);
-    return queue->waiting_rows == 0 || job->deadline_ns == INT64_MAX ||
-           left >= forecast(job, queue->waiting_ns, queue->options.workers) ||
-           left >= forecast(job, before_ns(queue, job), queue->options.workers);
+    helpers = helpers > queue->options.workers ? queue->options.workers : helpers;
+    return before / queue->options.workers + own / helpers;
 }
 
 static enum apx_code admit(const struct apx_queue *queue, const struct apx_job *job, int64_t now,
@@ -254,7 +225,8 @@ static enum apx_code admit(const struct apx_queue *queue, const struct apx_job *
                  (long long)queue->waiting_rows);
         return APX_CODE_RESOURCE_EXHAUSTED;
     }
-    if (!in_time(queue, job, now)) {
+    if (queue->waiting_rows > 0 && job->deadline_ns != INT64_MAX &&
+        (double)(job->deadline_ns - now) * IN_TIME < forecast(queue, job)) {
         *retry_ms = retry_after(queue);
         snprintf(message, message_size,
                  "%u rows behind %lld others would not be ready by the deadline", job->request.rows,
@@ -270,11 +242,13 @@ enum apx_code apx_queue_push(struct apx_queue *queue, struct apx_job *job, char 
     int64_t now = apx_now_ns();
     pthread_mutex_lock(&queue->mutex);
     job->forecast_ns = job->served->ns_per_unit * job->steps;
+    job->due_ns = (double)now + PATIENCE * job->request.rows * job->forecast_ns;
     enum apx_code code = admit(queue, job, now, message, message_size, retry_ms);
     if (code == APX_CODE_OK) {
         job->open_rows = job->request.rows;
-        job_append(job);
+        job_insert(job);
         job->served->waiting_rows += job->request.rows;
+        job->served->waiting_ns += job->request.rows * job->forecast_ns;
         queue->waiting_rows += job->request.rows;
         queue->waiting_ns += job->request.rows * job->forecast_ns;
         queue->held_bytes += job_bytes(job);
@@ -348,9 +322,8 @@ static void take_part(struct apx_queue *queue, struct apx_slice *slice, struct a
     if (job->started_ns == 0)
         job->started_ns = now;
     count_out(queue, job, rows);
-    job_remove(job);
-    if (rows < left)
-        job_append(job); /* to the back: the others first */
+    if (rows == left)
+        job_remove(job);
 }
 
 static void fill(struct apx_queue *queue, struct apx_served *served, struct apx_slice *slice,
@@ -363,7 +336,6 @@ static void fill(struct apx_queue *queue, struct apx_served *served, struct apx_
     slice->steps = job->steps;
     slice->features = job->request.features;
     slice->width = job->width;
-    /* A job that goes to the back is not met again: its part has filled the slice. */
     while (job != NULL && slice->rows < target && slice->part_count < APX_SLICE_PARTS) {
         struct apx_job *next = job->next;
         if (job->output == slice->output && job->steps == slice->steps &&

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* queue.h - calls wait here for workers; who is admitted, and who takes which rows.
  *
- * A free worker takes what is waiting for one model version: the rows of the oldest call, and if
- * those do not fill a slice, rows of the next ones. A call with more rows than a slice goes to the
- * back with the rest, so that ten rows never wait for ten thousand. Nobody waits for a slice to
- * fill up. All functions may be called from any thread. */
+ * A free worker takes what is waiting for one model version: the rows of the call that is due
+ * first, and if those do not fill a slice, rows of the next ones. The shorter a call, the sooner it
+ * is due, so that ten rows never wait for ten thousand. Nobody waits for a slice to fill up. All
+ * functions may be called from any thread. */
 #ifndef APX_SERVE_QUEUE_H
 #define APX_SERVE_QUEUE_H
 
@@ -28,6 +28,7 @@ struct apx_job {
 
     int64_t started_ns, computed_ns; /* (q) start of the first slice, end of the last; 0: none */
     double forecast_ns;              /* (q) of one row */
+    double due_ns;                   /* (q) the order of the calls of a version */
     uint32_t next_row;               /* (q) the first row that nobody has taken */
     uint32_t open_rows;              /* (q) rows not yet computed, taken or not */
     bool waiting;                    /* (q) in its version's list */

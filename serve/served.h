@@ -45,6 +45,7 @@ struct apx_served {
     double ns_per_unit; /* measured time of one row and one step */
     struct apx_job *first, *last;
     int64_t waiting_rows;
+    double waiting_ns; /* forecast for them, on one worker */
     struct apx_served *next_waiting;
     bool is_waiting;
 
