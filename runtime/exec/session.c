@@ -376,7 +376,10 @@ enum apx_status apx_session_run(struct apx_session *session, const struct apx_te
         memcpy(outputs[i].dims, session->outputs[i].dims, sizeof outputs[i].dims);
     }
     int64_t rows = model->row_symbol >= 0 ? session->symbols[model->row_symbol] : 1;
-    if (rows == 0)
+    bool is_empty = true; /* tensors without elements may have 2^40 rows: walk none of them */
+    for (size_t i = 0; i < output_count; i++)
+        is_empty = is_empty && session->outputs[i].bytes == 0;
+    if (rows == 0 || is_empty)
         return APX_OK;
     choose_slice(session, rows);
     int64_t count = (rows + session->slice - 1) / session->slice;

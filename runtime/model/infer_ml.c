@@ -5,10 +5,11 @@
 
 #include <string.h>
 
-static size_t attr_count(const struct apx_node *node, const char *name)
+/* Elements of a list; 0 if it is absent or one of another type, which then counts as absent. */
+static size_t attr_count(const struct apx_node *node, const char *name, enum apx_attr_type type)
 {
     const struct apx_attr *attr = apx_node_attr(node, name);
-    return attr != NULL ? attr->count : 0;
+    return attr != NULL && attr->type == type ? attr->count : 0;
 }
 
 /* Input 0 as [rows, features]: a vector is one row. */
@@ -39,7 +40,8 @@ enum apx_status apx_infer_ml_scaler(struct apx_graph *graph, struct apx_node *no
                                     struct apx_error *error)
 {
     const struct apx_value *x = apx_node_in(graph, node, 0);
-    size_t offsets = attr_count(node, "offset"), scales = attr_count(node, "scale");
+    size_t offsets = attr_count(node, "offset", APX_ATTR_FLOATS),
+           scales = attr_count(node, "scale", APX_ATTR_FLOATS);
     int64_t features;
     if (x->rank < 1 || offsets == 0 || scales == 0)
         return apx_fail(error, APX_EFORMAT, node->name, "Scaler without offset, scale or features");
@@ -73,7 +75,7 @@ enum apx_status apx_infer_ml_linear_regressor(struct apx_graph *graph, struct ap
     enum apx_status status = rows_of(graph, node, &dims[0], &features, error);
     if (status != APX_OK)
         return status;
-    size_t coefficients = attr_count(node, "coefficients");
+    size_t coefficients = attr_count(node, "coefficients", APX_ATTR_FLOATS);
     if (targets < 1 || coefficients == 0 || coefficients % (size_t)targets != 0)
         return apx_fail(error, APX_EFORMAT, node->name, "%zu coefficients for %lld targets",
                         coefficients, (long long)targets);
@@ -90,10 +92,10 @@ enum apx_status apx_infer_ml_linear_classifier(struct apx_graph *graph, struct a
     enum apx_status status = rows_of(graph, node, &dims[0], &features, error);
     if (status != APX_OK)
         return status;
-    size_t texts = attr_count(node, "classlabels_strings");
-    size_t labels = texts > 0 ? texts : attr_count(node, "classlabels_ints");
-    size_t coefficients = attr_count(node, "coefficients");
-    size_t classes = attr_count(node, "intercepts");
+    size_t texts = attr_count(node, "classlabels_strings", APX_ATTR_STRINGS);
+    size_t labels = texts > 0 ? texts : attr_count(node, "classlabels_ints", APX_ATTR_INTS);
+    size_t coefficients = attr_count(node, "coefficients", APX_ATTR_FLOATS);
+    size_t classes = attr_count(node, "intercepts", APX_ATTR_FLOATS);
     if (classes == 0)
         classes = labels;
     if (classes == 0 || coefficients == 0 || coefficients % classes != 0 ||

@@ -151,6 +151,9 @@ static void lower_outputs(struct apx_lowering *lo)
         struct apx_view *view = lo->views[graph->outputs[i]];
         if (view->dtype == APX_STRING) {
             apx_lower_fail(lo, APX_EUNSUPPORTED, "output %s holds text", value->name);
+        } else if (view->dtype != value->dtype) { /* would be copied with the wrong width */
+            apx_lower_fail(lo, APX_EUNSUPPORTED, "output %s is computed as %s, not %s", value->name,
+                           apx_dtype_name(view->dtype), apx_dtype_name(value->dtype));
         } else if (is_writable_in_place(lo, i, view)) {
             write_in_place(lo, i, view);
         } else {

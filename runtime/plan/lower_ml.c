@@ -13,6 +13,8 @@ static struct apx_view *float_list(struct apx_lowering *lo, const struct apx_nod
     int64_t width = 0;
     if (attr == NULL || attr->count == 0)
         return NULL;
+    if (attr->type != APX_ATTR_FLOATS)
+        return apx_lower_fail(lo, APX_EFORMAT, "%s is no list of floats", name);
     if (attr->count != 1 &&
         (!apx_dim_is_constant(&x->extent[x->rank - 1], &width) || attr->count != (size_t)width))
         return apx_lower_fail(lo, APX_EFORMAT, "%s has %zu elements for %lld columns", name,
@@ -74,8 +76,10 @@ static struct apx_view *linear(struct apx_lowering *lo, const struct apx_node *n
     int64_t width;
     if (x == NULL)
         return NULL;
+    if (intercepts != NULL && intercepts->type != APX_ATTR_FLOATS)
+        return apx_lower_fail(lo, APX_EFORMAT, "intercepts is no list of floats");
     if (!apx_dim_is_constant(&x->extent[x->rank - 1], &width) || coefficients == NULL ||
-        coefficients->count != outputs * (size_t)width ||
+        coefficients->type != APX_ATTR_FLOATS || coefficients->count != outputs * (size_t)width ||
         (intercepts != NULL && intercepts->count > 0 && intercepts->count != outputs))
         return apx_lower_fail(lo, APX_EFORMAT, "the coefficients do not fit %zu outputs", outputs);
     if (x->rank == 1) {
@@ -104,7 +108,7 @@ void apx_lower_ml_linear_classifier(struct apx_lowering *lo, const struct apx_no
     int64_t width = 0;
     if (x == NULL)
         return;
-    if (labels == NULL || labels->count == 0) {
+    if (labels == NULL || labels->type != APX_ATTR_INTS || labels->count == 0) {
         apx_lower_fail(lo, APX_EUNSUPPORTED, "labels that are text");
         return;
     }
@@ -164,7 +168,12 @@ void apx_lower_ml_normalizer(struct apx_lowering *lo, const struct apx_node *nod
 
 void apx_lower_ml_imputer(struct apx_lowering *lo, const struct apx_node *node)
 {
-    struct apx_view *x = float_input(lo, node);
+    struct apx_view *x = apx_lower_in(lo, node, 0);
+    if (x != NULL && x->dtype != APX_F32) {
+        apx_lower_fail(lo, APX_EUNSUPPORTED, "an Imputer of %s", apx_dtype_name(x->dtype));
+        return;
+    }
+    x = float_input(lo, node);
     if (x == NULL)
         return;
     struct apx_view *values = float_list(lo, node, "imputed_value_floats", x);
@@ -188,7 +197,8 @@ void apx_lower_ml_binarizer(struct apx_lowering *lo, const struct apx_node *node
     double threshold = (double)apx_node_float(node, "threshold", 0);
     struct apx_view *is_above = apx_emit_compare(lo, APX_COMPARE_GT, float_input(lo, node),
                                                  apx_lower_scalar(lo, APX_F32, threshold));
-    apx_lower_set(lo, node, 0, apx_emit_cast(lo, is_above, APX_F32));
+    const struct apx_view *x = apx_lower_in(lo, node, 0); /* its type is the result's */
+    apx_lower_set(lo, node, 0, apx_emit_cast(lo, is_above, x != NULL ? x->dtype : APX_F32));
 }
 
 void apx_lower_ml_feature_vectorizer(struct apx_lowering *lo, const struct apx_node *node)

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Operators of ai.onnx.ml through the whole engine: what their attributes may be, and what type
+ * their result has. Their numbers are compared in tests/interop. */
+#include "tests/runtime/run_case.h"
+
+static struct rng rng = {9};
+
+/* A list of integers where floats are expected was read through a pointer that is not there. */
+static void refuses_lists_of_another_type(void)
+{
+    static const struct {
+        const char *op, *list, *outputs;
+    } cases[] = {
+        {"Scaler", "offset", "y"},
+        {"LinearRegressor", "coefficients", "y"},
+        {"LinearClassifier", "coefficients", "y s"},
+        {"Imputer", "imputed_value_floats", "y"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct apx_onnx *m = case_begin(17, "x:f[b,3]", cases[i].outputs);
+        case_node_of(m, "ai.onnx.ml", cases[i].op, "x", cases[i].outputs);
+        apx_onnx_ints(m, cases[i].list, (const int64_t[]){1, 2, 3}, 3);
+        if (i == 0)
+            apx_onnx_ints(m, "scale", (const int64_t[]){1, 2, 3}, 3);
+        if (i == 2)
+            apx_onnx_ints(m, "classlabels_ints", (const int64_t[]){0}, 1);
+        CHECK(!run_case(m, 1, run_random(&rng, 2, 2, 3)));
+        CHECK_EQ(run_status, APX_EFORMAT);
+    }
+}
+
+static void binarizer_keeps_the_type(void)
+{
+    struct apx_onnx *m = case_begin(17, "x:l[b,3]", "y");
+    case_node_of(m, "ai.onnx.ml", "Binarizer", "x", "y");
+    struct apx_tensor x = run_integers(&rng, -2, 2, 2, 4, 3);
+    REQUIRE(run_case_list(m, 1, &x));
+    CHECK_EQ(run_out[0].dtype, APX_I64);
+    for (size_t i = 0; i < 12; i++)
+        CHECK_EQ(((const int64_t *)run_out[0].data)[i], ((const int64_t *)x.data)[i] > 0);
+    run_release(&x, 1);
+}
+
+static void refuses_imputer_of_integers(void)
+{
+    struct apx_onnx *m = case_begin(17, "x:l[b,3]", "y");
+    case_node_of(m, "ai.onnx.ml", "Imputer", "x", "y");
+    CHECK(!run_case(m, 1, run_integers(&rng, 0, 3, 2, 2, 3)));
+    CHECK_EQ(run_status, APX_EUNSUPPORTED);
+}
+
+/* A tensor without elements may have any number of rows; none of them is walked. */
+static void answers_empty_tensors_at_once(void)
+{
+    struct apx_onnx *m = case_begin(17, "x:f[a,b,c]", "y");
+    case_node(m, "Relu", "x", "y");
+    const struct apx_tensor x = {
+        .dtype = APX_F32, .rank = 3, .dims = {(int64_t)1 << 40, 0, (int64_t)1 << 20}};
+    REQUIRE(run_case_list(m, 1, &x));
+    CHECK_EQ(run_out[0].dims[0], (int64_t)1 << 40);
+    CHECK_EQ(run_out[0].bytes, 0);
+}
+
+int main(void)
+{
+    RUN(refuses_lists_of_another_type);
+    RUN(binarizer_keeps_the_type);
+    RUN(refuses_imputer_of_integers);
+    RUN(answers_empty_tensors_at_once);
+    run_end();
+    return check_report();
+}
