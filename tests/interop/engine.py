@@ -132,7 +132,7 @@ class Model:
         unknown = set(inputs) ^ set(self.input_names)
         if unknown:
             raise Refused(f"the model's inputs are {self.input_names}; given or missing: {sorted(unknown)}")
-        arrays = [np.ascontiguousarray(inputs[name]) for name in self.input_names]
+        arrays = [np.asarray(inputs[name], order="C") for name in self.input_names]  # keeps rank 0
         given = (Tensor * len(arrays))()
         for tensor, array in zip(given, arrays):
             tensor.dtype, tensor.rank = CODES[array.dtype], array.ndim

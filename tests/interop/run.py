@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compare the engine with ONNX Runtime, model by model, on what PyTorch, Keras and scikit-learn write and on random
-recurrent nets. Prints a table and ends with "N passed, M failed"; exit status 1 if any failed.
+"""Compare the engine with ONNX Runtime, model by model, on what PyTorch, Keras and scikit-learn write, on random
+recurrent nets and on random models of one operator. Prints a table and ends with "N passed, M failed"; exit status 1
+if any failed.
 
-    run.py [--families torch,keras,sklearn,random] [--random N] [--seed S] [--only TEXT] [--self] [--verbose]
+    run.py [--families torch,keras,sklearn,random,single] [--random N] [--single N] [--seed S] [--only TEXT] [--self] [--verbose]
 
 --only runs the models whose name holds TEXT; with the seed that is printed, any failure can be replayed. --self
 compares ONNX Runtime with the float64 reference instead, without the engine.
@@ -154,6 +155,36 @@ def check_case(table, case, through_program, invariant, self_only):
                 table.passed("same bits", case.name)
 
 
+def check_single(table, arguments):
+    """Models of one operator. Sums of many numbers are as near as their size allows, so the error is relative."""
+    import engine
+    import single_ops
+
+    family, counts = "single operators", collections.Counter()
+    refused, reasons = collections.Counter(), {}
+    for case in single_ops.cases(arguments.seed, arguments.only, arguments.single):
+        op = case.model.graph.node[0].op_type
+        want = as_arrays(onnxruntime_outputs(case.model, case.inputs))
+        table.row(family)["models"] += 1
+        counts[op] += 1
+        try:
+            with engine.Model(case.model) as model:
+                got = model.run(case.inputs)
+        except engine.Refused as text:
+            refused[op] += 1
+            reasons[op] = f"{case.name}: {text}"
+            continue
+        case.tolerance *= max([1.0] + [float(np.abs(v[np.isfinite(v)]).max(initial=0)) for v in want
+                                       if v.dtype.kind == "f"])
+        compare(table, family, case, got, want, "")
+    for op, count in refused.items():
+        if counts[op] >= 8 and count > counts[op] * single_ops.MOST_REFUSED.get(op, 0.3):
+            table.failed(family, op, f"{count} of {counts[op]} models refused, the last with {reasons[op]}")
+    if counts:
+        print(f"single operators: {sum(counts.values())} models of {len(counts)} operators, {sum(refused.values())} "
+              f"refused, of {', '.join(sorted(refused))}")
+
+
 def all_cases(arguments):
     """(case, whether it goes through the program, whether its bits are compared), families imported when asked for."""
     families = arguments.families.split(",")
@@ -177,8 +208,9 @@ def all_cases(arguments):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--families", default="random,sklearn,torch,keras")
+    parser.add_argument("--families", default="single,random,sklearn,torch,keras")
     parser.add_argument("--random", type=int, default=300, metavar="N", help="random recurrent models")
+    parser.add_argument("--single", type=int, default=12, metavar="N", help="models of each single operator")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", metavar="TEXT", help="the models whose name holds TEXT")
     parser.add_argument("--self", action="store_true", help="ONNX Runtime against the float64 reference alone")
@@ -186,6 +218,8 @@ def main():
     arguments = parser.parse_args()
     table, began = Table(), time.time()
     print(f"seed {arguments.seed}")
+    if "single" in arguments.families.split(",") and not arguments.self:
+        check_single(table, arguments)
     cases = all_cases(arguments)
     while True:
         try:
