@@ -2,6 +2,7 @@
 /* messages.c - one line on standard error, in one form for all commands. */
 #include "runtime/cli/cli.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <string.h>
@@ -36,11 +37,22 @@ int apx_cli_refuse(const char *command, const char *file, const char *format, ..
     return CLI_FAILED;
 }
 
+/* True if the message has the field as a word of its own: "x" does not stand in "extent 7". */
+static bool names_field(const char *message, const char *field)
+{
+    size_t length = strlen(field);
+    for (const char *at = message; (at = strstr(at, field)) != NULL; at++)
+        if ((at == message || !isalnum((unsigned char)at[-1])) &&
+            !isalnum((unsigned char)at[length]))
+            return true;
+    return false;
+}
+
 int apx_cli_failed(const char *command, const char *file, const struct apx_error *error)
 {
     if (file != NULL && strstr(error->message, file) != NULL)
         file = NULL;
-    if (error->field[0] != '\0' && strstr(error->message, error->field) == NULL)
+    if (error->field[0] != '\0' && !names_field(error->message, error->field))
         return apx_cli_refuse(command, file, "%s: %s", error->field, error->message);
     return apx_cli_refuse(command, file, "%s", error->message);
 }

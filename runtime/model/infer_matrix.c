@@ -40,10 +40,14 @@ static enum apx_status recurrent(struct apx_graph *graph, struct apx_node *node,
 {
     const struct apx_value *x = apx_node_in(graph, node, 0), *w = apx_node_in(graph, node, 1);
     const struct apx_value *r = apx_node_in(graph, node, 2), *lens = apx_node_in(graph, node, 4);
-    bool is_batch_first = apx_node_int(node, "layout", 0) != 0;
     const char *direction = apx_node_string(node, "direction", "forward");
     bool is_both = strcmp(direction, "bidirectional") == 0;
     enum apx_status status;
+    int64_t layout = apx_node_int(node, "layout", 0);
+    if (layout != 0 && layout != 1)
+        return apx_fail(error, APX_EFORMAT, node->name, "layout %lld: must be 0 or 1",
+                        (long long)layout);
+    bool is_batch_first = layout == 1;
     if (!is_both && strcmp(direction, "forward") != 0 && strcmp(direction, "reverse") != 0)
         return apx_fail(error, APX_EFORMAT, node->name, "direction %s", direction);
     if ((status = need_float(node, x, error)) != APX_OK ||

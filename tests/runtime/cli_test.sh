@@ -47,6 +47,15 @@ run 1 "$auspex" inspect "$dir/junk.onnx"
 err_has 'junk.onnx: '
 run 2 "$auspex" inspect
 err_has 'name a model file'
+# The tensor at fault is named, even one whose name stands by chance in the message.
+python3 -c '
+field = lambda number, data: bytes([number << 3 | 2, len(data)]) + data
+tensor = field(8, b"a") + bytes([2 << 3, 1]) + bytes([1 << 3, 4]) + field(9, b"123")
+graph = field(5, tensor) + field(12, field(1, b"y"))
+import sys
+sys.stdout.buffer.write(bytes([1 << 3, 8]) + field(7, graph) + field(8, bytes([2 << 3, 17])))' >"$dir/short.onnx"
+run 1 "$auspex" inspect "$dir/short.onnx"
+err_has 'short.onnx: a: raw_data has 3 bytes, the shape asks for 16'
 run 2 "$auspex" inspect $model --threads 2
 err_has '--threads'
 

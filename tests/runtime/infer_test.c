@@ -148,6 +148,8 @@ static void infers_recurrent_layers(void)
               "X has rank 2 instead of 3");
     CHECK_HAS(recurrent("LSTM", "x:f[t,b,3]", "x w r bias", 0, "sideways", "y"),
               "direction sideways");
+    CHECK_HAS(recurrent("LSTM", "x:f[t,b,3]", "x w r bias", 7, "forward", "y"),
+              "layout 7: must be 0 or 1");
     CHECK_HAS(recurrent("LSTM", "x:f[t,b,3] l:l[b]", "x w r - l", 0, "forward", "y"),
               "sequence_lens of int64 instead of int32");
     CHECK_HAS(recurrent("GRU", "x:f[t,b,3] h:f[2,b,5]", "x w r - - h", 0, "forward", "y"),
