@@ -287,6 +287,10 @@ void apx_copy_nd(const struct apx_nd *nd, size_t width, const void *x, void *y);
  * NaN; MAX -inf; MIN +inf; LOG_SUM* -inf; ARG* are not allowed. */
 void apx_reduce_f32(enum apx_reduce op, bool last, size_t outer, size_t k, size_t inner,
                     const float *x, void *y);
+/* The same of integers, exactly; what exceeds 64 bits wraps. MEAN is cut toward zero. K = 0: MEAN
+ * 0; MAX and MIN the least and the greatest integer. L2 and LOG_* are not allowed. */
+void apx_reduce_i64(enum apx_reduce op, bool last, size_t outer, size_t k, size_t inner,
+                    const int64_t *x, int64_t *y);
 /* Softmax, or its logarithm, of x[outer, K, inner] over K. In place allowed. */
 void apx_softmax_f32(bool logarithm, size_t outer, size_t k, size_t inner, const float *x,
                      float *y);

@@ -107,3 +107,51 @@ void apx_reduce_f32(enum apx_reduce op, bool last, size_t outer, size_t k, size_
                 reduce_columns(op, k, inner, count, from, (float *)y + to);
         }
 }
+
+static int64_t reduce_integers(enum apx_reduce op, size_t k, size_t inner, const int64_t *x)
+{
+    /* Unsigned: sums and products wrap. */
+    uint64_t sum = op == APX_REDUCE_PROD;
+    int64_t most = op == APX_REDUCE_MAX ? INT64_MIN : INT64_MAX;
+    for (size_t i = 0; i < k; i++) {
+        const int64_t v = x[i * inner];
+        const uint64_t u = (uint64_t)v;
+        if (op == APX_REDUCE_MAX)
+            most = v > most ? v : most;
+        else if (op == APX_REDUCE_MIN)
+            most = v < most ? v : most;
+        else if (op == APX_REDUCE_PROD)
+            sum *= u;
+        else if (op == APX_REDUCE_SUM_SQUARE)
+            sum += u * u;
+        else
+            sum += op == APX_REDUCE_L1 && v < 0 ? 0 - u : u;
+    }
+    if (op == APX_REDUCE_MAX || op == APX_REDUCE_MIN)
+        return most;
+    return op == APX_REDUCE_MEAN && k > 0 ? (int64_t)sum / (int64_t)k : (int64_t)sum;
+}
+
+static int64_t find_integer(bool greatest, bool last, size_t k, size_t inner, const int64_t *x)
+{
+    assert(k > 0);
+    size_t where = 0;
+    for (size_t i = 1; i < k; i++) {
+        const int64_t v = x[i * inner], best = x[where * inner];
+        if ((greatest ? v > best : v < best) || (last && v == best))
+            where = i;
+    }
+    return (int64_t)where;
+}
+
+void apx_reduce_i64(enum apx_reduce op, bool last, size_t outer, size_t k, size_t inner,
+                    const int64_t *x, int64_t *y)
+{
+    const bool arg = op == APX_REDUCE_ARGMAX || op == APX_REDUCE_ARGMIN;
+    for (size_t o = 0; o < outer; o++)
+        for (size_t c = 0; c < inner; c++) {
+            const int64_t *from = x + o * k * inner + c;
+            y[o * inner + c] = arg ? find_integer(op == APX_REDUCE_ARGMAX, last, k, inner, from)
+                                   : reduce_integers(op, k, inner, from);
+        }
+}

@@ -7,7 +7,7 @@
 
 #include "runtime/plan/steps.h"
 
-enum axes_kind { AXES_REDUCE, AXES_SOFTMAX, AXES_LAYER_NORM };
+enum axes_kind { AXES_REDUCE, AXES_REDUCE_I64, AXES_SOFTMAX, AXES_LAYER_NORM };
 
 struct axes_params {
     enum axes_kind kind;
@@ -47,17 +47,21 @@ static void axes_run(const struct apx_step *step, const void *memory, struct apx
 {
     const struct axes_args *args = memory;
     const struct axes_params *params = step->params;
-    const float *x = apx_at(frame, args->x);
+    const void *x = apx_at(frame, args->x);
     void *y = apx_at(frame, args->y);
     if (y == NULL || args->outer == 0 || args->inner == 0)
         return;
     switch (params->kind) {
     case AXES_REDUCE:
+    case AXES_REDUCE_I64:
         if (args->k == 0 && (params->op == APX_REDUCE_ARGMAX || params->op == APX_REDUCE_ARGMIN)) {
             frame->fault = "the largest or smallest of no elements";
             return;
         }
-        apx_reduce_f32(params->op, params->last, args->outer, args->k, args->inner, x, y);
+        if (params->kind == AXES_REDUCE)
+            apx_reduce_f32(params->op, params->last, args->outer, args->k, args->inner, x, y);
+        else
+            apx_reduce_i64(params->op, params->last, args->outer, args->k, args->inner, x, y);
         break;
     case AXES_SOFTMAX:
         if (args->k > 0)
@@ -76,7 +80,8 @@ static double axes_flops(const struct apx_step *step, const struct apx_bound *in
 {
     (void)out;
     const struct axes_params *params = step->params;
-    return (params->kind == AXES_REDUCE ? 1.0 : 8.0) * (double)apx_bound_count(&in[0]);
+    return (params->kind == AXES_REDUCE || params->kind == AXES_REDUCE_I64 ? 1.0 : 8.0) *
+           (double)apx_bound_count(&in[0]);
 }
 
 static const struct apx_step_class reduce_class = {.name = "reduce",
@@ -131,12 +136,16 @@ struct apx_view *apx_emit_reduce(struct apx_lowering *lo, enum apx_reduce op, bo
     bool is_arg = op == APX_REDUCE_ARGMAX || op == APX_REDUCE_ARGMIN;
     if (x->dtype == APX_F64)
         return apx_lower_fail(lo, APX_EUNSUPPORTED, "float64 arithmetic; export as float32");
-    if (x->dtype != APX_F32) {
+    /* Integers beyond 2^24 do not fit a float; only what ends in a root or logarithm goes there. */
+    bool is_real = op == APX_REDUCE_L2 || op == APX_REDUCE_LOG_SUM || op == APX_REDUCE_LOG_SUM_EXP;
+    enum apx_dtype inside = is_real ? APX_F32 : APX_I64;
+    if (x->dtype != APX_F32 && x->dtype != inside) {
         struct apx_view *y =
-            apx_emit_reduce(lo, op, last, apx_emit_cast(lo, x, APX_F32), mask, keep);
+            apx_emit_reduce(lo, op, last, apx_emit_cast(lo, x, inside), mask, keep);
         return is_arg ? y : apx_emit_cast(lo, y, x->dtype);
     }
-    struct axes_params params = {.kind = AXES_REDUCE, .op = op, .last = last};
+    struct axes_params params = {
+        .kind = x->dtype == APX_F32 ? AXES_REDUCE : AXES_REDUCE_I64, .op = op, .last = last};
     x = gather_axes(lo, x, mask, false, &params);
     if (x == NULL)
         return NULL;
@@ -145,7 +154,7 @@ struct apx_view *apx_emit_reduce(struct apx_lowering *lo, enum apx_reduce op, bo
     for (int i = 0; i < x->rank; i++)
         extent[i] = (mask >> i & 1) != 0 ? apx_dim_constant(1) : x->extent[i];
     struct apx_view *y =
-        apx_lower_new(lo, is_arg ? APX_I64 : APX_F32, x->rank, extent, params.order);
+        apx_lower_new(lo, is_arg ? APX_I64 : x->dtype, x->rank, extent, params.order);
     struct apx_step *step =
         y != NULL ? apx_lower_step(lo, &reduce_class, 1, 1, sizeof params) : NULL;
     if (step == NULL)

@@ -230,6 +230,8 @@ def reduce(m, op):
     whole = op in ("ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL1", "ReduceSumSquare")
     shape = m.shape(1)
     x = m.values(shape, m.pick([F32, F32, I64, I32]) if whole else F32)
+    if x.dtype == I64 and m.chance(0.5) and op not in ("ReduceProd", "ReduceMean"):
+        x = x + 1700000000  # no float32 holds these
     if op == "ReduceLogSum":
         x = np.abs(x) + np.float32(0.1)
     if op == "ReduceProd":
@@ -251,7 +253,8 @@ def reduce(m, op):
 def arg_reduce(m, op):
     shape = m.shape(1)
     x = m.values(shape, m.pick([F32, F32, I64, I32]))
-    m.give(np.round(x / 2).astype(x.dtype) if m.chance(0.6) else x, False)  # with ties
+    x = np.round(x / 2).astype(x.dtype) if m.chance(0.6) else x  # with ties
+    m.give(x + 1700000000 if x.dtype == I64 else x, False)
     attributes = {}
     if m.chance(0.8):
         attributes["axis"] = m.integer(-len(shape), len(shape) - 1)

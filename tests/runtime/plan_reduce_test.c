@@ -236,8 +236,48 @@ static void normalises_batches(void)
     free(x.data);
 }
 
+/* Times in seconds do not fit a float. */
+static void reduces_integers_exactly(void)
+{
+    static const int64_t times[6] = {1700000001, 1700000003, 1700000002, -5, 7, 7};
+    static const struct {
+        const char *op;
+        int64_t want[2];
+    } cases[] = {
+        {"ReduceSum", {5100000006, 9}},
+        {"ReduceMean", {1700000002, 3}},
+        {"ReduceMax", {1700000003, 7}},
+        {"ReduceMin", {1700000001, -5}},
+        {"ReduceProd", {(int64_t)(1700000001u * (uint64_t)1700000003 * 1700000002), -245}},
+        {"ReduceL1", {5100000006, 19}},
+        {"ReduceSumSquare", {8670000020400000014, 123}},
+        {"ArgMax", {1, 1}},
+        {"ArgMin", {0, 0}},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        bool is_arg = cases[i].op[0] == 'A';
+        struct apx_onnx *m = case_begin(13, "x:l[b,3]", "y");
+        if (!is_arg)
+            case_ints(m, "axes", 1, 1);
+        if (is_arg || strcmp(cases[i].op, "ReduceSum") == 0)
+            case_node(m, cases[i].op, is_arg ? "x" : "x axes", "y");
+        else
+            case_node(m, cases[i].op, "x", "y");
+        if (is_arg)
+            apx_onnx_int(m, "axis", 1);
+        else if (strcmp(cases[i].op, "ReduceSum") != 0)
+            apx_onnx_ints(m, "axes", &(int64_t){1}, 1);
+        struct apx_tensor x = run_tensor(APX_I64, 2, (const int64_t[]){2, 3});
+        memcpy(x.data, times, sizeof times);
+        if (CHECK(run_case(m, 1, x)))
+            for (size_t r = 0; r < 2; r++)
+                CHECK_EQ(((const int64_t *)run_out[0].data)[r], cases[i].want[r]);
+    }
+}
+
 int main(void)
 {
+    RUN(reduces_integers_exactly);
     RUN(reduces_all_axes);
     RUN(finds_largest_and_smallest);
     RUN(computes_softmax);
