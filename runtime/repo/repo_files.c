@@ -103,7 +103,10 @@ enum apx_status apx_repo_read_object(const char *path, json_t **object, struct a
     char *text;
     size_t bytes;
     json_error_t where;
+    struct stat about;
     *object = NULL;
+    if (stat(path, &about) == 0 && !S_ISREG(about.st_mode)) /* a pipe would hold the reader up */
+        return apx_fail(error, APX_EFORMAT, path, "%s is damaged: it is no regular file", path);
     enum apx_status status = apx_file_read(path, APX_LIMIT_POINTER, &text, &bytes, error);
     if (status == APX_ENOTFOUND)
         return APX_OK;

@@ -274,6 +274,10 @@ static void damaged_files_are_named(void)
     put("m/current.json", "{\"version\": 7}");
     CHECK_EQ(apx_repo_resolve(repo, "m", "", &version, NULL, 0, &error), APX_ENOTFOUND);
     CHECK_HAS(error.message, "no version 7");
+    REQUIRE(unlink(in("m/current.json")) == 0 && mkfifo(in("m/current.json"), 0600) == 0);
+    CHECK_EQ(apx_repo_resolve(repo, "m", "", &version, NULL, 0, &error), APX_EFORMAT);
+    CHECK_HAS(error.message, "no regular file");
+    REQUIRE(unlink(in("m/current.json")) == 0);
     put("m/current.json", "{\"version\": 1}");
     put("m/aliases.json", "{\"canary\": -1}");
     CHECK_EQ(apx_repo_resolve(repo, "m", "canary", &version, NULL, 0, &error), APX_EFORMAT);
