@@ -160,6 +160,10 @@ void apx_lower_ml_normalizer(struct apx_lowering *lo, const struct apx_node *nod
     const char *norm = apx_node_string(node, "norm", "MAX");
     if (x == NULL)
         return;
+    if (strcmp(norm, "MAX") != 0 && strcmp(norm, "L1") != 0 && strcmp(norm, "L2") != 0) {
+        apx_lower_fail(lo, APX_EFORMAT, "norm %s", norm);
+        return;
+    }
     enum apx_reduce reduce = strcmp(norm, "L1") == 0   ? APX_REDUCE_L1
                              : strcmp(norm, "L2") == 0 ? APX_REDUCE_L2
                                                        : APX_REDUCE_MAX;

@@ -49,6 +49,15 @@ static void refuses_imputer_of_integers(void)
     CHECK_EQ(run_status, APX_EUNSUPPORTED);
 }
 
+static void refuses_unknown_norms(void)
+{
+    struct apx_onnx *m = case_begin(17, "x:f[b,3]", "y");
+    case_node_of(m, "ai.onnx.ml", "Normalizer", "x", "y");
+    apx_onnx_text(m, "norm", "L3");
+    CHECK(!run_case(m, 1, run_random(&rng, 2, 2, 3)));
+    CHECK_EQ(run_status, APX_EFORMAT);
+}
+
 /* A tensor without elements may have any number of rows; none of them is walked. */
 static void answers_empty_tensors_at_once(void)
 {
@@ -66,6 +75,7 @@ int main(void)
     RUN(refuses_lists_of_another_type);
     RUN(binarizer_keeps_the_type);
     RUN(refuses_imputer_of_integers);
+    RUN(refuses_unknown_norms);
     RUN(answers_empty_tensors_at_once);
     run_end();
     return check_report();
