@@ -71,7 +71,10 @@ int main(int argc, char **argv)
     struct apx_serve_options options;
     switch (apx_serve_options_parse(argc, argv, &options)) {
     case APX_OPTIONS_HELP:
-        return 0;
+        if (fflush(stdout) == 0 && !ferror(stdout))
+            return 0;
+        perror("auspex serve: cannot write standard output");
+        return 1;
     case APX_OPTIONS_WRONG:
         return 2;
     case APX_OPTIONS_RUN:

@@ -84,28 +84,29 @@ static const struct option long_options[] = {
 };
 
 /* The numbers, with their limits and where they go; one place for all of them. */
-static bool number_option(int option, const char *text, struct apx_serve_options *options)
+static enum apx_options_result number_option(const struct option *option, const char *text,
+                                             struct apx_serve_options *options)
 {
-    int64_t value;
-    switch (option) {
-    case OPT_WORKERS:
-        if (!parse_number(text, 1, APX_LIMIT_WORKERS, &value))
-            return false;
-        options->workers = (int)value;
-        return true;
-    case OPT_MESSAGE:
-        if (!parse_number(text, 1, APX_LIMIT_MESSAGE_MIB, &value))
-            return false;
-        options->message_mib = (int)value;
-        return true;
-    case OPT_QUEUE:
-        return parse_number(text, 1, INT32_MAX, &options->queue_rows);
-    default:
-        if (!parse_number(text, 0, 86400, &value))
-            return false;
-        options->drain_seconds = (int)value;
-        return true;
+    int64_t value, least = option->val == OPT_DRAIN ? 0 : 1;
+    int64_t most = option->val == OPT_WORKERS   ? APX_LIMIT_WORKERS
+                   : option->val == OPT_MESSAGE ? APX_LIMIT_MESSAGE_MIB
+                   : option->val == OPT_QUEUE   ? INT32_MAX
+                                                : 86400;
+    if (!parse_number(text, least, most, &value)) {
+        char what[96];
+        snprintf(what, sizeof what, "--%s takes a number from %lld to %lld", option->name,
+                 (long long)least, (long long)most);
+        return wrong(what, text);
     }
+    if (option->val == OPT_WORKERS)
+        options->workers = (int)value;
+    else if (option->val == OPT_MESSAGE)
+        options->message_mib = (int)value;
+    else if (option->val == OPT_QUEUE)
+        options->queue_rows = value;
+    else
+        options->drain_seconds = (int)value;
+    return APX_OPTIONS_RUN;
 }
 
 static enum apx_options_result check(const struct apx_serve_options *options)
@@ -140,7 +141,8 @@ enum apx_options_result apx_serve_options_parse(int argc, char **argv,
         .message_mib = 64, .queue_rows = 200000, .drain_seconds = 10, .log_level = APX_LOG_INFO};
     opterr = 0;
     optind = 1;
-    for (int option; (option = getopt_long(argc, argv, ":", long_options, NULL)) != -1;) {
+    int index = 0;
+    for (int option; (option = getopt_long(argc, argv, ":", long_options, &index)) != -1;) {
         switch (option) {
         case OPT_REPOSITORY:
             options->repository = optarg;
@@ -168,8 +170,8 @@ enum apx_options_result apx_serve_options_parse(int argc, char **argv,
         case OPT_MESSAGE:
         case OPT_QUEUE:
         case OPT_DRAIN:
-            if (!number_option(option, optarg, options))
-                return wrong("number out of range", argv[optind - 1]);
+            if (number_option(&long_options[index], optarg, options) != APX_OPTIONS_RUN)
+                return APX_OPTIONS_WRONG;
             break;
         case OPT_VERSION:
             printf("auspex-serve %s\n", apx_version());

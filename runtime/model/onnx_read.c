@@ -76,8 +76,9 @@ static enum apx_status check_versions(struct apx_onnx_reader *reader)
                         "more than APX_LIMIT_FUNCTIONS (%d) local functions", APX_LIMIT_FUNCTIONS);
     if (model->ir_version < APX_ONNX_IR_FIRST || model->ir_version > APX_ONNX_IR_LAST)
         return apx_fail(reader->error, APX_EUNSUPPORTED, NULL,
-                        "IR version %lld; this build reads %d to %d", (long long)model->ir_version,
-                        APX_ONNX_IR_FIRST, APX_ONNX_IR_LAST);
+                        "IR version %lld; this build reads %d to %d: save the model with "
+                        "ir_version set to one of these",
+                        (long long)model->ir_version, APX_ONNX_IR_FIRST, APX_ONNX_IR_LAST);
     graph->opset = apx_onnx_import(model->opset_import, model->n_opset_import, "");
     graph->opset_ml = apx_onnx_import(model->opset_import, model->n_opset_import, "ai.onnx.ml");
     if (graph->opset_ml < 0 || graph->opset_ml > APX_ONNX_ML_LAST)
