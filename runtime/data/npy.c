@@ -193,9 +193,11 @@ static enum apx_status parse(const char *data, size_t bytes, const char *name,
     if (bytes < start || length > bytes - start)
         return apx_fail(error, APX_EFORMAT, name, "%s%sthe file ends inside its header", name,
                         colon);
-    char *text = strndup(data + start, length);
+    char *text = malloc(length + 1);
     if (text == NULL)
         return apx_fail(error, APX_ENOMEM, name, "out of memory for %s", name);
+    memcpy(text, data + start, length);
+    text[length] = '\0';
     bool ok = read_header(text, &header);
     free(text);
     if (!ok)
