@@ -143,6 +143,10 @@ int apx_graph_symbol(struct apx_graph *graph, const char *name);
 struct apx_attr *apx_graph_add_attr(struct apx_graph *graph, struct apx_node *node,
                                     const char *name, enum apx_attr_type type);
 
+/* The type that `op` gives the attribute; false: the engine does not read it. */
+bool apx_attr_type_find(enum apx_op op, const char *name, enum apx_attr_type *type);
+const char *apx_attr_type_name(enum apx_attr_type type); /* "a float" */
+
 /* Attributes, with ONNX's default when absent. */
 const struct apx_attr *apx_node_attr(const struct apx_node *node, const char *name); /* or NULL */
 int64_t apx_node_int(const struct apx_node *node, const char *name, int64_t fallback);

@@ -194,7 +194,8 @@ enum apx_status apx_onnx_read_attr(struct apx_onnx_reader *reader,
     enum apx_status status = apx_onnx_attr_resolve(reader, scope, from, &from);
     if (status != APX_OK || from == NULL)
         return status;
-    enum apx_attr_type type;
+    enum apx_op op = reader->graph->nodes[node].op;
+    enum apx_attr_type type, wanted;
     switch (kind_of(from)) {
     case KIND(FLOAT):
         type = APX_ATTR_FLOAT;
@@ -225,6 +226,11 @@ enum apx_status apx_onnx_read_attr(struct apx_onnx_reader *reader,
                         "type; these are not supported",
                         name);
     }
+    if (apx_attr_type_find(op, name, &wanted) && type != wanted)
+        return apx_fail(reader->error, APX_EFORMAT, label,
+                        "%s: attribute %s has the wrong type: it is %s and must be %s",
+                        apx_op_info(op)->name, name, apx_attr_type_name(type),
+                        apx_attr_type_name(wanted));
     status = apx_onnx_charge(reader, label, payload(from));
     if (status != APX_OK)
         return status;

@@ -309,6 +309,41 @@ static void checks_arity_and_attributes(void)
     CHECK_HAS(read_model(model), "refers to an attribute of a function, outside of any");
 }
 
+/* It would count as left out otherwise, and the model run with the default. */
+static void attributes_have_their_type(void)
+{
+    struct apx_onnx *m = case_begin(17, "x:f[b,4]", "y");
+    case_node(m, "LeakyRelu", "x", "y");
+    apx_onnx_int(m, "alpha", 1);
+    CHECK_STR(read_built(m), "APX_EFORMAT LeakyRelu: LeakyRelu: attribute alpha has the wrong "
+                             "type: it is an integer and must be a float");
+    m = case_begin(17, "x:f[4,4]", "y");
+    case_node(m, "Gemm", "x x", "y");
+    apx_onnx_float(m, "transA", 1);
+    CHECK_HAS(read_built(m), "attribute transA has the wrong type: it is a float");
+    m = case_begin(17, "x:f[b,4]", "y");
+    case_node(m, "Softmax", "x", "y");
+    apx_onnx_text(m, "axis", "1");
+    CHECK_HAS(read_built(m), "attribute axis has the wrong type: it is a string");
+    m = case_begin(20, "x:f[b,4]", "y");
+    case_node(m, "Gelu", "x", "y");
+    apx_onnx_int(m, "approximate", 3);
+    CHECK_HAS(read_built(m), "must be a string");
+    m = case_begin(9, "x:f[b,4]", "y");
+    case_node(m, "Clip", "x", "y");
+    apx_onnx_int(m, "max", 3);
+    CHECK_HAS(read_built(m), "attribute max has the wrong type");
+    m = case_begin(17, "x:f[b,4]", "y");
+    case_node_of(m, "ai.onnx.ml", "Scaler", "x", "y");
+    apx_onnx_float(m, "scale", 3);
+    CHECK_HAS(read_built(m), "must be a list of floats");
+    const int64_t four = 4;
+    m = case_begin(17, "x:f[b,4]", "y");
+    case_node(m, "Relu", "x", "y");
+    apx_onnx_ints(m, "consumed_inputs", &four, 1); /* nobody reads it */
+    CHECK_STR(read_built(m), "ok");
+}
+
 static void checks_inputs(void)
 {
     Onnx__ModelProto *model = edit(plain());
@@ -690,6 +725,7 @@ int main(void)
     RUN(checks_names);
     RUN(sorts_and_drops_nodes);
     RUN(checks_arity_and_attributes);
+    RUN(attributes_have_their_type);
     RUN(checks_inputs);
     RUN(reads_every_payload);
     RUN(checks_tensor_sizes);
