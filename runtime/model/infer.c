@@ -9,6 +9,7 @@
 
 #include "runtime/base/fail.h"
 
+#include <math.h>
 #include <string.h>
 
 typedef enum apx_status infer_function(struct apx_graph *, struct apx_node *, struct apx_error *);
@@ -57,6 +58,11 @@ static double element(const struct apx_value *value, size_t i)
     default: /* APX_BOOL, APX_U8; strings are never asked for */
         return ((const uint8_t *)value->data)[i];
     }
+}
+
+bool apx_fill_is_exact(enum apx_dtype dtype, double number)
+{
+    return dtype != APX_I64 || fabs(number) < 0x1p53;
 }
 
 bool apx_value_number(const struct apx_value *value, double *number)
@@ -343,6 +349,10 @@ static enum apx_status start_constant(struct apx_graph *graph, struct apx_value 
         const char *data = value->data;
         value->is_filled = count == 1 || memcmp(data, data + width, value->bytes - width) == 0;
         value->fill = value->is_filled ? element(value, 0) : 0;
+        if (!apx_fill_is_exact(value->dtype, value->fill)) {
+            value->is_filled = false;
+            value->fill = 0;
+        }
     }
     bool is_integer =
         value->dtype == APX_I64 || value->dtype == APX_I32 || value->dtype == APX_BOOL;

@@ -26,6 +26,8 @@ struct apx_value *apx_node_out(const struct apx_graph *graph, const struct apx_n
 bool apx_value_ints(const struct apx_value *value, int limit, int64_t *ints, int *count);
 /* The one number in a constant (or filled) value, of any element type; false if it is none. */
 bool apx_value_number(const struct apx_value *value, double *number);
+/* False: an int64 of which the double may be a neighbour. */
+bool apx_fill_is_exact(enum apx_dtype dtype, double number);
 
 /* Attribute or input axis in [-rank, rank) to [0, rank). APX_EFORMAT outside. */
 enum apx_status apx_node_axis(const struct apx_node *node, int64_t axis, int rank, int *out,

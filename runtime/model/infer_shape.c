@@ -411,6 +411,14 @@ enum apx_status apx_infer_pad(struct apx_graph *graph, struct apx_node *node,
         return apx_fail(error, APX_EFORMAT, node->name, "%d pads for %d axes", pads->elem_count,
                         count);
     memcpy(dims, x->dims, sizeof dims);
+    for (int i = 0; i < 2 * count; i++) { /* apx_lower_pad negates them */
+        int64_t pad;
+        if (apx_dim_is_constant(&pads->elems[i], &pad) &&
+            (pad > APX_LIMIT_ELEMENTS || pad < -APX_LIMIT_ELEMENTS))
+            return apx_fail(error, APX_ELIMIT, node->name,
+                            "a pad of %lld elements; a tensor may have %lld", (long long)pad,
+                            (long long)APX_LIMIT_ELEMENTS);
+    }
     for (int i = 0; i < count; i++) {
         dims[from[i]] = apx_dim_add(&dims[from[i]], &pads->elems[i]);
         dims[from[i]] = apx_dim_add(&dims[from[i]], &pads->elems[count + i]);
@@ -476,6 +484,9 @@ enum apx_status apx_infer_constant_of_shape(struct apx_graph *graph, struct apx_
             value->bytes != apx_dtype_size(value->dtype) || !apx_value_number(value, &number))
             return apx_fail(error, APX_EFORMAT, node->name, "value is no tensor of one number");
         dtype = value->dtype;
+        if (!apx_fill_is_exact(dtype, number))
+            return apx_fail(error, APX_EUNSUPPORTED, node->name,
+                            "fills with integers of 2^53 and more are not supported");
     }
     enum apx_status status = wanted_shape(graph, node, 0, &shape, error);
     if (status == APX_OK)

@@ -298,6 +298,11 @@ void apx_lower_pad(struct apx_lowering *lo, const struct apx_node *node)
         apx_lower_fail(lo, APX_EUNSUPPORTED, "the padding's value must be a constant");
         return;
     }
+    if (!apx_fill_is_exact(x->dtype, fill)) {
+        apx_lower_fail(lo, APX_EUNSUPPORTED,
+                       "padding with integers of 2^53 and more is not supported");
+        return;
+    }
     struct apx_view *y = apx_lower_new(lo, x->dtype, x->rank, apx_lower_extents(lo, node, 0), NULL);
     struct apx_view *from = apx_lower_clone(lo, x), *inside = apx_lower_clone(lo, y);
     if (from == NULL || inside == NULL)

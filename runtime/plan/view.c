@@ -190,7 +190,11 @@ bool apx_view_bind(const struct apx_view *view, const int64_t *symbols, struct a
 int64_t apx_bound_count(const struct apx_bound *bound)
 {
     int64_t count = 1;
-    for (int i = 0; i < bound->rank; i++)
-        count *= bound->extent[i];
-    return count;
+    bool is_beyond = false;
+    for (int i = 0; i < bound->rank; i++) {
+        if (bound->extent[i] == 0)
+            return 0;
+        is_beyond = __builtin_mul_overflow(count, bound->extent[i], &count) || is_beyond;
+    }
+    return is_beyond ? INT64_MAX : count;
 }

@@ -59,6 +59,7 @@ void apx_view_expand(const struct apx_view *view, int rank, const struct apx_dim
 
 /* False: an extent is unknown, negative or overflows. */
 bool apx_view_bind(const struct apx_view *view, const int64_t *symbols, struct apx_bound *out);
+/* The product of the extents, none negative; INT64_MAX if it is beyond that. */
 int64_t apx_bound_count(const struct apx_bound *bound);
 
 #endif

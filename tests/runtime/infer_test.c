@@ -313,6 +313,10 @@ static void joins_and_splits(void)
     case_node(m, "Pad", "x pads", "y");
     CHECK_STR(case_infer(m, "y"), "float32[b,6]");
     m = case_begin(18, "x:f[b,3]", "y");
+    case_ints(m, "pads", 4, 0LL, (long long)INT64_MIN, 0LL, (long long)INT64_MAX);
+    case_node(m, "Pad", "x pads", "y");
+    CHECK_HAS(case_infer(m, "y"), "APX_ELIMIT Pad: a pad of -9223372036854775808 elements");
+    m = case_begin(18, "x:f[b,3]", "y");
     case_ints(m, "repeats", 2, 2LL, 3LL);
     case_node(m, "Tile", "x repeats", "y");
     CHECK_STR(case_infer(m, "y"), "float32[2*b,9]");
@@ -400,6 +404,30 @@ static void computes_with_shapes(void)
     case_ints(m, "end", 0, 9LL);
     case_node(m, "Range", "start end step", "y");
     CHECK_STR(case_infer(m, "y"), "int64[3]=1 4 7");
+    m = case_begin(18, "x:f[b,4]", "y");
+    case_ints(m, "start", 0, (long long)INT64_MIN);
+    case_ints(m, "step", 0, 1LL << 62);
+    case_ints(m, "end", 0, 1LL << 62);
+    case_node(m, "Range", "start end step", "y");
+    CHECK_HAS(case_infer(m, "y"), "APX_EUNSUPPORTED Range: extent 0 of the result");
+    /* a constant that no double holds is not taken for its neighbour */
+    m = case_begin(18, "x:f[b,4]", "y");
+    case_ints(m, "large", 0, (1LL << 53) + 1);
+    case_ints(m, "to", 2, 2LL, 2LL);
+    case_node(m, "Expand", "large to", "y");
+    CHECK_STR(case_infer(m, "y"), "int64[2,2]");
+    const int64_t most = INT64_MAX;
+    m = case_begin(18, "x:f[b,4]", "y");
+    case_ints(m, "to", 1, 3LL);
+    case_node(m, "ConstantOfShape", "to", "y");
+    CHECK_STR(case_infer(m, "y"), "float32[3]=all 0");
+    struct apx_error error = {0};
+    struct apx_attr *value =
+        apx_graph_add_attr(case_graph, &case_graph->nodes[0], "value", APX_ATTR_TENSOR);
+    REQUIRE(value != NULL);
+    value->tensor = apx_graph_add_constant(case_graph, "most", APX_I64, 0, NULL, &most);
+    CHECK_EQ(apx_graph_infer(case_graph, &error), APX_EUNSUPPORTED);
+    CHECK_HAS(error.message, "fills with integers of 2^53 and more are not supported");
 }
 
 static void older_forms_become_the_newest(void)

@@ -38,6 +38,18 @@ static size_t list(const struct apx_view *view, int64_t *places)
     return count;
 }
 
+static void counts_without_overflow(void)
+{
+    struct apx_bound bound = {.rank = 3, .extent = {1LL << 40, 1LL << 40, 5}};
+    CHECK_EQ(apx_bound_count(&bound), INT64_MAX);
+    bound.extent[2] = 0;
+    CHECK_EQ(apx_bound_count(&bound), 0);
+    bound.rank = 1;
+    CHECK_EQ(apx_bound_count(&bound), 1LL << 40);
+    bound.rank = 0;
+    CHECK_EQ(apx_bound_count(&bound), 1);
+}
+
 static void knows_storage_order(void)
 {
     struct apx_view view = dense("bt41"), turned;
@@ -171,6 +183,7 @@ static void refuses_impossible_extents(void)
 
 int main(void)
 {
+    RUN(counts_without_overflow);
     RUN(knows_storage_order);
     RUN(reshapes);
     RUN(follows_random_chains);
