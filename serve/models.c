@@ -443,6 +443,8 @@ enum apx_status apx_models_create(const struct apx_models_options *options, stru
     }
     if (status == APX_OK)
         status = check_start(models, &cause, error);
+    if (status == APX_OK && models->catalogue->entry_count == 0)
+        APX_LOG(APX_LOG_WARN, "no_models", APX_LOG_TEXT("repository", options->repository));
     models->options.changed = options->changed;
     if (status == APX_OK) {
         int failed = pthread_create(&models->thread, NULL, watch, models);
@@ -454,8 +456,6 @@ enum apx_status apx_models_create(const struct apx_models_options *options, stru
         apx_models_destroy(models);
         return status;
     }
-    if (models->catalogue->entry_count == 0)
-        APX_LOG(APX_LOG_WARN, "no_models", APX_LOG_TEXT("repository", options->repository));
     *out = models;
     return APX_OK;
 }
