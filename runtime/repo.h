@@ -70,9 +70,10 @@ enum apx_status apx_repo_resolve(struct apx_repo *repo, const char *model, const
                                  struct apx_error *error);
 
 /* Compare the model file with the checksum in its metadata; a version laid out by hand has none and
- * passes. APX_EFORMAT: they differ. APX_ENOTFOUND, APX_EIO */
+ * passes. *is_checked (may be NULL): whether there was one.
+ *   APX_EFORMAT: they differ. APX_ENOTFOUND, APX_EIO */
 enum apx_status apx_repo_verify(struct apx_repo *repo, const char *model, int64_t version,
-                                struct apx_error *error);
+                                bool *is_checked, struct apx_error *error);
 
 /* Everything there is as JSON: [{"model","current","previous","versions":[{"version","created",
  * "bytes","sha256","metrics"}],"aliases":{...}}]. A model whose pointer files are damaged has

@@ -189,18 +189,27 @@ static int alias(const struct job *job)
 static int verify(const struct job *job)
 {
     struct apx_error error = {0};
-    char sentence[256];
     int64_t version = job->version;
+    bool is_checked = false;
     enum apx_status status = APX_OK;
     if (version == 0)
         status = apx_repo_resolve(job->repo, job->model, "", &version, NULL, 0, &error);
     if (status == APX_OK)
-        status = apx_repo_verify(job->repo, job->model, version, &error);
+        status = apx_repo_verify(job->repo, job->model, version, &is_checked, &error);
     if (status != APX_OK)
         return failed(job, &error);
-    snprintf(sentence, sizeof sentence, "%s: version %lld is whole", job->model,
-             (long long)version);
-    print_number(job, "version", version, sentence);
+    if (job->as_json) {
+        json_t *json = json_pack("{s:s,s:I,s:b}", "model", job->model, "version",
+                                 (json_int_t)version, "checked", (int)is_checked);
+        json_dumpf(json, stdout, 0);
+        putchar('\n');
+        json_decref(json);
+    } else if (is_checked) {
+        printf("%s: version %lld is whole\n", job->model, (long long)version);
+    } else {
+        printf("%s: version %lld has no checksum to compare with\n", job->model,
+               (long long)version);
+    }
     return CLI_DONE;
 }
 

@@ -139,12 +139,14 @@ enum apx_status apx_repo_resolve(struct apx_repo *repo, const char *model, const
 }
 
 enum apx_status apx_repo_verify(struct apx_repo *repo, const char *model, int64_t version,
-                                struct apx_error *error)
+                                bool *is_checked, struct apx_error *error)
 {
     char path[APX_REPO_PATH], hex[65], *data = NULL;
     char reference[24];
     size_t bytes;
     json_t *metadata = NULL;
+    if (is_checked != NULL)
+        *is_checked = false;
     snprintf(reference, sizeof reference, "%lld", (long long)version);
     enum apx_status status = apx_repo_resolve(repo, model, reference, &version, NULL, 0, error);
     if (status != APX_OK)
@@ -158,6 +160,8 @@ enum apx_status apx_repo_verify(struct apx_repo *repo, const char *model, int64_
     status = apx_file_read(path, APX_LIMIT_FILE_BYTES, &data, &bytes, error);
     if (status != APX_OK)
         goto done;
+    if (is_checked != NULL)
+        *is_checked = true;
     apx_sha256_of(data, bytes, hex);
     if (strcmp(hex, expected) != 0)
         status = apx_fail(error, APX_EFORMAT, path,

@@ -101,7 +101,7 @@ enum apx_status apx_repo_promote(struct apx_repo *repo, const char *model, int64
     if (!apx_repo_has_version(repo, model, version))
         status = no_such_version(model, version, error);
     if (status == APX_OK)
-        status = apx_repo_verify(repo, model, version, error);
+        status = apx_repo_verify(repo, model, version, NULL, error);
     if (status == APX_OK)
         status = settle_current(repo, model, &current, error);
     if (status == APX_OK && version != current.version)
@@ -152,6 +152,10 @@ enum apx_status apx_repo_alias(struct apx_repo *repo, const char *model, const c
     if (status == APX_OK && strspn(alias, "0123456789") == strlen(alias))
         status =
             apx_fail(error, APX_EINVAL, "alias", "alias \"%s\" would read as a version", alias);
+    /* One that exists, from before this rule, can still be removed. */
+    if (status == APX_OK && version != 0 && strcmp(alias, "current") == 0)
+        status = apx_fail(error, APX_EINVAL, "alias",
+                          "alias \"current\" would read as the current version: promote moves it");
     if (status == APX_OK)
         status = apx_repo_lock(repo, model, &lock, error);
     if (status != APX_OK)

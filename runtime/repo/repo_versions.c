@@ -172,6 +172,13 @@ enum apx_status apx_repo_prune(struct apx_repo *repo, const char *model, int64_t
         status = apx_repo_read_current(repo, model, &current, error);
     if (status == APX_OK)
         status = apx_repo_read_aliases(repo, model, &aliases, error);
+    /* Somebody's mistake: what it was meant to name may be among those that would go. */
+    if (status == APX_OK && current.version > 0 &&
+        !apx_repo_has_version(repo, model, current.version))
+        status = apx_fail(error, APX_ECONFLICT, "version",
+                          "current.json of model \"%s\" names version %lld, which is not there: "
+                          "promote one that is before pruning",
+                          model, (long long)current.version);
     for (size_t i = 0; status == APX_OK && (uint64_t)keep < count && i < count - (size_t)keep;
          i++) {
         char path[APX_REPO_PATH], hidden[APX_REPO_PATH], name[64];

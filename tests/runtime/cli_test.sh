@@ -139,6 +139,13 @@ err_has '--who does not go with add'
 python3 -c 'print("{\"k\":[%s]}" % ",".join("0" * 500000))' >"$dir/wide.json"
 run 0 "$auspex" repo add --repository "$repo" --model wide --metadata "$dir/wide.json" $model
 run 0 "$auspex" repo verify --repository "$repo" --model wide
+out_has 'is whole'
+mkdir -p "$repo/hand/1"
+cp $model "$repo/hand/1/model.onnx"
+run 0 "$auspex" repo verify --repository "$repo" --model hand
+out_has 'version 1 has no checksum to compare with'
+run 0 "$auspex" repo verify --repository "$repo" --model hand --json
+out_has '"checked": false'
 
 # Programs beside it: found, given their arguments, their status passed on; clear when absent.
 mkdir "$dir/bin"

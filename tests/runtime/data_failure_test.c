@@ -160,7 +160,7 @@ static void fail_each(const char *name, enum apx_status (*call)(void))
             enum apx_status now = apx_repo_resolve(repo, "m", "", &version, NULL, 0, &error);
             if (!CHECK(now == APX_OK || (now == APX_ENOTFOUND && call == add)))
                 fprintf(stderr, "    %s, allocation %ld: %s\n", name, count, error.message);
-            CHECK(now != APX_OK || apx_repo_verify(repo, "m", version, NULL) == APX_OK);
+            CHECK(now != APX_OK || apx_repo_verify(repo, "m", version, NULL, NULL) == APX_OK);
         }
     }
     CHECK(count > 0);

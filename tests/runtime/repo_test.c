@@ -237,8 +237,12 @@ static void laid_out_by_hand(void)
     free(data);
     CHECK_EQ(resolve("m", ""), 2);
     CHECK_EQ(resolve("m", "3"), -1);
-    CHECK_EQ(apx_repo_verify(repo, "m", 2, &error), APX_OK);
+    bool is_checked = true;
+    CHECK_EQ(apx_repo_verify(repo, "m", 2, &is_checked, &error), APX_OK);
+    CHECK(!is_checked);
     CHECK_EQ(add("m"), 4);
+    CHECK_EQ(apx_repo_verify(repo, "m", 4, &is_checked, &error), APX_OK);
+    CHECK(is_checked);
     CHECK_EQ(resolve("m", ""), 2); /* what was served stays so */
     CHECK_EQ(apx_repo_promote(repo, "m", 4, NULL, &error), APX_OK);
     CHECK_EQ(apx_repo_rollback(repo, "m", NULL, &version, &error), APX_OK);
@@ -274,6 +278,11 @@ static void damaged_files_are_named(void)
     put("m/current.json", "{\"version\": 7}");
     CHECK_EQ(apx_repo_resolve(repo, "m", "", &version, NULL, 0, &error), APX_ENOTFOUND);
     CHECK_HAS(error.message, "no version 7");
+    CHECK_EQ(apx_repo_prune(repo, "m", 1, &version, &error), APX_ECONFLICT);
+    CHECK_HAS(error.message, "names version 7, which is not there");
+    CHECK_EQ(resolve("m", "1"), 1);
+    CHECK_EQ(apx_repo_alias(repo, "m", "current", 1, NULL, &error), APX_EINVAL);
+    CHECK_STR(error.field, "alias");
     REQUIRE(unlink(in("m/current.json")) == 0 && mkfifo(in("m/current.json"), 0600) == 0);
     CHECK_EQ(apx_repo_resolve(repo, "m", "", &version, NULL, 0, &error), APX_EFORMAT);
     CHECK_HAS(error.message, "no regular file");
@@ -283,7 +292,7 @@ static void damaged_files_are_named(void)
     CHECK_EQ(apx_repo_resolve(repo, "m", "canary", &version, NULL, 0, &error), APX_EFORMAT);
     CHECK_HAS(error.message, "m/aliases.json");
     put("m/2/model.onnx", "overwritten");
-    CHECK_EQ(apx_repo_verify(repo, "m", 2, &error), APX_EFORMAT);
+    CHECK_EQ(apx_repo_verify(repo, "m", 2, NULL, &error), APX_EFORMAT);
     CHECK_EQ(apx_repo_promote(repo, "m", 2, NULL, &error), APX_EFORMAT);
     CHECK_HAS(error.message, "2/model.onnx");
     CHECK_EQ(resolve("m", ""), 1);
@@ -381,7 +390,7 @@ static void kills_leave_it_whole(void)
             continue; /* killed before the first version */
         if (!CHECK(status == APX_OK))
             fprintf(stderr, "    %s\n", error.message);
-        CHECK_EQ(apx_repo_verify(repo, "m", version, &error), APX_OK);
+        CHECK_EQ(apx_repo_verify(repo, "m", version, NULL, &error), APX_OK);
         char *list;
         REQUIRE(apx_repo_list(repo, &list, &error) == APX_OK);
         CHECK(strstr(list, "\"error\"") == NULL);
@@ -390,7 +399,7 @@ static void kills_leave_it_whole(void)
         json_array_foreach (json_object_get(json_array_get(all, 0), "versions"), i, entry) {
             int64_t each = json_integer_value(json_object_get(entry, "version"));
             CHECK(json_object_get(entry, "sha256") != NULL);
-            CHECK_EQ(apx_repo_verify(repo, "m", each, &error), APX_OK);
+            CHECK_EQ(apx_repo_verify(repo, "m", each, NULL, &error), APX_OK);
         }
         json_decref(all);
         apx_string_release(list);
