@@ -47,6 +47,21 @@ static inline int64_t mod_i64(int64_t a, int64_t b)
     return r != 0 && (r < 0) != (b < 0) ? r + b : r;
 }
 
+/* By squaring, wrapping as the product does. A negative power is a fraction, cut toward zero; that
+ * of zero has no value and is 0. */
+static inline int64_t pow_i64(int64_t a, int64_t b)
+{
+    if (b < 0)
+        return a == 1 || (a == -1 && b % 2 == 0) ? 1 : a == -1 ? -1 : 0;
+    int64_t y = 1;
+    for (; b > 0; b /= 2) {
+        if (b % 2 == 1)
+            y = mul_i64(y, a);
+        a = mul_i64(a, a);
+    }
+    return y;
+}
+
 /* y[i] = expression of a and b, over one run; the two common steppings get a loop of their own. */
 #define RUN_LOOP(in, expression)                                                                   \
     do {                                                                                           \
@@ -155,6 +170,8 @@ static void run_i64(enum apx_binary op, size_t count, const int64_t *pa, ptrdiff
         RUN_LOOP(int64_t, mod_i64(a, b));
         return;
     case APX_BINARY_POW:
+        RUN_LOOP(int64_t, pow_i64(a, b));
+        return;
     case APX_BINARY_PRELU:
     case APX_BINARY_COUNT:
         break;

@@ -199,9 +199,13 @@ enum apx_status apx_infer_same(struct apx_graph *graph, struct apx_node *node,
     if (node->op == APX_OP_CLIP) {
         for (int i = 1; i < node->in_count; i++) {
             const struct apx_value *bound = apx_node_in(graph, node, i);
-            if (bound != NULL && (bound->dtype != x->dtype || bound->rank > 1))
-                return apx_fail(error, APX_EFORMAT, node->name, "bound %d is no %s number", i,
-                                apx_dtype_name(x->dtype));
+            int64_t extent = 0;
+            if (bound != NULL &&
+                (bound->dtype != x->dtype || bound->rank > 1 ||
+                 (bound->rank == 1 &&
+                  (!apx_dim_is_constant(&bound->dims[0], &extent) || extent != 1))))
+                return apx_fail(error, APX_EFORMAT, node->name, "bound %d is not one number of %s",
+                                i, apx_dtype_name(x->dtype));
         }
         return APX_OK;
     }
@@ -259,6 +263,11 @@ enum apx_status apx_infer_broadcast(struct apx_graph *graph, struct apx_node *no
     enum apx_status status = check_dtype(node, x, error);
     if (status == APX_OK && node->op != APX_OP_POW)
         status = apx_infer_same_dtype(graph, node, error);
+    if (status == APX_OK && node->op == APX_OP_MOD && apx_node_int(node, "fmod", 0) == 0 &&
+        (x->dtype == APX_F32 || x->dtype == APX_F64))
+        return apx_fail(error, APX_EFORMAT, node->name,
+                        "Mod of %s needs fmod = 1; without it only integers have a remainder",
+                        apx_dtype_name(x->dtype));
     if (status == APX_OK)
         status = broadcast_inputs(graph, node, dims, &rank, error);
     if (status == APX_OK)

@@ -137,6 +137,11 @@ static struct apx_view *truncated_mod(struct apx_lowering *lo, struct apx_view *
     return apx_emit_binary(lo, APX_BINARY_SUB, a, apx_emit_binary(lo, APX_BINARY_MUL, quotient, b));
 }
 
+static bool is_float(const struct apx_view *x)
+{
+    return x->dtype == APX_F32 || x->dtype == APX_F64;
+}
+
 void apx_lower_binary(struct apx_lowering *lo, const struct apx_node *node)
 {
     struct apx_view *a = apx_lower_in(lo, node, 0), *b = apx_lower_in(lo, node, 1);
@@ -145,7 +150,7 @@ void apx_lower_binary(struct apx_lowering *lo, const struct apx_node *node)
     struct apx_view *y;
     if (node->op == APX_OP_MOD && apx_node_int(node, "fmod", 0) != 0 && a->dtype != APX_F32)
         y = truncated_mod(lo, a, b);
-    else if (node->op == APX_OP_POW && b->dtype != a->dtype)
+    else if (node->op == APX_OP_POW && b->dtype != a->dtype && (is_float(a) || is_float(b)))
         y = apx_emit_cast(lo,
                           apx_emit_binary(lo, APX_BINARY_POW, apx_emit_cast(lo, a, APX_F32),
                                           apx_emit_cast(lo, b, APX_F32)),

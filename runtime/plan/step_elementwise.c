@@ -220,7 +220,7 @@ struct apx_view *apx_emit_binary(struct apx_lowering *lo, enum apx_binary op, st
     struct apx_view *operands[2] = {a, b};
     if (dtype == APX_F32)
         return emit_nd(lo, ND_BINARY_F32, (int)op, dtype, operands, 2);
-    if (op == APX_BINARY_POW || op == APX_BINARY_PRELU) {
+    if (op == APX_BINARY_PRELU || (op == APX_BINARY_POW && b->dtype == APX_F32)) {
         operands[0] = apx_emit_cast(lo, a, APX_F32);
         operands[1] = apx_emit_cast(lo, b, APX_F32);
         return apx_emit_cast(lo, emit_nd(lo, ND_BINARY_F32, (int)op, APX_F32, operands, 2), dtype);

@@ -156,6 +156,30 @@ static void binary_i64_broadcasts(void)
     }
 }
 
+/* A product of q factors, one after the other; fractions are cut toward zero. */
+static int64_t slow_power(int64_t p, int64_t q)
+{
+    uint64_t product = 1;
+    if (q < 0)
+        return p == 0 ? 0 : (int64_t)pow((double)p, (double)q);
+    for (int64_t i = 0; i < q; i++)
+        product *= (uint64_t)p;
+    return (int64_t)product;
+}
+
+static void integer_powers_are_exact_and_wrap(void)
+{
+    struct rng rng = {21};
+    for (int trial = 0; trial < 100; trial++) {
+        fill(&rng);
+        bi[1] = 63;
+        const struct apx_nd nd = random_walk(&rng, rng_once(&rng, 2));
+        apx_binary_i64(APX_BINARY_POW, &nd, ai, bi, yi);
+        for (size_t i = 0; i < count_of(&nd); i++)
+            CHECK(yi[i] == slow_power(ai[offset_of(&nd, 0, i)], bi[offset_of(&nd, 1, i)]));
+    }
+}
+
 static void comparisons_and_logic_broadcast(void)
 {
     struct rng rng = {13};
@@ -288,6 +312,7 @@ int main(void)
 {
     RUN(binary_f32_broadcasts);
     RUN(binary_i64_broadcasts);
+    RUN(integer_powers_are_exact_and_wrap);
     RUN(comparisons_and_logic_broadcast);
     RUN(where_chooses);
     RUN(copies_walk);

@@ -498,6 +498,25 @@ static void infers_classic_operators(void)
     CHECK_STR(case_infer(m, "y"), "float32[n,4]");
 }
 
+static void refuses_what_has_no_meaning(void)
+{
+    struct apx_onnx *m = case_begin(18, "x:f[b,3]", "y");
+    case_floats(m, "low", 1, 1, 3);
+    case_node(m, "Clip", "x low", "y");
+    CHECK_HAS(case_infer(m, "y"), "APX_EFORMAT Clip: bound 1 is not one number of float32");
+    m = case_begin(18, "x:f[b,3]", "y");
+    case_floats(m, "low", 1, 1, 1);
+    case_node(m, "Clip", "x low", "y");
+    CHECK_STR(case_infer(m, "y"), "float32[b,3]");
+    m = case_begin(18, "x:f[b,3]", "y");
+    case_node(m, "Mod", "x x", "y");
+    CHECK_HAS(case_infer(m, "y"), "APX_EFORMAT Mod: Mod of float32 needs fmod = 1");
+    m = case_begin(18, "x:f[b,3]", "y");
+    case_node(m, "Mod", "x x", "y");
+    apx_onnx_int(m, "fmod", 1);
+    CHECK_STR(case_infer(m, "y"), "float32[b,3]");
+}
+
 static void normalises(void)
 {
     struct apx_onnx *m = case_begin(18, "x:f[b,t,4]", "y");
@@ -547,6 +566,7 @@ int main(void)
     RUN(older_forms_become_the_newest);
     RUN(infers_classic_operators);
     RUN(normalises);
+    RUN(refuses_what_has_no_meaning);
     RUN(checks_extents_after_a_merge);
     case_end();
     return check_report();

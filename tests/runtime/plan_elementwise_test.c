@@ -291,6 +291,20 @@ static void computes_powers_and_remainders(void)
     run_release(in, 3);
 }
 
+static void powers_of_integers_are_exact(void)
+{
+    struct apx_onnx *m = case_begin(17, "i:l[b]", "p");
+    case_ints(m, "three", 0, 3LL);
+    case_node(m, "Pow", "i three", "p");
+    struct apx_tensor in[1] = {run_integers(&rng, -2000000, 2000000, 1, 50)};
+    REQUIRE(run_case_list(m, 1, in));
+    for (size_t k = 0; k < 50; k++) {
+        int64_t a = ((int64_t *)in[0].data)[k];
+        CHECK(((const int64_t *)run_out[0].data)[k] == a * a * a); /* beyond float and double */
+    }
+    run_release(in, 1);
+}
+
 static void chains_many_operands(void)
 {
     struct apx_onnx *m = case_begin(17, "x:f[b,3] w:f[b,3] v:f[3]", "s m a i");
@@ -388,6 +402,7 @@ int main(void)
     RUN(broadcasts);
     RUN(meets_transposed_operands);
     RUN(computes_powers_and_remainders);
+    RUN(powers_of_integers_are_exact);
     RUN(chains_many_operands);
     RUN(compares_and_chooses);
     RUN(casts);
