@@ -26,7 +26,7 @@
 #define APX_LIMIT_CONSTANT_FLOOR  ((size_t)64 << 20)
 
 #define APX_ONNX_IR_FIRST    3
-#define APX_ONNX_IR_LAST     13
+#define APX_ONNX_IR_LAST     14
 #define APX_ONNX_OPSET_FIRST 7
 #define APX_ONNX_OPSET_LAST  24
 #define APX_ONNX_ML_LAST     5

@@ -172,11 +172,14 @@ static void checks_versions(void)
 {
     Onnx__ModelProto *model = edit(plain());
     model->ir_version = 2;
-    CHECK_HAS(read_model(model), "APX_EUNSUPPORTED : IR version 2; this build reads 3 to 13");
+    CHECK_HAS(read_model(model), "APX_EUNSUPPORTED : IR version 2; this build reads 3 to 14");
+    model->ir_version = 15;
+    CHECK_HAS(read_model(model), "IR version 15");
     model->ir_version = 14;
-    CHECK_HAS(read_model(model), "IR version 14");
-    model->ir_version = 13;
     CHECK_STR(read_model(model), "ok");
+    model->graph->input[0]->type->tensor_type->elem_type = 27; /* what version 14 brought */
+    CHECK_HAS(read_model(model), "a type of fewer than 8 bits");
+    model->graph->input[0]->type->tensor_type->elem_type = ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT;
     model->opset_import[0]->version = 6;
     CHECK_HAS(read_model(model), "opset 6; this build reads 7 to 24");
     model->opset_import[0]->version = 25;
