@@ -7,7 +7,7 @@ same client, in the same run.
 
 The client is build/release/bin/serve_load, a closed loop in C. Rounds alternate between the servers, each round with 1 and
 with 8 calls in flight; medians over the rounds are quoted, with the least and the most. Both servers' answers are compared
-first. --write puts the table into bench/results/serve-compare.md and .json.
+first. One more pair a round comes from the Go client (serve/client/go, batch100). --write puts the table into bench/results/serve-compare.md and .json.
 """
 import argparse
 import importlib.metadata
@@ -15,6 +15,7 @@ import json
 import os
 import pathlib
 import platform
+import re
 import signal
 import statistics
 import subprocess
@@ -35,14 +36,6 @@ def cpu_name():
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
     return platform.processor()
-
-
-def priority():
-    """The session's own priority where the kernel groups processes by session: it counts before nice."""
-    try:
-        return int(pathlib.Path("/proc/self/autogroup").read_text().split()[-1])
-    except (OSError, ValueError):
-        return 0
 
 
 def output(*command):
@@ -79,6 +72,15 @@ def load(binaries, server, rows, in_flight, calls):
                                "--calls", str(calls), "--warm-up", "50"))
     result["server_cpu_us"] = (cpu_seconds(server["process"]) - before) * 1e6 / (calls + 50)
     return result
+
+
+def load_from_go(server, rows, calls):
+    """p50 and p99 as batch100 prints them: Go durations, "576µs" or "1.28ms"."""
+    text = output(str(ROOT / "build/go/batch100"), "-address", server["target"], "-model", "lstm", "-vms", str(rows), "-steps",
+                  str(STEPS), "-features", str(FEATURES), "-calls", str(calls), "-show", "1", "-timeout", "5s")
+    unit = {"ns": 1e-3, "µs": 1, "ms": 1e3, "s": 1e6}
+    found = re.search(r"p50 ([0-9.]+)(ns|µs|ms|s), p99 ([0-9.]+)(ns|µs|ms|s);", text)
+    return {"p50_us": float(found[1]) * unit[found[2]], "p99_us": float(found[3]) * unit[found[4]]}
 
 
 def start(work, binaries, stubs, threads, layers):
@@ -119,7 +121,7 @@ def compare_answers(client_module, servers, rows):
 
 def measure(client_module, binaries, arguments, layers):
     """Both servers with one model: their figures by name and calls in flight."""
-    rounds = {}
+    rounds, from_go = {}, {}
     with tempfile.TemporaryDirectory() as work:
         servers = start(pathlib.Path(work), binaries, client_module._stubs(), arguments.threads, layers)
         try:
@@ -129,6 +131,8 @@ def measure(client_module, binaries, arguments, layers):
                     for server in servers:
                         rounds.setdefault((server["name"], in_flight), []).append(
                             load(binaries, server, arguments.rows, in_flight, arguments.calls))
+                for server in servers:
+                    from_go.setdefault(server["name"], []).append(load_from_go(server, arguments.rows, arguments.calls))
             memory = {server["name"]: resident_mib(server["process"]) for server in servers}
         finally:
             for server in servers:
@@ -137,7 +141,8 @@ def measure(client_module, binaries, arguments, layers):
                 server["process"].wait()
     figures = {f"{name}, {in_flight} in flight": {key: spread(of_one, key) for key in KEYS}
                for (name, in_flight), of_one in rounds.items()}
-    return {"figures": figures, "largest_difference": difference, "resident_mib": memory}
+    go = {name: {key: spread(of_one, key) for key in ("p50_us", "p99_us")} for name, of_one in from_go.items()}
+    return {"figures": figures, "go_client": go, "largest_difference": difference, "resident_mib": memory}
 
 
 def table_of(result, layers):
@@ -155,6 +160,9 @@ def table_of(result, layers):
         ratio = {key: theirs[key]["median"] / (ours[key]["median"] or float("nan")) for key in KEYS}
         lines.append(f"- {in_flight} in flight: Python's p50 is {ratio['p50_us']:.1f}x, its p99 {ratio['p99_us']:.1f}x, its CPU "
                      f"time {ratio['server_cpu_us']:.1f}x; it answers {ratio['calls_per_s']:.2f}x the calls.")
+    go = {name: " / ".join(f"{row[key]['median']:.0f} ({row[key]['least']:.0f} - {row[key]['most']:.0f})" for key in row)
+          for name, row in result["go_client"].items()}
+    lines.append("- From the Go client, 1 in flight, p50 / p99 us: " + "; ".join(f"{name} {text}" for name, text in go.items()) + ".")
     return lines
 
 
@@ -177,8 +185,9 @@ def main():
     sys.path.insert(0, str(ROOT / "serve/client/python"))
     import auspex_client
 
+    output(str(ROOT / "serve/client/go/build.sh"))
     facts = {
-        "cpu": cpu_name(), "cores": len(os.sched_getaffinity(0)), "load": os.getloadavg()[0], "session_nice": priority(),
+        "cpu": cpu_name(), "cores": len(os.sched_getaffinity(0)), "load": os.getloadavg()[0],
         "commit": output("git", "describe", "--always", "--dirty"), "rows": arguments.rows, "steps": STEPS,
         "features": FEATURES, "rounds": arguments.rounds, "calls": arguments.calls, "threads": arguments.threads or "default",
         "auspex": output(str(binaries / "auspex-serve"), "--version"), "python": platform.python_version(),
@@ -186,7 +195,7 @@ def main():
     }
     lines = ["# auspex-serve beside a Python server", "",
              f"`bench/serve_compare.py`: {facts['rows']} windows of {STEPS} steps and {FEATURES} features a call; {facts['cpu']}, "
-             f"{facts['cores']} cores, load {facts['load']:.1f} before, session priority {facts['session_nice']}; {facts['auspex']} at {facts['commit']}; Python "
+             f"{facts['cores']} cores, load {facts['load']:.1f} before; {facts['auspex']} at {facts['commit']}; Python "
              f"{facts['python']}, grpcio {facts['grpcio']}, ONNX Runtime {facts['onnxruntime']}; engine threads: "
              f"{facts['threads']}. Medians of {facts['rounds']} interleaved rounds of {facts['calls']} calls (least - most). The "
              "client shares the cores."]
