@@ -175,6 +175,127 @@ struct apx_dense_row {
 const struct apx_dense_row *apx_dense_select(uint32_t caps, const struct apx_dense_desc *desc);
 const struct apx_dense_row *apx_dense_rows(size_t *count);
 
+/* ---- tree ensembles (kernels/tree) ------------------------------------------------------------
+ */
+
+/* One node. x is the row's value of `feature`, rounded to float first unless compares_double.
+ *   set < 0    right if x >= threshold, else left
+ *   set >= 0   right if an odd number of the set's bounds are <= x: a set is a union of half-open
+ *              intervals [b0, b1), [b2, b3), ...; the last may be open to the right
+ *   NaN        right if nan_right, else left
+ *   leaf       feature is -1 and `left` its index among the leaves of the forest */
+struct apx_tree_node {
+    double threshold;
+    int32_t feature, set;
+    uint32_t left, right; /* index in forest->nodes */
+    float cover;          /* share of the training rows that came here, any unit; 0: unknown */
+    bool nan_right;
+};
+
+enum apx_forest_sum { APX_FOREST_SUM, APX_FOREST_MIN, APX_FOREST_MAX };
+
+/* A leaf that is a linear function of the row: constant + sum(coefficient * x), in order, in
+ * double; the leaf's plain value if one of its features is NaN. */
+struct apx_forest_linear {
+    const double *constant;    /* [leaf_count] */
+    const uint32_t *begin;     /* [leaf_count + 1] into feature and coefficient */
+    const uint32_t *feature;   /* [begin[leaf_count]] */
+    const double *coefficient; /* likewise */
+};
+
+/* Trees of a forest: tree t is nodes [roots[t], roots[t+1]), in preorder (a node, its left subtree,
+ * its right subtree), a proper binary tree. Its leaves have consecutive indices in that order.
+ *
+ * Margins: sums of leaf values, one tree after the other from the first on, beginning with `base`,
+ * in float or in double. With outputs > 1 a leaf holds one value, for the output tree_output[t], or
+ * (tree_output NULL) one value for each output. MIN and MAX do not look at `base`. */
+struct apx_forest_desc {
+    size_t features, outputs; /* F, K */
+    size_t trees, node_count, leaf_count, set_count;
+    const uint32_t *roots; /* [trees + 1] */
+    const struct apx_tree_node *nodes;
+    const uint32_t *tree_output; /* [trees] or NULL */
+    const double *leaf_values;   /* [leaf_count], or [leaf_count, K] if tree_output is NULL */
+    const uint32_t *leaf_ids;    /* [leaf_count] what the training library calls the leaf */
+    const uint32_t *set_begin;   /* [set_count + 1] into bounds */
+    const double *bounds;        /* ascending inside of a set; floats unless compares_double */
+    const double *base;          /* [K] */
+    const struct apx_forest_linear *linear; /* or NULL */
+    enum apx_forest_sum sum;
+    bool compares_double; /* thresholds and bounds are doubles; else floats stored as doubles */
+    bool sums_double;     /* leaf values and base likewise */
+};
+
+/* Rows through a forest. Two calls never touch the same scratch. */
+struct apx_forest_args {
+    const void *packed;
+    size_t rows;
+    const void *x; /* [rows, F]: element k of row n is x[n * x_row + k] */
+    bool x_is_double;
+    ptrdiff_t x_row;  /* in elements */
+    void *margins;    /* [rows, K], float or double as the forest sums; NULL: not wanted */
+    uint32_t *leaves; /* [rows, trees] leaf ids; NULL: not wanted */
+    void *scratch;    /* row->scratch_bytes(packed), 64-byte aligned */
+};
+
+/* What a row made of a forest, for reports. */
+struct apx_forest_choice {
+    const char *schedule;       /* static text: how large batches are evaluated */
+    size_t bytes;               /* packed */
+    double seconds_per_row;     /* estimate, large batches, one core */
+    double seconds_per_row_one; /* estimate, a batch of one row */
+};
+
+struct apx_forest_row {
+    const char *isa, *name;
+    uint32_t needs, avoids;
+    enum apx_match match;
+    /* Packed forests hold no pointers: they may be moved with memcpy (64-byte aligned). */
+    size_t (*pack_bound)(const struct apx_forest_desc *desc); /* bytes that pack may touch */
+    size_t (*pack)(const struct apx_forest_desc *desc, void *memory); /* bytes to keep */
+    size_t (*scratch_bytes)(const void *packed);
+    void (*run)(const struct apx_forest_args *args);
+    void (*describe)(const void *packed, struct apx_forest_choice *choice);
+    size_t tile_rows;
+};
+
+const struct apx_forest_row *apx_forest_select(uint32_t caps, const struct apx_forest_desc *desc);
+const struct apx_forest_row *apx_forest_rows(size_t *count);
+
+/* From margins to predictions, row by row. The formulas are those of the library that trained the
+ * forest; float forests compute in float and double forests in double unless said otherwise.
+ * K margins of a row give J = apx_link_outputs(link, K) predictions. */
+enum apx_link_kind {
+    APX_LINK_NONE,
+    APX_LINK_SCALE,       /* m * a: averages */
+    APX_LINK_SIGMOID,     /* 1 / (1 + exp(-a m)) */
+    APX_LINK_SIGMOID_XGB, /* 1 / (exp(min(-m, 88.7)) + 1 + 1e-16), float */
+    APX_LINK_SOFTMAX,
+    APX_LINK_ARGMAX,        /* index of the first largest margin; J = 1 */
+    APX_LINK_EXP,           /* exp(m) */
+    APX_LINK_LOG1P_EXP,     /* log1p(exp(m)) */
+    APX_LINK_SIGNED_SQUARE, /* sign(m) m m */
+    APX_LINK_HINGE,         /* m > 0 ? 1 : 0 */
+    APX_LINK_SORT,          /* ascending */
+    APX_LINK_EXPECTILE,     /* m0, then each plus 1e-6 + softplus of the next: cumulative */
+    APX_LINK_SOFTMAX_ZERO,  /* softmax over the margins that are not 0; those stay 0 (ai.onnx.ml) */
+    APX_LINK_PROBIT,        /* sqrt(2) erfinv(2 m - 1) (ai.onnx.ml) */
+    APX_LINK_PAIR,          /* K = 1: (1 - m, m); J = 2 */
+    APX_LINK_PAIR_NEGATIVE, /* K = 1: (-m, m); J = 2 */
+    APX_LINK_PAIR_SIGMOID,  /* K = 1: (1 - s, s), s = sigmoid(m); J = 2 */
+    APX_LINK_PAIR_SOFTMAX,  /* K = 1: softmax of (-m, m); J = 2 */
+    APX_LINK_ANOMALY,       /* -exp2(-m a): score of an isolation forest */
+};
+struct apx_link {
+    enum apx_link_kind kind;
+    double a, b; /* ANOMALY: b is subtracted from the score (scikit-learn's offset_) */
+};
+size_t apx_link_outputs(const struct apx_link *link, size_t margins);
+/* y[rows, J] from margins[rows, K], float or double each. May not be in place unless J = K and the
+ * types are equal. */
+void apx_link_run(const struct apx_link *link, size_t rows, size_t k, const void *margins,
+                  bool margins_double, void *y, bool y_double);
+
 /* ---- elementwise, reductions, shapes (kernels/elementwise, kernels/shape) -------------------- */
 
 #define APX_ND_RANK 8

@@ -7,6 +7,7 @@
 #include "runtime/model/graph.h"
 
 #include "runtime/base/memory.h"
+#include "runtime/model/forest/forest.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -34,6 +35,7 @@ void apx_graph_destroy(struct apx_graph *graph)
 {
     if (graph == NULL)
         return;
+    apx_graph_release_forests(graph);
     for (struct apx_graph_block *block = graph->blocks, *next; block != NULL; block = next) {
         next = block->next;
         apx_release(graph->allocator, block);
@@ -41,6 +43,23 @@ void apx_graph_destroy(struct apx_graph *graph)
     apx_release(graph->allocator, graph->values);
     apx_release(graph->allocator, graph->nodes);
     apx_release(graph->allocator, graph);
+}
+
+void apx_graph_own_forest(struct apx_graph *graph, struct apx_forest *forest)
+{
+    forest->next = graph->forests;
+    graph->forests = forest;
+}
+
+void apx_graph_release_forests(struct apx_graph *graph)
+{
+    for (struct apx_forest *forest = graph->forests, *next; forest != NULL; forest = next) {
+        next = forest->next;
+        apx_forest_destroy(forest);
+    }
+    graph->forests = NULL;
+    for (int n = 0; n < graph->node_count; n++)
+        graph->nodes[n].forest = NULL;
 }
 
 static void *carve(struct apx_graph *graph, size_t bytes, size_t align)

@@ -47,6 +47,8 @@ const struct apx_op_info *apx_op_info(enum apx_op op);
 /* False if there is no such operator. */
 bool apx_op_find(const char *domain, const char *name, enum apx_op *op);
 
+struct apx_forest; /* runtime/model/forest/forest.h */
+
 struct apx_value {
     const char *name; /* never NULL, may be "" for values made by passes */
     enum apx_dtype dtype;
@@ -95,6 +97,7 @@ struct apx_node {
     int *in;  /* [in_count] value indices, -1: optional input left out */
     int *out; /* [out_count] value indices, -1: output not wanted */
     struct apx_attr *attrs;
+    const struct apx_forest *forest; /* of a Forest node; owned by the graph */
     bool is_dead;
 };
 
@@ -119,6 +122,7 @@ struct apx_graph {
     struct apx_metadata *metadata;
     int metadata_count;
     struct apx_graph_block *blocks; /* the graph's memory */
+    struct apx_forest *forests;     /* of its Forest nodes */
 };
 
 /* An empty graph. *out is NULL on failure (APX_ENOMEM). The allocator must outlive the graph. */
@@ -146,6 +150,11 @@ struct apx_attr *apx_graph_add_attr(struct apx_graph *graph, struct apx_node *no
 /* The type that `op` gives the attribute; false: the engine does not read it. */
 bool apx_attr_type_find(enum apx_op op, const char *name, enum apx_attr_type *type);
 const char *apx_attr_type_name(enum apx_attr_type type); /* "a float" */
+
+/* The graph releases the forest with itself, or earlier: apx_graph_release_forests, once every
+ * program that will ever be made of the graph has been made. */
+void apx_graph_own_forest(struct apx_graph *graph, struct apx_forest *forest);
+void apx_graph_release_forests(struct apx_graph *graph);
 
 /* Attributes, with ONNX's default when absent. */
 const struct apx_attr *apx_node_attr(const struct apx_node *node, const char *name); /* or NULL */

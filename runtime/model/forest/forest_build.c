@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* forest_build.c - trees as files have them to the one order that the kernels read.
+ *
+ * Everything that a hostile file could do to a tree (children outside of it, cycles, shared
+ * subtrees, features that are not there) ends here. */
+#include "runtime/model/forest/forest.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "runtime/base/fail.h"
+#include "runtime/base/memory.h"
+
+struct apx_forest_memory {
+    struct apx_forest_memory *next;
+};
+
+#define HEADER APX_CACHE_LINE /* keeps what follows aligned */
+
+/* An array that grows. */
+struct list {
+    void *data;
+    size_t count, capacity, size;
+};
+
+struct apx_forest_builder {
+    const struct apx_allocator *allocator;
+    size_t features, outputs, leaf_width;
+    struct list nodes, roots, tree_output, leaf_values, leaf_ids, value_index, set_begin, bounds;
+    struct list stack, visited; /* work space of one tree */
+    struct apx_error *error;
+};
+
+static bool reserve(struct apx_forest_builder *b, struct list *list, size_t more)
+{
+    if (more <= list->capacity - list->count)
+        return true;
+    size_t capacity = list->capacity > 0 ? list->capacity : 64;
+    while (capacity - list->count < more)
+        capacity *= 2;
+    void *moved = apx_alloc(b->allocator, capacity, list->size);
+    if (moved == NULL)
+        return false;
+    if (list->count > 0)
+        memcpy(moved, list->data, list->count * list->size);
+    apx_release(b->allocator, list->data);
+    list->data = moved;
+    list->capacity = capacity;
+    return true;
+}
+
+/* `more` new elements, or NULL. */
+static void *extend(struct apx_forest_builder *b, struct list *list, size_t more)
+{
+    if (!reserve(b, list, more))
+        return NULL;
+    void *at = (char *)list->data + list->count * list->size;
+    list->count += more;
+    return at;
+}
+
+static enum apx_status no_memory(struct apx_error *error)
+{
+    return apx_fail(error, APX_ENOMEM, "", "out of memory for the trees");
+}
+
+enum apx_status apx_forest_builder_create(const struct apx_allocator *allocator, size_t features,
+                                          size_t outputs, size_t leaf_width,
+                                          struct apx_forest_builder **out, struct apx_error *error)
+{
+    *out = NULL;
+    if (features > APX_LIMIT_FEATURES)
+        return apx_fail(error, APX_ELIMIT, "features", "%zu features; at most %d", features,
+                        APX_LIMIT_FEATURES);
+    if (outputs < 1 || outputs > APX_LIMIT_TREE_OUTPUTS)
+        return apx_fail(error, APX_ELIMIT, "outputs", "%zu outputs; 1 to %d", outputs,
+                        APX_LIMIT_TREE_OUTPUTS);
+    struct apx_forest_builder *b = apx_alloc(allocator, 1, sizeof *b);
+    if (b == NULL)
+        return no_memory(error);
+    b->allocator = allocator;
+    b->features = features;
+    b->outputs = outputs;
+    b->leaf_width = leaf_width;
+    b->nodes.size = sizeof(struct apx_tree_node);
+    b->roots.size = b->tree_output.size = b->leaf_ids.size = sizeof(uint32_t);
+    b->value_index.size = b->set_begin.size = b->stack.size = sizeof(uint32_t);
+    b->leaf_values.size = b->bounds.size = sizeof(double);
+    b->visited.size = sizeof(bool);
+    uint32_t *first = extend(b, &b->roots, 1), *begin = extend(b, &b->set_begin, 1);
+    if (first == NULL || begin == NULL) {
+        apx_forest_builder_destroy(b);
+        return no_memory(error);
+    }
+    *first = *begin = 0;
+    *out = b;
+    return APX_OK;
+}
+
+void apx_forest_builder_destroy(struct apx_forest_builder *b)
+{
+    if (b == NULL)
+        return;
+    struct list *lists[] = {&b->nodes,    &b->roots,       &b->tree_output, &b->leaf_values,
+                            &b->leaf_ids, &b->value_index, &b->set_begin,   &b->bounds,
+                            &b->stack,    &b->visited};
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
+        apx_release(b->allocator, lists[i]->data);
+    apx_release(b->allocator, b);
+}
+
+int32_t apx_forest_builder_set(struct apx_forest_builder *b, const double *bounds, size_t count)
+{
+    if (b->set_begin.count > INT32_MAX || b->bounds.count + count > UINT32_MAX)
+        return -1;
+    double *to = extend(b, &b->bounds, count);
+    uint32_t *end = extend(b, &b->set_begin, 1);
+    if (to == NULL || end == NULL)
+        return -1;
+    if (count > 0)
+        memcpy(to, bounds, count * sizeof *bounds);
+    *end = (uint32_t)b->bounds.count;
+    return (int32_t)(b->set_begin.count - 2);
+}
+
+/* ---- one tree -------------------------------------------------------------------------------- */
+
+static enum apx_status broken(struct apx_forest_builder *b, enum apx_status status,
+                              const char *what, size_t node)
+{
+    char field[32];
+    snprintf(field, sizeof field, "tree %zu", b->roots.count - 1);
+    return apx_fail(b->error, status, field, "tree %zu, node %zu: %s", b->roots.count - 1, node,
+                    what);
+}
+
+static enum apx_status add_leaf(struct apx_forest_builder *b, const struct apx_tree_node *from,
+                                size_t at, struct apx_tree_node *to, const double *values,
+                                size_t value_count)
+{
+    if (from->left >= value_count)
+        return broken(b, APX_EFORMAT, "a leaf without a value", at);
+    uint32_t *id = extend(b, &b->leaf_ids, 1), *index = extend(b, &b->value_index, 1);
+    double *value = extend(b, &b->leaf_values, b->leaf_width);
+    if (id == NULL || index == NULL || value == NULL)
+        return no_memory(b->error);
+    *id = from->right;
+    *index = from->left;
+    memcpy(value, values + from->left * b->leaf_width, b->leaf_width * sizeof *value);
+    *to = (struct apx_tree_node){
+        .feature = -1, .set = -1, .left = (uint32_t)(b->leaf_ids.count - 1), .cover = from->cover};
+    return APX_OK;
+}
+
+static enum apx_status check_split(struct apx_forest_builder *b, const struct apx_tree_node *node,
+                                   size_t at, size_t count)
+{
+    if (node->feature < 0 || (size_t)node->feature >= b->features)
+        return broken(b, APX_EFORMAT, "a feature that the model does not have", at);
+    if (node->left >= count || node->right >= count)
+        return broken(b, APX_EFORMAT, "a child outside of the tree", at);
+    if (node->set >= 0 && (size_t)node->set + 1 >= b->set_begin.count)
+        return broken(b, APX_EFORMAT, "a set of categories that is not there", at);
+    if (node->set < 0 && isnan(node->threshold))
+        return broken(b, APX_EFORMAT, "a threshold that is NaN", at);
+    return APX_OK;
+}
+
+/* Preorder. The stack holds pairs: a raw node, and the emitted node whose right child it is
+ * (UINT32_MAX: it follows its parent or is the root). */
+static enum apx_status emit(struct apx_forest_builder *b, const struct apx_tree_node *nodes,
+                            size_t count, uint32_t root, const double *values, size_t value_count)
+{
+    bool *visited = b->visited.data;
+    uint32_t *top = extend(b, &b->stack, 2);
+    if (top == NULL)
+        return no_memory(b->error);
+    top[0] = root;
+    top[1] = UINT32_MAX;
+    while (b->stack.count > 0) {
+        uint32_t *pair = (uint32_t *)b->stack.data + b->stack.count - 2;
+        uint32_t at = pair[0], parent = pair[1];
+        b->stack.count -= 2;
+        if (at >= count)
+            return broken(b, APX_EFORMAT, "a root outside of the tree", at);
+        if (visited[at])
+            return broken(b, APX_EFORMAT, "a node with two parents", at);
+        visited[at] = true;
+        if (b->nodes.count >= APX_LIMIT_TREE_NODES)
+            return apx_fail(b->error, APX_ELIMIT, "trees",
+                            "more nodes than APX_LIMIT_TREE_NODES (%d)", APX_LIMIT_TREE_NODES);
+        uint32_t index = (uint32_t)b->nodes.count;
+        struct apx_tree_node *to = extend(b, &b->nodes, 1);
+        if (to == NULL)
+            return no_memory(b->error);
+        if (parent != UINT32_MAX)
+            ((struct apx_tree_node *)b->nodes.data)[parent].right = index;
+        enum apx_status status = nodes[at].feature == -1
+                                     ? add_leaf(b, &nodes[at], at, to, values, value_count)
+                                     : check_split(b, &nodes[at], at, count);
+        if (status != APX_OK)
+            return status;
+        if (nodes[at].feature == -1)
+            continue;
+        *to = nodes[at];
+        to->left = index + 1;
+        uint32_t *next = extend(b, &b->stack, 4);
+        if (next == NULL)
+            return no_memory(b->error);
+        next[0] = nodes[at].right;
+        next[1] = index;
+        next[2] = nodes[at].left;
+        next[3] = UINT32_MAX;
+    }
+    return APX_OK;
+}
+
+enum apx_status apx_forest_builder_tree(struct apx_forest_builder *b,
+                                        const struct apx_tree_node *nodes, size_t count,
+                                        uint32_t root, uint32_t output, const double *values,
+                                        size_t value_count, struct apx_error *error)
+{
+    b->error = error;
+    if (b->roots.count > APX_LIMIT_TREES)
+        return apx_fail(error, APX_ELIMIT, "trees", "more trees than APX_LIMIT_TREES (%d)",
+                        APX_LIMIT_TREES);
+    if (b->leaf_width == 1 && output >= b->outputs)
+        return broken(b, APX_EFORMAT, "an output that the model does not have", root);
+    b->visited.count = b->stack.count = 0;
+    bool *visited = extend(b, &b->visited, count);
+    if (visited == NULL)
+        return no_memory(error);
+    if (count > 0)
+        memset(visited, 0, count * sizeof *visited);
+    enum apx_status status = emit(b, nodes, count, root, values, value_count);
+    if (status != APX_OK)
+        return status;
+    uint32_t *end = extend(b, &b->roots, 1), *to = extend(b, &b->tree_output, 1);
+    if (end == NULL || to == NULL)
+        return no_memory(error);
+    *end = (uint32_t)b->nodes.count;
+    *to = output;
+    return APX_OK;
+}
+
+size_t apx_forest_builder_leaves(const struct apx_forest_builder *b, const uint32_t **value_index)
+{
+    *value_index = b->value_index.data;
+    return b->leaf_ids.count;
+}
+
+/* ---- the forest ------------------------------------------------------------------------------ */
+
+void *apx_forest_alloc(struct apx_forest *forest, size_t bytes)
+{
+    if (bytes > SIZE_MAX - HEADER)
+        return NULL;
+    struct apx_forest_memory *memory = apx_alloc(forest->allocator, 1, HEADER + bytes);
+    if (memory == NULL)
+        return NULL;
+    memory->next = forest->memory;
+    forest->memory = memory;
+    return (char *)memory + HEADER;
+}
+
+void apx_forest_destroy(struct apx_forest *forest)
+{
+    if (forest == NULL)
+        return;
+    for (struct apx_forest_memory *memory = forest->memory, *next; memory != NULL; memory = next) {
+        next = memory->next;
+        apx_release(forest->allocator, memory);
+    }
+    apx_release(forest->allocator, forest);
+}
+
+/* A list's elements in the forest's own memory; the list keeps nothing. */
+static const void *move(struct apx_forest *forest, struct list *list, bool *ok)
+{
+    void *to = apx_forest_alloc(forest, list->count * list->size);
+    if (to == NULL)
+        *ok = false;
+    else if (list->count > 0)
+        memcpy(to, list->data, list->count * list->size);
+    apx_release(forest->allocator, list->data);
+    list->data = NULL;
+    list->capacity = 0;
+    return to;
+}
+
+enum apx_status apx_forest_builder_finish(struct apx_forest_builder *b, struct apx_forest **out,
+                                          struct apx_error *error)
+{
+    *out = NULL;
+    struct apx_forest *forest = apx_alloc(b->allocator, 1, sizeof *forest);
+    if (forest == NULL)
+        return no_memory(error);
+    forest->allocator = b->allocator;
+    forest->source = "";
+    struct apx_forest_desc *desc = &forest->desc;
+    bool ok = true;
+    desc->features = b->features;
+    desc->outputs = b->outputs;
+    desc->trees = b->roots.count - 1;
+    desc->node_count = b->nodes.count;
+    desc->leaf_count = b->leaf_ids.count;
+    desc->set_count = b->set_begin.count - 1;
+    desc->roots = move(forest, &b->roots, &ok);
+    desc->nodes = move(forest, &b->nodes, &ok);
+    desc->tree_output = move(forest, &b->tree_output, &ok);
+    if (b->leaf_width != 1)
+        desc->tree_output = NULL;
+    desc->leaf_values = move(forest, &b->leaf_values, &ok);
+    desc->leaf_ids = move(forest, &b->leaf_ids, &ok);
+    desc->set_begin = move(forest, &b->set_begin, &ok);
+    desc->bounds = move(forest, &b->bounds, &ok);
+    desc->base = apx_forest_alloc(forest, b->outputs * sizeof(double));
+    if (!ok || desc->base == NULL) {
+        apx_forest_destroy(forest);
+        return no_memory(error);
+    }
+    *out = forest;
+    return APX_OK;
+}
+
+bool apx_above_float(float t, double *out)
+{
+    float next = nextafterf(t, INFINITY);
+    *out = (double)next;
+    return !(t == INFINITY);
+}
+
+bool apx_above_double(double t, double *out)
+{
+    *out = nextafter(t, (double)INFINITY);
+    return !(t == (double)INFINITY);
+}
