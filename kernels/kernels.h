@@ -282,13 +282,14 @@ enum apx_link_kind {
     APX_LINK_PROBIT,        /* sqrt(2) erfinv(2 m - 1) (ai.onnx.ml) */
     APX_LINK_PAIR,          /* K = 1: (1 - m, m); J = 2 */
     APX_LINK_PAIR_NEGATIVE, /* K = 1: (-m, m); J = 2 */
-    APX_LINK_PAIR_SIGMOID,  /* K = 1: (1 - s, s), s = sigmoid(m); J = 2 */
+    APX_LINK_PAIR_SIGMOID,  /* K = 1: (sigmoid(-m), sigmoid(m)); J = 2 */
     APX_LINK_PAIR_SOFTMAX,  /* K = 1: softmax of (-m, m); J = 2 */
     APX_LINK_ANOMALY,       /* -exp2(-m a): score of an isolation forest */
 };
 struct apx_link {
     enum apx_link_kind kind;
-    double a, b; /* ANOMALY: b is subtracted from the score (scikit-learn's offset_) */
+    double a, b;   /* ANOMALY: b is subtracted from the score (scikit-learn's offset_) */
+    double divide; /* not 0: every margin is divided by it first (LightGBM's average_output) */
 };
 size_t apx_link_outputs(const struct apx_link *link, size_t margins);
 /* y[rows, J] from margins[rows, K], float or double each. May not be in place unless J = K and the
