@@ -59,6 +59,9 @@ struct apx_backend {
     /* Rows of the slices to cut a batch of `rows` > 0 into for `workers` lanes. */
     int64_t (*slice_rows)(const struct apx_program *program, const struct apx_row_cost *cost,
                           int64_t rows, int workers);
+    /* True if input `input`, float64 by its type, may come as float32 and counts as widened. NULL:
+     * none may. */
+    bool (*widens)(const struct apx_program *program, int input);
     /* Appends the program's description as members of a JSON object (jansson's json_t). */
     enum apx_status (*describe)(const struct apx_program *program, void *json_object);
     enum apx_status (*lane_create)(const struct apx_program *program, struct apx_lane **out,

@@ -24,8 +24,8 @@ static double nominal_rate(uint32_t caps)
 static void row_cost(const struct apx_program *program, const int64_t *symbols,
                      struct apx_row_cost *out)
 {
-    apx_cpu_measure(program, symbols, NULL, &out->flops, &out->bytes);
-    out->seconds = out->flops / nominal_rate(program->caps) + STEP_SECONDS;
+    apx_cpu_measure(program, symbols, NULL, out);
+    out->seconds += out->flops / nominal_rate(program->caps) + STEP_SECONDS;
 }
 
 #define LEAST_SECONDS   25e-6 /* of work that is worth waking another thread for */
@@ -57,6 +57,11 @@ static int64_t slice_rows(const struct apx_program *program, const struct apx_ro
     return slice < rows ? slice : rows;
 }
 
+static bool widens(const struct apx_program *program, int input)
+{
+    return program->input_widens[input];
+}
+
 static json_t *describe_step(const struct apx_program *program, const struct apx_step *step,
                              double flops)
 {
@@ -71,6 +76,10 @@ static json_t *describe_step(const struct apx_program *program, const struct apx
         json_object_set_new(json, "kernel", json_string(step->kernel));
     if (step->isa != NULL)
         json_object_set_new(json, "isa", json_string(step->isa));
+    if (step->schedule != NULL)
+        json_object_set_new(json, "schedule", json_string(step->schedule));
+    if (step->type->build != NULL)
+        json_object_set_new(json, "packed_bytes", json_integer((json_int_t)step->built_bytes));
     if (step->type->packed_bytes != NULL)
         json_object_set_new(json, "packed_bytes",
                             json_integer((json_int_t)step->type->packed_bytes(step)));
@@ -92,7 +101,7 @@ static enum apx_status describe(const struct apx_program *program, void *json_ob
         return APX_ENOMEM;
     }
     struct apx_row_cost cost;
-    apx_cpu_measure(program, symbols, flops, &cost.flops, &cost.bytes);
+    apx_cpu_measure(program, symbols, flops, &cost);
     row_cost(program, symbols, &cost);
     for (int s = 0; s < program->step_count; s++)
         json_array_append_new(steps, describe_step(program, program->steps[s], flops[s]));
@@ -115,6 +124,7 @@ const struct apx_backend apx_backend_cpu = {
     .row_symbol = row_symbol,
     .row_cost = row_cost,
     .slice_rows = slice_rows,
+    .widens = widens,
     .describe = describe,
     .lane_create = apx_cpu_lane_create,
     .lane_destroy = apx_cpu_lane_destroy,

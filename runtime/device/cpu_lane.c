@@ -104,7 +104,8 @@ enum apx_status apx_cpu_lane_create(const struct apx_program *program, struct ap
     }
     lane->order = apx_alloc(allocator, slots, sizeof *lane->order);
     lane->frame.slot = apx_alloc(allocator, slots, sizeof *lane->frame.slot);
-    ok = ok && lane->order != NULL && lane->frame.slot != NULL;
+    lane->frame.is_narrow = apx_alloc(allocator, slots, sizeof *lane->frame.is_narrow);
+    ok = ok && lane->order != NULL && lane->frame.slot != NULL && lane->frame.is_narrow != NULL;
     for (int i = 0; i < BINDINGS && ok; i++) {
         lane->bindings[i].args = apx_alloc(allocator, 1, program->args_bytes);
         lane->bindings[i].row_bytes = apx_alloc(allocator, tensors, sizeof(int64_t));
@@ -143,6 +144,7 @@ void apx_cpu_lane_destroy(struct apx_lane *lane)
     apx_release(allocator, lane->trial.offset);
     apx_release(allocator, lane->order);
     apx_release(allocator, lane->frame.slot);
+    apx_release(allocator, lane->frame.is_narrow);
     apx_release(allocator, lane);
 }
 
@@ -377,8 +379,11 @@ enum apx_status apx_cpu_lane_run(struct apx_lane *lane, const struct apx_slice *
     for (int i = 0; i < program->slot_count; i++) {
         const struct apx_slot *slot = &program->slots[i];
         if (slot->kind == APX_SLOT_INPUT) {
+            const struct apx_tensor *input = &slice->inputs[slot->index];
+            bool is_narrow = input->dtype == APX_F32 && slot->dtype == APX_F64;
+            lane->frame.is_narrow[i] = is_narrow;
             lane->frame.slot[i] =
-                (char *)slice->inputs[slot->index].data + row * binding->row_bytes[slot->index];
+                (char *)input->data + row * binding->row_bytes[slot->index] / (is_narrow ? 2 : 1);
         } else if (slot->kind == APX_SLOT_OUTPUT) {
             char *data = slice->outputs[slot->index].data;
             lane->frame.slot[i] =
@@ -400,19 +405,21 @@ enum apx_status apx_cpu_lane_run(struct apx_lane *lane, const struct apx_slice *
 }
 
 void apx_cpu_measure(const struct apx_program *program, const int64_t *batch_symbols, double *flops,
-                     double *total_flops, double *bytes)
+                     struct apx_row_cost *total)
 {
     struct apx_bound bounds[MAX_OPERANDS];
     int64_t symbols[APX_MAX_SYMBOLS];
     slice_symbols(program, batch_symbols, 1, symbols);
-    *total_flops = *bytes = 0;
+    *total = (struct apx_row_cost){0};
     for (int s = 0; s < program->step_count; s++) {
         const struct apx_step *step = program->steps[s];
+        const struct apx_bound *in = bounds, *out = bounds + step->in_count;
         double alive = 0, count = 0;
-        if (bind_operands(step, symbols, bounds))
-            count = step->type->flops != NULL
-                        ? step->type->flops(step, bounds, bounds + step->in_count)
-                        : (double)apx_bound_count(&bounds[step->in_count]);
+        if (bind_operands(step, symbols, bounds)) {
+            count = step->type->flops != NULL ? step->type->flops(step, in, out)
+                                              : (double)apx_bound_count(out);
+            total->seconds += step->type->seconds != NULL ? step->type->seconds(step, in, out) : 0;
+        }
         for (int i = 0; i < program->slot_count; i++) {
             size_t size;
             if (program->slots[i].first <= s && program->slots[i].last >= s &&
@@ -421,7 +428,7 @@ void apx_cpu_measure(const struct apx_program *program, const int64_t *batch_sym
         }
         if (flops != NULL)
             flops[s] = count;
-        *total_flops += count;
-        *bytes = alive > *bytes ? alive : *bytes;
+        total->flops += count;
+        total->bytes = alive > total->bytes ? alive : total->bytes;
     }
 }

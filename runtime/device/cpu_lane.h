@@ -14,9 +14,9 @@ enum apx_status apx_cpu_lane_reserve(struct apx_lane *lane, const int64_t *symbo
 enum apx_status apx_cpu_lane_run(struct apx_lane *lane, const struct apx_slice *slice,
                                  struct apx_error *error);
 
-/* Floating point operations of every step for these symbols, and the most arena bytes in use at any
- * time. flops may be NULL, else [step_count]. */
+/* What one row costs for these symbols: operations of all steps and of each (flops: [step_count] or
+ * NULL), seconds of the steps that tell their own, the most arena bytes in use at any time. */
 void apx_cpu_measure(const struct apx_program *program, const int64_t *symbols, double *flops,
-                     double *total_flops, double *bytes);
+                     struct apx_row_cost *total);
 
 #endif

@@ -7,6 +7,7 @@
 #include "runtime/base/file.h"
 #include "runtime/base/memory.h"
 #include "runtime/exec/model_impl.h"
+#include "runtime/model/forest/forest_output.h"
 #include "runtime/model/onnx_read.h"
 #include "runtime/model/passes/passes.h"
 
@@ -142,6 +143,8 @@ static enum apx_status load(struct apx_model *model, const void *data, size_t by
         status = apx_onnx_read(data, bytes, directory, model->allocator, &model->graph, error);
     if (status == APX_OK)
         status = apx_graph_infer(model->graph, error);
+    if (status == APX_OK && options->trees != NULL)
+        status = apx_forest_choose_output(model->graph, options->trees, error);
     if (status == APX_OK)
         status = apx_passes_run(model->graph, &apx_backend_cpu, error);
     if (status == APX_OK)
@@ -149,6 +152,7 @@ static enum apx_status load(struct apx_model *model, const void *data, size_t by
     if (status == APX_OK)
         status = compile(model, options, error);
     if (status == APX_OK) {
+        apx_graph_release_forests(model->graph); /* the program has them packed */
         model->row_symbol = model->backend->row_symbol(model->program);
         status = describe_tensors(model, error);
     }

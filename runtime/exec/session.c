@@ -154,12 +154,19 @@ static const char *first_owner(const struct apx_graph *graph, int symbol)
     return "";
 }
 
-static enum apx_status check_input(const struct apx_graph *graph, int index,
+static bool may_widen(const struct apx_model *model, int index, enum apx_dtype given)
+{
+    return given == APX_F32 && model->backend->widens != NULL &&
+           model->backend->widens(model->program, index);
+}
+
+static enum apx_status check_input(const struct apx_model *model, int index,
                                    const struct apx_tensor *input, int64_t *symbols,
                                    struct apx_error *error)
 {
+    const struct apx_graph *graph = model->graph;
     const struct apx_value *value = &graph->values[graph->inputs[index]];
-    if (input->dtype != value->dtype)
+    if (input->dtype != value->dtype && !may_widen(model, index, input->dtype))
         return apx_fail(error, APX_EINVAL, value->name, "input \"%s\" is %s; the model takes %s",
                         value->name, apx_dtype_name(input->dtype), apx_dtype_name(value->dtype));
     if (input->rank != value->rank)
@@ -204,7 +211,8 @@ static enum apx_status resolve(struct apx_session *session, const struct apx_ten
     for (int i = 0; i < APX_MAX_SYMBOLS; i++)
         session->symbols[i] = -1;
     for (int i = 0; i < graph->input_count; i++) {
-        enum apx_status status = check_input(graph, i, &inputs[i], session->symbols, error);
+        enum apx_status status =
+            check_input(session->model, i, &inputs[i], session->symbols, error);
         if (status != APX_OK)
             return status;
     }

@@ -31,6 +31,7 @@ struct apx_slot {
  * that the caller does not want. */
 struct apx_frame {
     char **slot;
+    bool *is_narrow;   /* slot i is a float64 input for which the caller gave float32 */
     void *scratch;     /* 64-byte aligned, as many bytes as the step's class asked for */
     const char *fault; /* set by a step whose data break a rule: one line; ends the run */
 };
@@ -62,6 +63,8 @@ struct apx_step_class {
     bool writes_strided;
     /* Its operands' offsets are the data themselves. */
     bool reads_extents;
+    /* Reads float32 where frame->is_narrow says so. */
+    bool reads_narrow;
     /* Fill args for these extents. Pure. */
     void (*bind)(const struct apx_step *step, const struct apx_bound *in,
                  const struct apx_bound *out, void *args);
@@ -72,9 +75,16 @@ struct apx_step_class {
     /* Floating point operations; NULL: one for each element of the first output. */
     double (*flops)(const struct apx_step *step, const struct apx_bound *in,
                     const struct apx_bound *out);
+    /* Time on one core, for steps of which flops do not tell it; NULL: flops do. */
+    double (*seconds)(const struct apx_step *step, const struct apx_bound *in,
+                      const struct apx_bound *out);
     /* Packed weights; NULL: none. */
     size_t (*packed_bytes)(const struct apx_step *step);
     void (*pack)(const struct apx_step *step, void *packed);
+    /* The same for a class that knows the size only when it has packed: *packed of *bytes from the
+     * allocator, which the program then owns. APX_ENOMEM. */
+    enum apx_status (*build)(struct apx_step *step, const struct apx_allocator *allocator,
+                             void **packed, size_t *bytes);
 };
 
 struct apx_step {
@@ -85,7 +95,9 @@ struct apx_step {
     void *params;                /* the class's own */
     const void *packed;          /* weights in the kernel row's layout; NULL if none */
     size_t args_offset;          /* into a binding's argument block */
+    size_t built_bytes;          /* of packed, if the class has built it */
     const char *kernel, *isa;    /* of the kernel row, for reports */
+    const char *schedule;        /* how it goes about its work, for reports; NULL: one way only */
     size_t tile_rows;            /* rows that its kernel likes to take together; 0: any */
     bool is_dead;
 };
@@ -103,13 +115,16 @@ struct apx_program {
     int batch_symbol;       /* holds the rows of the whole batch; -1 with row_symbol */
     int *input_row_axis;    /* [graph->input_count] -1: none */
     int *output_row_axis;   /* [graph->output_count] */
+    bool *input_widens;     /* [graph->input_count] float64 inputs that may come as float32 */
     bool uses_batch_symbol; /* some stride depends on the rows of the whole batch */
-    void *packed;
-    size_t packed_bytes;
-    size_t args_bytes; /* of all steps */
-    int max_operands;  /* of one step */
-    size_t tile_rows;  /* largest of the steps', at least 1 */
-    size_t l2_bytes;   /* 0: unknown */
+    void *packed;           /* weights of the steps that pack */
+    void **built;           /* [built_count] of those that build */
+    int built_count;
+    size_t packed_bytes; /* of both */
+    size_t args_bytes;   /* of all steps */
+    int max_operands;    /* of one step */
+    size_t tile_rows;    /* largest of the steps', at least 1 */
+    size_t l2_bytes;     /* 0: unknown */
 };
 
 /* *out is NULL on failure. The graph outlives the program.

@@ -122,6 +122,47 @@ static enum apx_status pack_weights(struct apx_program *program, struct apx_erro
     return APX_OK;
 }
 
+/* Weights in blocks of their own. */
+static enum apx_status build_weights(struct apx_program *program, struct apx_error *error)
+{
+    program->built =
+        apx_alloc(program->allocator, (size_t)program->step_count, sizeof *program->built);
+    if (program->built == NULL)
+        return apx_fail(error, APX_ENOMEM, "", "out of memory");
+    for (int s = 0; s < program->step_count; s++) {
+        struct apx_step *step = program->steps[s];
+        void *packed = NULL;
+        if (step->type->build == NULL)
+            continue;
+        if (step->type->build(step, program->allocator, &packed, &step->built_bytes) != APX_OK)
+            return apx_fail(error, APX_ENOMEM, "", "out of memory for the weights");
+        step->packed = program->built[program->built_count++] = packed;
+        program->packed_bytes += step->built_bytes;
+    }
+    return APX_OK;
+}
+
+/* A float64 input may come as float32 where only steps that widen it themselves read it. */
+static enum apx_status find_widened(struct apx_program *program, struct apx_error *error)
+{
+    const struct apx_graph *graph = program->graph;
+    program->input_widens =
+        apx_alloc(program->allocator, (size_t)graph->input_count, sizeof *program->input_widens);
+    if (program->input_widens == NULL)
+        return apx_fail(error, APX_ENOMEM, "", "out of memory");
+    for (int i = 0; i < graph->input_count; i++)
+        program->input_widens[i] = graph->values[graph->inputs[i]].dtype == APX_F64;
+    for (int s = 0; s < program->step_count; s++)
+        for (int i = 0; i < program->steps[s]->in_count; i++) {
+            const struct apx_view *view = program->steps[s]->in[i];
+            if (view == NULL || program->slots[view->slot].kind != APX_SLOT_INPUT)
+                continue;
+            if (!program->steps[s]->type->reads_narrow)
+                program->input_widens[program->slots[view->slot].index] = false;
+        }
+    return APX_OK;
+}
+
 static void measure(struct apx_program *program)
 {
     program->tile_rows = 1;
@@ -156,6 +197,10 @@ enum apx_status apx_plan_create(const struct apx_graph *graph,
         status = lower(program, error);
     if (status == APX_OK)
         status = pack_weights(program, error);
+    if (status == APX_OK)
+        status = build_weights(program, error);
+    if (status == APX_OK)
+        status = find_widened(program, error);
     if (status != APX_OK) {
         apx_plan_destroy(program);
         return status;
@@ -170,8 +215,12 @@ void apx_plan_destroy(struct apx_program *program)
     if (program == NULL)
         return;
     apx_release(program->allocator, program->packed);
+    for (int i = 0; i < program->built_count; i++)
+        apx_release(program->allocator, program->built[i]);
+    apx_release(program->allocator, program->built);
     apx_release(program->allocator, program->input_row_axis);
     apx_release(program->allocator, program->output_row_axis);
+    apx_release(program->allocator, program->input_widens);
     apx_blocks_fini(&program->blocks);
     apx_release(program->allocator, program);
 }

@@ -424,6 +424,7 @@ static bool follow(struct analysis *a, const struct apx_node *node)
     case APX_OP_IMPUTER:
     case APX_OP_LINEAR_REGRESSOR:
     case APX_OP_LINEAR_CLASSIFIER:
+    case APX_OP_FOREST:
         return follow_features(a, node);
     case APX_OP_SHAPE:
     case APX_OP_SIZE:
