@@ -122,9 +122,9 @@ struct apx_load_options {
                                               "avx512vnni"; NULL: AUSPEX_ISA, then all there is */
     const char *precision;                 /* "fp32" (default) */
     size_t max_file_bytes;                 /* default APX_LIMIT_FILE_BYTES */
-    const char *trees; /* of a model with one tree ensemble, instead of its outputs: "margin" (before
-                          the link, [rows, margins]) or "leaf" (int32 [rows, trees], numbered as the
-                          library that trained it does); NULL: the outputs */
+    const char *trees; /* of a model with one tree ensemble, instead of its outputs: "margin"
+                          (before the link, [rows, margins]) or "leaf" (int32 [rows, trees],
+                          numbered as the library that trained it does); NULL: the outputs */
 };
 
 #define APX_LIMIT_FILE_BYTES ((size_t)2147483647) /* protobuf's own limit */

@@ -61,7 +61,7 @@ enum apx_status apx_forest_choose_output(struct apx_graph *graph, const char *wo
                                          struct apx_error *error)
 {
     struct apx_node *node = NULL;
-    int output;
+    int output = -1;
     enum apx_status status = find_output(word, &output, error);
     if (status == APX_OK)
         status = find_forest(graph, &node, error);
