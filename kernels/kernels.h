@@ -208,7 +208,8 @@ struct apx_forest_linear {
  *
  * Margins: sums of leaf values, one tree after the other from the first on, beginning with `base`,
  * in float or in double. With outputs > 1 a leaf holds one value, for the output tree_output[t], or
- * (tree_output NULL) one value for each output. MIN and MAX do not look at `base`. */
+ * (tree_output NULL) one value for each output. MIN and MAX do not look at `base`; an output
+ * without a tree is 0. */
 struct apx_forest_desc {
     size_t features, outputs; /* F, K */
     size_t trees, node_count, leaf_count, set_count;

@@ -123,7 +123,7 @@ static struct apx_forest_desc open_packed(const void *packed, struct apx_forest_
 size_t apx_forest_plain_scalar_scratch_bytes(const void *packed)
 {
     const struct plain *plain = packed;
-    return plain->desc.outputs * sizeof(double);
+    return plain->desc.outputs * (sizeof(double) + sizeof(bool));
 }
 
 void apx_forest_plain_scalar_describe(const void *packed, struct apx_forest_choice *choice)
@@ -205,18 +205,24 @@ void apx_forest_plain_scalar_run(const struct apx_forest_args *args)
     struct apx_forest_linear linear;
     const struct apx_forest_desc desc = open_packed(args->packed, &linear);
     double *sums = args->scratch;
+    bool *is_first = (bool *)(sums + desc.outputs); /* no tree of this output yet */
     for (size_t n = 0; n < args->rows; n++) {
-        for (size_t k = 0; k < desc.outputs; k++)
+        for (size_t k = 0; k < desc.outputs; k++) {
             sums[k] = desc.sum == APX_FOREST_SUM ? desc.base[k] : 0;
+            is_first[k] = true;
+        }
         for (size_t t = 0; t < desc.trees; t++) {
             uint32_t leaf = find_leaf(&desc, args, n, t);
             if (args->leaves != NULL)
                 args->leaves[n * desc.trees + t] = desc.leaf_ids[leaf];
-            if (desc.tree_output != NULL)
-                add(&desc, &sums[desc.tree_output[t]], leaf_value(&desc, args, n, leaf), t == 0);
-            else
-                for (size_t k = 0; k < desc.outputs; k++)
-                    add(&desc, &sums[k], desc.leaf_values[leaf * desc.outputs + k], t == 0);
+            if (desc.tree_output != NULL) {
+                size_t k = desc.tree_output[t];
+                add(&desc, &sums[k], leaf_value(&desc, args, n, leaf), is_first[k]);
+                is_first[k] = false;
+                continue;
+            }
+            for (size_t k = 0; k < desc.outputs; k++)
+                add(&desc, &sums[k], desc.leaf_values[leaf * desc.outputs + k], t == 0);
         }
         for (size_t k = 0; k < desc.outputs && args->margins != NULL; k++) {
             if (desc.sums_double)
