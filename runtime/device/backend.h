@@ -15,6 +15,7 @@
 #include "runtime/auspex.h"
 #include "runtime/model/graph.h"
 
+struct apx_topo; /* runtime/topo/topo.h */
 struct apx_program;
 struct apx_lane;
 
@@ -23,6 +24,8 @@ struct apx_compile_options {
     const char *isa;       /* cap, or NULL */
     const char *precision; /* "fp32" */
     size_t l2_bytes;       /* of one core; 0: unknown */
+    const struct apx_topo
+        *topo; /* the machine, to have weights on each NUMA node; NULL: one copy */
 };
 
 /* One call's slice. Tensors are the whole batch's; a lane touches rows [row, row + rows) of each

@@ -112,6 +112,7 @@ static enum apx_status describe(const struct apx_program *program, void *json_ob
     json_object_set_new(json, "flops_per_row", json_real(cost.flops));
     json_object_set_new(json, "bytes_per_row", json_real(cost.bytes));
     json_object_set_new(json, "packed_bytes", json_integer((json_int_t)program->packed_bytes));
+    json_object_set_new(json, "replicas", json_integer(program->replica_count));
     json_object_set_new(json, "slice_rows",
                         json_integer((json_int_t)slice_rows(program, &cost, (int64_t)1 << 20, 1)));
     return APX_OK;

@@ -16,6 +16,7 @@
 
 #include "runtime/base/fail.h"
 #include "runtime/base/memory.h"
+#include "runtime/plan/replicas.h"
 
 #define BINDINGS     4
 #define MAX_OPERANDS (APX_LIMIT_SHAPE_ELEMS + 2) /* of any step; the rest are copies of two */
@@ -392,6 +393,7 @@ enum apx_status apx_cpu_lane_run(struct apx_lane *lane, const struct apx_slice *
             lane->frame.slot[i] = lane->arena + binding->offset[i];
         }
     }
+    lane->frame.packed = apx_replica_here(program);
     lane->frame.scratch = lane->arena;
     lane->frame.fault = NULL;
     for (int s = 0; s < program->step_count; s++) {

@@ -42,6 +42,7 @@ static enum apx_status compile(struct apx_model *model, const struct apx_load_op
         .isa = is_environment ? environment : options->isa,
         .precision = options->precision,
         .l2_bytes = model->topo->l2,
+        .topo = model->topo,
     };
     enum apx_status status =
         model->backend->compile(model->graph, &compile_options, &model->program, error);

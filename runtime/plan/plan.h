@@ -31,9 +31,10 @@ struct apx_slot {
  * that the caller does not want. */
 struct apx_frame {
     char **slot;
-    bool *is_narrow;   /* slot i is a float64 input for which the caller gave float32 */
-    void *scratch;     /* 64-byte aligned, as many bytes as the step's class asked for */
-    const char *fault; /* set by a step whose data break a rule: one line; ends the run */
+    bool *is_narrow;           /* slot i is a float64 input for which the caller gave float32 */
+    const void *const *packed; /* [step_count] weights of each step, near to this thread */
+    void *scratch;             /* 64-byte aligned, as many bytes as the step's class asked for */
+    const char *fault;         /* set by a step whose data break a rule: one line; ends the run */
 };
 
 /* Where an operand starts. */
@@ -47,10 +48,6 @@ static inline void *apx_at(const struct apx_frame *frame, struct apx_ref ref)
     char *base = ref.slot < 0 ? NULL : frame->slot[ref.slot];
     return base == NULL ? NULL : base + ref.bytes;
 }
-
-struct apx_cost {
-    double flops, bytes;
-};
 
 struct apx_step;
 
@@ -93,7 +90,9 @@ struct apx_step {
     int in_count, out_count;
     struct apx_view **in, **out; /* NULL: left out */
     void *params;                /* the class's own */
-    const void *packed;          /* weights in the kernel row's layout; NULL if none */
+    int index;                   /* of the program's live steps */
+    const void *packed;          /* weights in the kernel row's layout, NULL if none; a run reads
+                                    them through apx_packed */
     size_t args_offset;          /* into a binding's argument block */
     size_t built_bytes;          /* of packed, if the class has built it */
     const char *kernel, *isa;    /* of the kernel row, for reports */
@@ -120,12 +119,21 @@ struct apx_program {
     void *packed;           /* weights of the steps that pack */
     void **built;           /* [built_count] of those that build */
     int built_count;
-    size_t packed_bytes; /* of both */
-    size_t args_bytes;   /* of all steps */
-    int max_operands;    /* of one step */
-    size_t tile_rows;    /* largest of the steps', at least 1 */
-    size_t l2_bytes;     /* 0: unknown */
+    size_t packed_bytes;          /* of both */
+    struct apx_replica *replicas; /* [replica_count] of the weights, one for each NUMA node */
+    int replica_count;
+    int *replica_of_cpu; /* [cpu_count]; none with a single replica */
+    int cpu_count;
+    size_t args_bytes; /* of all steps */
+    int max_operands;  /* of one step */
+    size_t tile_rows;  /* largest of the steps', at least 1 */
+    size_t l2_bytes;   /* 0: unknown */
 };
+
+static inline const void *apx_packed(const struct apx_frame *frame, const struct apx_step *step)
+{
+    return frame->packed[step->index];
+}
 
 /* *out is NULL on failure. The graph outlives the program.
  *   APX_EUNSUPPORTED (field: the node), APX_EINVAL (isa, precision), APX_ENOMEM */

@@ -6,6 +6,7 @@
 #include "runtime/base/fail.h"
 #include "runtime/base/memory.h"
 #include "runtime/plan/lower.h"
+#include "runtime/plan/replicas.h"
 #include "runtime/plan/rows.h"
 #include "runtime/plan/step_rnn.h"
 
@@ -168,6 +169,7 @@ static void measure(struct apx_program *program)
     program->tile_rows = 1;
     for (int s = 0; s < program->step_count; s++) {
         struct apx_step *step = program->steps[s];
+        step->index = s;
         step->args_offset = program->args_bytes;
         program->args_bytes +=
             (step->type->args_bytes + APX_CACHE_LINE - 1) / APX_CACHE_LINE * APX_CACHE_LINE;
@@ -201,6 +203,8 @@ enum apx_status apx_plan_create(const struct apx_graph *graph,
         status = build_weights(program, error);
     if (status == APX_OK)
         status = find_widened(program, error);
+    if (status == APX_OK)
+        status = apx_replicas_create(program, options->topo, error);
     if (status != APX_OK) {
         apx_plan_destroy(program);
         return status;
@@ -214,6 +218,7 @@ void apx_plan_destroy(struct apx_program *program)
 {
     if (program == NULL)
         return;
+    apx_replicas_destroy(program);
     apx_release(program->allocator, program->packed);
     for (int i = 0; i < program->built_count; i++)
         apx_release(program->allocator, program->built[i]);

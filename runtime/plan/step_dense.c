@@ -42,7 +42,7 @@ static void dense_run(const struct apx_step *step, const void *memory, struct ap
     const struct dense_args *bound = memory;
     const struct dense_params *params = step->params;
     struct apx_dense_args args = bound->kernel;
-    args.packed = step->packed;
+    args.packed = apx_packed(frame, step);
     args.x = apx_at(frame, bound->x);
     args.y = apx_at(frame, bound->y);
     if (args.y != NULL && args.rows > 0)

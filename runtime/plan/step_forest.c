@@ -113,7 +113,7 @@ static void forest_run(const struct apx_step *step, const void *memory, struct a
                         : is_plain && out[SCORES] != NULL    ? out[SCORES] + first * margin_bytes
                         : out[SCORES] || out[LABELS] != NULL ? scratch
                                                              : NULL;
-        struct apx_forest_args kernel = {.packed = step->packed,
+        struct apx_forest_args kernel = {.packed = apx_packed(frame, step),
                                          .rows = rows,
                                          .x =
                                              x + (ptrdiff_t)first * args->x_row * (ptrdiff_t)x_size,

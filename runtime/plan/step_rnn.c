@@ -56,7 +56,7 @@ static void rnn_run(const struct apx_step *step, const void *memory, struct apx_
     const struct rnn_args *bound = memory;
     const struct apx_rnn_params *params = step->params;
     struct apx_rnn_args args = bound->kernel;
-    args.packed = step->packed;
+    args.packed = apx_packed(frame, step);
     args.x = apx_at(frame, bound->x);
     args.lengths = apx_at(frame, bound->lengths);
     args.h0 = apx_at(frame, bound->h0);

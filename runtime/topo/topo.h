@@ -63,6 +63,10 @@ enum apx_status apx_topo_create(const struct apx_topo_options *options, struct a
                                 struct apx_error *error);
 void apx_topo_destroy(struct apx_topo *topo); /* accepts NULL */
 
+/* Ask for the whole pages of [memory, memory + bytes) to lie on the NUMA node of this os_index,
+ * those in use to move there. False if the system will not; nothing changes then. */
+bool apx_topo_place(void *memory, size_t bytes, int node);
+
 /* CPUs granted by the control groups of this process, read below `root` ("" for "/"): the least of
  * its own and its ancestors' limits, version 2 and version 1. 0: unlimited or not readable. */
 double apx_topo_quota(const char *root);
