@@ -40,7 +40,8 @@ class TensorInfo(ctypes.Structure):
 
 class LoadOptions(ctypes.Structure):
     _fields_ = [("size", ctypes.c_size_t), ("allocator", ctypes.c_void_p), ("device", ctypes.c_char_p),
-                ("isa", ctypes.c_char_p), ("precision", ctypes.c_char_p), ("max_file_bytes", ctypes.c_size_t)]
+                ("isa", ctypes.c_char_p), ("precision", ctypes.c_char_p), ("max_file_bytes", ctypes.c_size_t),
+                ("trees", ctypes.c_char_p)]
 
 
 class SessionOptions(ctypes.Structure):
@@ -85,15 +86,17 @@ def check(status, error):
 
 
 class Model:
-    """A loaded model; run() on as many threads as asked for."""
+    """A loaded model, ONNX or the bytes of any file the engine reads; run() on as many threads as asked for.
+    trees: "margin" or "leaf" instead of the outputs."""
 
-    def __init__(self, model, isa=None):
+    def __init__(self, model, isa=None, trees=None):
         self.lib = library()
         data = model.SerializeToString() if isinstance(model, onnx.ModelProto) else model
         self.handle = ctypes.c_void_p()
         self.sessions = {}
         error = Error()
-        options = LoadOptions(size=ctypes.sizeof(LoadOptions), device=b"cpu", isa=isa.encode() if isa else None)
+        options = LoadOptions(size=ctypes.sizeof(LoadOptions), device=b"cpu", isa=isa.encode() if isa else None,
+                              trees=trees.encode() if trees else None)
         check(self.lib.apx_model_load_memory(data, len(data), ctypes.byref(options), ctypes.byref(self.handle),
                                              ctypes.byref(error)), error)
         self.inputs = [self.lib.apx_model_input(self.handle, k).contents
