@@ -34,7 +34,7 @@ struct apx_forest_builder {
 
 static bool reserve(struct apx_forest_builder *b, struct list *list, size_t more)
 {
-    if (more <= list->capacity - list->count)
+    if (list->data != NULL && more <= list->capacity - list->count)
         return true;
     size_t capacity = list->capacity > 0 ? list->capacity : 64;
     while (capacity - list->count < more)
