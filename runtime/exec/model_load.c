@@ -8,6 +8,7 @@
 #include "runtime/base/memory.h"
 #include "runtime/exec/model_impl.h"
 #include "runtime/model/forest/forest_output.h"
+#include "runtime/model/forest/forest_read.h"
 #include "runtime/model/onnx_read.h"
 #include "runtime/model/passes/passes.h"
 
@@ -133,6 +134,18 @@ static enum apx_status check_inputs(const struct apx_graph *graph, struct apx_er
 
 /* ---- load ------------------------------------------------------------------------------------ */
 
+/* The file itself tells whose it is. */
+static enum apx_status read_graph(struct apx_model *model, const void *data, size_t bytes,
+                                  const char *directory, struct apx_error *error)
+{
+    switch (apx_model_format_guess(data, bytes)) {
+    case APX_MODEL_LIGHTGBM:
+        return apx_lightgbm_read(data, bytes, model->allocator, &model->graph, error);
+    default:
+        return apx_onnx_read(data, bytes, directory, model->allocator, &model->graph, error);
+    }
+}
+
 static enum apx_status load(struct apx_model *model, const void *data, size_t bytes,
                             const char *directory, const struct apx_load_options *options,
                             struct apx_error *error)
@@ -141,7 +154,7 @@ static enum apx_status load(struct apx_model *model, const void *data, size_t by
     if (status == APX_OK)
         status = apx_topo_create(NULL, &model->topo, error);
     if (status == APX_OK)
-        status = apx_onnx_read(data, bytes, directory, model->allocator, &model->graph, error);
+        status = read_graph(model, data, bytes, directory, error);
     if (status == APX_OK)
         status = apx_graph_infer(model->graph, error);
     if (status == APX_OK && options->trees != NULL)
