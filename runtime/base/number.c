@@ -3,9 +3,13 @@
  *
  * Nearly all numbers in data files have at most 19 digits and a small exponent: an integer below
  * 2^53 times or over a power of ten up to 10^22, both exact in a double, is rounded once and hence
- * right. The rest goes to the C library. */
+ * right. Doubles written with 17 digits, as model files have them, are larger integers: where a
+ * long double has 64 bits of mantissa, they are rounded to those first, and to 53 from there unless
+ * the 11 bits between lie so close to one half that the first rounding could have decided the
+ * second. The rest goes to the C library. */
 #include "runtime/base/number.h"
 
+#include <float.h>
 #include <locale.h>
 #include <math.h>
 #include <stdint.h>
@@ -29,6 +33,35 @@ static double by_the_library(const char *text, size_t length)
         freelocale(c);
     return value;
 }
+
+#if LDBL_MANT_DIG == 64
+/* digits * 10^exponent if |exponent| <= 27 (5^27 < 2^64: the power is exact) and the result is
+ * sure. */
+static bool by_long_double(uint64_t digits, int exponent, double *value)
+{
+    static const long double ten[] = {1e0L,  1e1L,  1e2L,  1e3L,  1e4L,  1e5L,  1e6L,
+                                      1e7L,  1e8L,  1e9L,  1e10L, 1e11L, 1e12L, 1e13L,
+                                      1e14L, 1e15L, 1e16L, 1e17L, 1e18L, 1e19L, 1e20L,
+                                      1e21L, 1e22L, 1e23L, 1e24L, 1e25L, 1e26L, 1e27L};
+    if (exponent < -27 || exponent > 27)
+        return false;
+    long double wide = (long double)digits;
+    wide = exponent < 0 ? wide / ten[-exponent] : wide * ten[exponent];
+    uint64_t mantissa; /* the first eight bytes of the x87 format */
+    memcpy(&mantissa, &wide, sizeof mantissa);
+    unsigned between = mantissa & 0x7ff;
+    *value = (double)wide;
+    return between < 0x3ff || between > 0x401;
+}
+#else
+static bool by_long_double(uint64_t digits, int exponent, double *value)
+{
+    (void)digits;
+    (void)exponent;
+    (void)value;
+    return false;
+}
+#endif
 
 bool apx_number_parse(const char *text, size_t length, double *value)
 {
@@ -89,6 +122,8 @@ bool apx_number_parse(const char *text, size_t length, double *value)
         double magnitude = (double)digits;
         magnitude = exponent < 0 ? magnitude / ten[-exponent] : magnitude * ten[exponent];
         *value = minus ? -magnitude : magnitude;
+    } else if (count <= 19 && by_long_double(digits, exponent, value)) {
+        *value = minus ? -*value : *value;
     } else {
         *value = by_the_library(text, length);
     }

@@ -82,6 +82,31 @@ static void agrees_with_the_library(void)
     CHECK_EQ(different, 0);
 }
 
+/* Doubles as model files write them, and 18 and 19 digits next to the middle of two doubles. */
+static void rounds_once(void)
+{
+    uint64_t state = 7;
+    int different = 0;
+    for (int i = 0; i < 100000; i++) {
+        static const int precision[] = {16, 17, 18};
+        state = state * 6364136223846793005u + 1442695040888963407u;
+        uint64_t bits = (state >> 12) | (uint64_t)(0x3ff - 80 + (int)(state % 160)) << 52;
+        double from;
+        memcpy(&from, &bits, sizeof from);
+        for (int k = 0; k < 3; k++) {
+            char text[64];
+            double value;
+            long double middle = (long double)from + (nextafter(from, 1e300) - from) / 2;
+            snprintf(text, sizeof text, "%.*Le", precision[k], k > 0 ? middle : (long double)from);
+            bool same = apx_number_parse(text, strlen(text), &value) &&
+                        value == strtod(text, NULL) && (k > 0 || value == from);
+            if (!same && different++ == 0)
+                fprintf(stderr, "    %s\n", text);
+        }
+    }
+    CHECK_EQ(different, 0);
+}
+
 static void any_locale(void)
 {
     double value = 0;
@@ -97,6 +122,7 @@ int main(void)
     RUN(reads_numbers);
     RUN(refuses_other_words);
     RUN(agrees_with_the_library);
+    RUN(rounds_once);
     RUN(any_locale);
     return check_report();
 }
