@@ -74,8 +74,7 @@ enum apx_status apx_replicas_create(struct apx_program *program, const struct ap
     int cpus = 0;
     for (int i = 0; nodes > 1 && i < topo->pus; i++)
         cpus = topo->pu[i].os_index >= cpus ? topo->pu[i].os_index + 1 : cpus;
-    program->replica_of_cpu =
-        apx_alloc(allocator, (size_t)cpus, sizeof *program->replica_of_cpu);
+    program->replica_of_cpu = apx_alloc(allocator, (size_t)cpus, sizeof *program->replica_of_cpu);
     if (program->replica_of_cpu == NULL)
         return apx_fail(error, APX_ENOMEM, "", "out of memory");
     program->cpu_count = cpus;

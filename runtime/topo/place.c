@@ -6,7 +6,7 @@
 
 #include "runtime/topo/topo.h"
 
-#define MASK_BITS (8 * (int)sizeof(unsigned long))
+#define MASK_BITS  (8 * (int)sizeof(unsigned long))
 #define MASK_WORDS 16
 
 bool apx_topo_place(void *memory, size_t bytes, int node)

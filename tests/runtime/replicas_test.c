@@ -48,7 +48,8 @@ static void run(const struct apx_graph *graph, struct apx_program *program, floa
     REQUIRE(apx_dim_is_constant(&value->dims[1], &in.dims[1]) && in.dims[1] <= 64);
     REQUIRE(apx_backend_cpu.lane_create(program, &lane, NULL) == APX_OK);
     REQUIRE(apx_backend_cpu.lane_reserve(lane, symbols, ROWS, NULL) == APX_OK);
-    const struct apx_slice slice = {.inputs = &in, .outputs = &out, .rows = ROWS, .symbols = symbols};
+    const struct apx_slice slice = {
+        .inputs = &in, .outputs = &out, .rows = ROWS, .symbols = symbols};
     CHECK(apx_backend_cpu.run(lane, &slice, NULL) == APX_OK);
     apx_backend_cpu.lane_destroy(lane);
 }
@@ -62,8 +63,7 @@ static void each_node_has_its_copy(void)
     REQUIRE(apx_topo_create(&(struct apx_topo_options){.synthetic = "numa:2 core:1 pu:1"}, &topo,
                             NULL) == APX_OK);
     REQUIRE(topo->nodes == 2 && topo->pus == 2);
-    const struct apx_compile_options options = {.allocator = apx_allocator_default(),
-                                                .topo = topo};
+    const struct apx_compile_options options = {.allocator = apx_allocator_default(), .topo = topo};
     REQUIRE(apx_backend_cpu.compile(graph, &options, &program, NULL) == APX_OK);
     CHECK(program->replica_count == 2);
     REQUIRE(sched_getaffinity(0, sizeof allowed, &allowed) == 0);
@@ -99,8 +99,7 @@ static void one_node_has_no_copy(void)
     struct apx_program *program;
     REQUIRE(apx_topo_create(&(struct apx_topo_options){.synthetic = "core:2 pu:1"}, &topo, NULL) ==
             APX_OK);
-    const struct apx_compile_options options = {.allocator = apx_allocator_default(),
-                                                .topo = topo};
+    const struct apx_compile_options options = {.allocator = apx_allocator_default(), .topo = topo};
     REQUIRE(apx_backend_cpu.compile(graph, &options, &program, NULL) == APX_OK);
     CHECK(program->replica_count == 1);
     apx_backend_cpu.program_destroy(program);
