@@ -6,7 +6,9 @@
  *
  * One thread. Recurrent networks run as a worker runs them: slices of kSliceRows rows through all
  * layers and steps. Names: <op>/<row>/<layers>x<H> or K:O/T/batch. Counters: flop a second, percent
- * of the multiply-add rate that this core reached just before, microseconds a row. */
+ * of the multiply-add rate that this core reached just before, microseconds a row. Forests:
+ * nanoseconds a row and tree, and rows a second; forest_pack is what loading such a model takes
+ * here, with the packed bytes for each byte of the same trees at 8 bytes a node. */
 #include <benchmark/benchmark.h>
 #include <immintrin.h>
 #include <stdbool.h>
@@ -18,6 +20,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <map>
 #include <memory>
 #include <random>
 #include <string>
@@ -26,6 +29,8 @@
 extern "C" {
 #include "kernels/kernels.h"
 }
+
+#include "bench/forest_models.h"
 
 namespace
 {
@@ -249,6 +254,84 @@ void run_dense(benchmark::State &state, const apx_dense_row *row, size_t input, 
     }
 }
 
+/* ---- forests -------------------------------------------------------------------------------- */
+
+const ForestShape kForests[] = {
+    {"100x31", 100, 31, 100, Growth::kGain, 254, false},
+    {"100x63", 100, 63, 100, Growth::kGain, 254, false},
+    {"150xdepth8", 150, 256, 100, Growth::kLevels, 254, false},
+    {"200xdepth10", 200, 1024, 100, Growth::kLevels, 254, false},
+    {"1000x255", 1000, 255, 100, Growth::kGain, 254, true},
+    {"forest100x5000", 100, 5000, 100, Growth::kFull, 0, true},
+    {"isolation100", 100, 256, 100, Growth::kIsolation, 0, true},
+};
+const size_t kForestBatches[] = {1, 10, 100, 10000};
+
+/* Forests are made when their first benchmark runs: most runs filter for a few. */
+const ForestModel &forest_of(const ForestShape &shape)
+{
+    static std::map<std::string, std::unique_ptr<ForestModel>> made;
+    auto &model = made[shape.name];
+    if (!model)
+        model = std::make_unique<ForestModel>(shape);
+    return *model;
+}
+
+double thread_seconds()
+{
+    timespec now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+}
+
+void run_forest(benchmark::State &state, const apx_forest_row *row, const ForestShape &shape,
+                size_t batch)
+{
+    const apx_forest_desc &desc = forest_of(shape).desc;
+    const Block packed = aligned(row->pack_bound(&desc));
+    row->pack(&desc, packed.get());
+    const Block scratch = aligned(row->scratch_bytes(packed.get()));
+    /* Other rows in each call, or a small batch would be learned by heart by the branch predictor.
+     */
+    const size_t pool = (std::max<size_t>(batch, 1000) / batch) * batch;
+    std::vector<float> x = random_values(pool * desc.features, 0.5f);
+    for (float &value : x)
+        value += 0.5f;
+    const Block margins = aligned(batch * sizeof(double));
+    apx_forest_args args = {};
+    args.packed = packed.get();
+    args.rows = batch;
+    args.x_row = static_cast<ptrdiff_t>(desc.features);
+    args.margins = margins.get();
+    args.scratch = scratch.get();
+    size_t next = 0;
+    const double start = thread_seconds();
+    for (auto _ : state) {
+        args.x = x.data() + next * desc.features;
+        next = next + batch < pool ? next + batch : 0;
+        row->run(&args);
+        benchmark::DoNotOptimize(margins.get());
+    }
+    const double call = (thread_seconds() - start) / static_cast<double>(state.iterations());
+    state.counters["ns/tree-row"] = call * 1e9 / static_cast<double>(batch * desc.trees);
+    state.counters["rows/s"] = static_cast<double>(batch) / call;
+    apx_forest_choice choice = {};
+    row->describe(packed.get(), &choice);
+    state.SetLabel(choice.schedule);
+}
+
+void run_forest_pack(benchmark::State &state, const apx_forest_row *row, const ForestShape &shape)
+{
+    const apx_forest_desc &desc = forest_of(shape).desc;
+    const Block packed = aligned(row->pack_bound(&desc));
+    size_t kept = 0;
+    for (auto _ : state)
+        kept = row->pack(&desc, packed.get());
+    state.counters["MB"] = static_cast<double>(kept) * 1e-6;
+    state.counters["bytes/8B-node"] =
+        static_cast<double>(kept) / (8.0 * static_cast<double>(desc.node_count));
+}
+
 /* ---- what to run ---------------------------------------------------------------------------- */
 
 struct Network {
@@ -321,6 +404,28 @@ void register_dense(uint32_t caps)
             }
 }
 
+void register_forests(uint32_t caps)
+{
+    size_t count;
+    const apx_forest_row *rows = apx_forest_rows(&count);
+    for (const ForestShape &shape : kForests)
+        for (const apx_forest_row *row : runnable(rows, count, caps)) {
+            for (size_t batch : kForestBatches) {
+                if (row->needs == 0 && batch > kMostScalarRows)
+                    continue;
+                const std::string name = std::string("forest/") + row->name + "/" + shape.name +
+                                         "/N:" + std::to_string(batch);
+                benchmark::RegisterBenchmark(name.c_str(), [=, &shape](benchmark::State &state) {
+                    run_forest(state, row, shape, batch);
+                })->Unit(benchmark::kMicrosecond);
+            }
+            const std::string name = std::string("forest_pack/") + row->name + "/" + shape.name;
+            benchmark::RegisterBenchmark(name.c_str(), [=, &shape](benchmark::State &state) {
+                run_forest_pack(state, row, shape);
+            })->Unit(benchmark::kMillisecond);
+        }
+}
+
 } // namespace
 
 int main(int argc, char **argv)
@@ -335,6 +440,7 @@ int main(int argc, char **argv)
     benchmark::AddCustomContext("fma_peak_gflops", std::to_string(peak * 1e-9));
     register_recurrent(caps);
     register_dense(caps);
+    register_forests(caps);
     benchmark::RunSpecifiedBenchmarks();
     return 0;
 }
