@@ -139,6 +139,8 @@ static enum apx_status read_graph(struct apx_model *model, const void *data, siz
                                   const char *directory, struct apx_error *error)
 {
     switch (apx_model_format_guess(data, bytes)) {
+    case APX_MODEL_XGBOOST:
+        return apx_xgboost_read(data, bytes, model->allocator, &model->graph, error);
     case APX_MODEL_LIGHTGBM:
         return apx_lightgbm_read(data, bytes, model->allocator, &model->graph, error);
     default:
