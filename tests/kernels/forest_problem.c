@@ -47,11 +47,14 @@ void forest_problem_plan(struct rng *rng, struct forest_plan *out)
     const bool is_edge = rng_once(rng, 4), is_long_edge = rng_once(rng, 30);
     if (is_edge || is_long_edge) { /* where ranks outgrow 8 and 16 bits, and their tables */
         out->features = 1 + rng_below(rng, is_long_edge ? 2 : 4);
-        out->thresholds = is_long_edge ? PICK(rng, 4095, 4096, 4097, 32767, 32768, 65533, 65534,
-                                              65535, 65536, 65537, 70000)
-                                       : PICK(rng, 14, 15, 16, 17, 30, 31, 32, 33, 62, 63, 64, 65,
-                                              126, 127, 128, 129, 252, 253, 254, 255, 256, 257, 258,
-                                              510, 511, 512, 513, 1023, 1024, 1025);
+        if (is_long_edge)
+            out->thresholds =
+                PICK(rng, 4095, 4096, 4097, 32767, 32768, 65533, 65534, 65535, 65536, 65537, 70000);
+        else if (rng_once(rng, 2))
+            out->thresholds = PICK(rng, 252, 253, 254, 255, 256, 257, 258);
+        else
+            out->thresholds = PICK(rng, 14, 15, 16, 17, 30, 31, 32, 33, 62, 63, 64, 65, 126, 127,
+                                   128, 129, 510, 511, 512, 513, 1023, 1024, 1025);
         out->in_turn = out->exact_leaves = true;
         out->leaves = is_long_edge ? 1000 + rng_below(rng, 1000)
                                    : PICK(rng, 8, 31, 32, 63, 64, 128, 200, 256);
@@ -192,7 +195,7 @@ static double threshold_of(struct writer *w, size_t feature)
 {
     const struct forest_plan *plan = &w->p->plan;
     if (plan->in_turn) /* close to each other, in an order that looks like none */
-        return 1.0 + (double)(w->next[feature]++ * 40503 % plan->thresholds) * 0x1p-20;
+        return 1.0 + (double)(w->next[feature]++ * 7919 % plan->thresholds) * 0x1p-20;
     if (w->pool[feature] == NULL) {
         double *pool = w->pool[feature] = kcheck_alloc(plan->thresholds * sizeof *pool);
         w->pool_count[feature] =
