@@ -9,6 +9,7 @@
 #include "runtime/exec/model_impl.h"
 #include "runtime/model/forest/forest_output.h"
 #include "runtime/model/forest/forest_read.h"
+#include "runtime/model/nan_missing.h"
 #include "runtime/model/onnx_read.h"
 #include "runtime/model/passes/passes.h"
 
@@ -166,6 +167,8 @@ static enum apx_status load(struct apx_model *model, const void *data, size_t by
     if (status == APX_OK)
         status = check_inputs(model->graph, error);
     if (status == APX_OK)
+        model->nan_is_missing = apx_graph_nan_is_missing(model->graph);
+    if (status == APX_OK)
         status = compile(model, options, error);
     if (status == APX_OK) {
         apx_graph_release_forests(model->graph); /* the program has them packed */
@@ -273,6 +276,11 @@ const char *apx_model_metadata(const struct apx_model *model, const char *key)
         if (strcmp(model->graph->metadata[i].key, key) == 0)
             return model->graph->metadata[i].value;
     return NULL;
+}
+
+bool apx_model_nan_is_missing(const struct apx_model *model)
+{
+    return model->nan_is_missing;
 }
 
 bool apx_model_rows_are_independent(const struct apx_model *model)
