@@ -37,6 +37,9 @@ void apx_onnx_ints(struct apx_onnx *onnx, const char *attribute, const int64_t *
 void apx_onnx_floats(struct apx_onnx *onnx, const char *attribute, const float *values, int count);
 void apx_onnx_texts(struct apx_onnx *onnx, const char *attribute, const char *const *values,
                     int count);
+/* A tensor as an attribute, dense row-major. */
+void apx_onnx_tensor_attribute(struct apx_onnx *onnx, const char *attribute, enum apx_dtype dtype,
+                               int rank, const int64_t *dims, const void *data);
 
 /* Write the file so that a kill leaves the old one or the new one (temporary file, sync, rename).
  */

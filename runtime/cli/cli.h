@@ -18,6 +18,7 @@ int apx_cli_devices(int argc, char **argv);
 int apx_cli_inspect(int argc, char **argv);
 int apx_cli_predict(int argc, char **argv);
 int apx_cli_bench(int argc, char **argv);
+int apx_cli_import(int argc, char **argv);
 int apx_cli_repo(int argc, char **argv);
 
 /* ---- messages: print the line, return the status ------------------------------------------- */
@@ -38,6 +39,9 @@ int apx_cli_finish(const char *command);
 /* getopt_long, silent. Returns -1 after the last option, an option's value, or '?' once the usage
  * message is printed. */
 int apx_cli_next(const char *command, int argc, char **argv, const struct option *options);
+/* The same with one-letter options, as getopt has them, behind a colon: ":o:". */
+int apx_cli_next_short(const char *command, int argc, char **argv, const char *letters,
+                       const struct option *options);
 /* Decimal digits between least and most; false otherwise. */
 bool apx_cli_number(const char *text, long least, long most, long *value);
 /* Exactly one positional argument is left: it, or NULL once the usage message is printed. */

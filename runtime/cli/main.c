@@ -17,6 +17,7 @@ static const struct {
     {"inspect", apx_cli_inspect, "inputs, outputs, nodes, plan and cost of a model"},
     {"predict", apx_cli_predict, "run a model over a file of rows"},
     {"bench", apx_cli_bench, "time a model at several batch sizes"},
+    {"import", apx_cli_import, "write a model of XGBoost or LightGBM as ONNX"},
     {"repo", apx_cli_repo, "list, add, promote, roll back, alias, verify and prune versions"},
     {"train", NULL, "train a model and add it to a repository"},
     {"serve", NULL, "serve a repository over gRPC"},

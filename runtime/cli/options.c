@@ -7,9 +7,15 @@
 
 int apx_cli_next(const char *command, int argc, char **argv, const struct option *options)
 {
+    return apx_cli_next_short(command, argc, argv, ":", options);
+}
+
+int apx_cli_next_short(const char *command, int argc, char **argv, const char *letters,
+                       const struct option *options)
+{
     opterr = 0;
     int at = optind == 0 ? 1 : optind;
-    int option = getopt_long(argc, argv, ":", options, NULL);
+    int option = getopt_long(argc, argv, letters, options, NULL);
     if (option == ':')
         apx_cli_usage(command, "%s wants a value", argv[optind - 1]);
     else if (option == '?')

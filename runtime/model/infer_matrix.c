@@ -287,3 +287,22 @@ enum apx_status apx_infer_arg_reduce(struct apx_graph *graph, struct apx_node *n
     int rank = reduce_dims(x, is_axis, apx_node_int(node, "keepdims", 1) != 0, dims);
     return apx_infer_set(graph, node, 0, APX_I64, rank, dims, error);
 }
+
+enum apx_status apx_infer_top_k(struct apx_graph *graph, struct apx_node *node,
+                                struct apx_error *error)
+{
+    const struct apx_value *x = apx_node_in(graph, node, 0);
+    struct apx_dim dims[APX_MAX_RANK];
+    int64_t k;
+    int axis, count;
+    enum apx_status status =
+        apx_node_axis(node, apx_node_int(node, "axis", -1), x->rank, &axis, error);
+    if (status != APX_OK)
+        return status;
+    if (!apx_value_ints(apx_node_in(graph, node, 1), 1, &k, &count) || count != 1 || k < 0)
+        return apx_fail(error, APX_EUNSUPPORTED, node->name, "how many is not a known number");
+    memcpy(dims, x->dims, sizeof dims);
+    dims[axis] = apx_dim_constant(k);
+    status = apx_infer_set(graph, node, 0, x->dtype, x->rank, dims, error);
+    return status == APX_OK ? apx_infer_set(graph, node, 1, APX_I64, x->rank, dims, error) : status;
+}

@@ -224,32 +224,46 @@ void apx_onnx_output(struct apx_onnx *onnx, const char *name, enum apx_dtype dty
            make_value(onnx, name, dtype, rank, dims));
 }
 
+/* Long lists (the modes of tree nodes) repeat a few pointers: equal ones share a copy. */
+#define RECENT 4
+
 static void copy_strings(struct apx_onnx *onnx, const char *const *from, size_t count,
                          ProtobufCBinaryData **to, size_t *to_count)
 {
+    size_t recent[RECENT] = {0}, next = 0; /* where from[] was copied last */
     *to = take(onnx, count, sizeof **to);
     *to_count = *to != NULL ? count : 0;
-    for (size_t i = 0; i < *to_count; i++)
+    for (size_t i = 0; i < *to_count; i++) {
+        size_t r = 0;
+        while (r < RECENT && (recent[r] >= i || from[recent[r]] != from[i]))
+            r++;
+        if (r < RECENT) {
+            (*to)[i] = (*to)[recent[r]];
+            continue;
+        }
         (*to)[i] = copy_bytes(onnx, from[i], strlen(from[i]));
+        recent[next++ % RECENT] = i;
+    }
 }
 
-void apx_onnx_tensor(struct apx_onnx *onnx, const char *name, enum apx_dtype dtype, int rank,
-                     const int64_t *dims, const void *data)
+/* NULL after recording the failure. */
+static Onnx__TensorProto *make_tensor(struct apx_onnx *onnx, const char *name, enum apx_dtype dtype,
+                                      int rank, const int64_t *dims, const void *data)
 {
     Onnx__TensorProto *tensor = TAKE(onnx, Onnx__TensorProto, ONNX__TENSOR_PROTO__INIT);
     size_t elements = 1, bytes;
     if (tensor == NULL)
-        return;
+        return NULL;
     for (int i = 0; i < rank; i++)
         if (dims[i] < 0 || __builtin_mul_overflow(elements, (size_t)dims[i], &elements))
             fail(onnx, APX_EINVAL, name, "a tensor with an impossible extent");
     if (data_type_of(dtype) == 0 ||
         __builtin_mul_overflow(elements, apx_dtype_size(dtype), &bytes)) {
         fail(onnx, APX_EINVAL, name, "a tensor without an element type, or too large");
-        return;
+        return NULL;
     }
     if (onnx->failure.status != APX_OK)
-        return;
+        return NULL;
     tensor->name = copy_text(onnx, name);
     tensor->dims = copy(onnx, dims, (size_t)rank, sizeof *dims);
     tensor->n_dims = tensor->dims != NULL ? (size_t)rank : 0;
@@ -261,7 +275,14 @@ void apx_onnx_tensor(struct apx_onnx *onnx, const char *name, enum apx_dtype dty
         tensor->has_raw_data = 1;
         tensor->raw_data = copy_bytes(onnx, data, bytes);
     }
-    append(onnx, &onnx->graph.initializer, &onnx->graph.n_initializer, tensor);
+    return tensor;
+}
+
+void apx_onnx_tensor(struct apx_onnx *onnx, const char *name, enum apx_dtype dtype, int rank,
+                     const int64_t *dims, const void *data)
+{
+    append(onnx, &onnx->graph.initializer, &onnx->graph.n_initializer,
+           make_tensor(onnx, name, dtype, rank, dims, data));
 }
 
 void apx_onnx_node(struct apx_onnx *onnx, const char *domain, const char *op_type, const char *name,
@@ -355,6 +376,15 @@ void apx_onnx_texts(struct apx_onnx *onnx, const char *attribute, const char *co
         make_attribute(onnx, attribute, ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__STRINGS);
     if (made != NULL)
         copy_strings(onnx, values, (size_t)count, &made->strings, &made->n_strings);
+}
+
+void apx_onnx_tensor_attribute(struct apx_onnx *onnx, const char *attribute, enum apx_dtype dtype,
+                               int rank, const int64_t *dims, const void *data)
+{
+    Onnx__AttributeProto *made =
+        make_attribute(onnx, attribute, ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__TENSOR);
+    if (made != NULL)
+        made->t = make_tensor(onnx, attribute, dtype, rank, dims, data);
 }
 
 enum apx_status apx_onnx_write_memory(struct apx_onnx *onnx, void **data, size_t *bytes,

@@ -122,6 +122,62 @@ static void keeps_every_element_type(void)
     }
 }
 
+static void tensors_are_attributes_too(void)
+{
+    const double value = 7.25;
+    struct apx_onnx *onnx = apx_onnx_create("t");
+    struct apx_graph *graph = NULL;
+    struct apx_error error = {0};
+    void *data = NULL;
+    size_t bytes = 0;
+    REQUIRE(onnx != NULL);
+    apx_onnx_opset(onnx, "", 17);
+    apx_onnx_input(onnx, "shape", APX_I64, 1, (const char *const[]){"2"});
+    apx_onnx_output(onnx, "y", APX_F64, 2, (const char *const[]){"a", "b"});
+    apx_onnx_node(onnx, "", "ConstantOfShape", "fill", (const char *const[]){"shape"}, 1,
+                  (const char *const[]){"y"}, 1);
+    apx_onnx_tensor_attribute(onnx, "value", APX_F64, 1, (const int64_t[]){1}, &value);
+    REQUIRE(apx_onnx_write_memory(onnx, &data, &bytes, &error) == APX_OK);
+    apx_onnx_destroy(onnx);
+    enum apx_status status = apx_onnx_read(data, bytes, NULL, NULL, &graph, &error);
+    free(data);
+    REQUIRE(CHECK_EQ_STATUS(status, error));
+    const struct apx_attr *attr = apx_node_attr(&graph->nodes[0], "value");
+    REQUIRE(attr != NULL && attr->type == APX_ATTR_TENSOR);
+    CHECK_EQ(graph->values[attr->tensor].dtype, APX_F64);
+    CHECK_NEAR(((const double *)graph->values[attr->tensor].data)[0], value, 0);
+    apx_graph_destroy(graph);
+}
+
+/* Equal pointers share a copy; what is read is the list all the same. */
+static void long_lists_of_texts_repeat(void)
+{
+    const char *const words[] = {"a", "b", "c", "d", "e"};
+    const char *given[600];
+    struct apx_onnx *onnx = apx_onnx_create("t");
+    struct apx_graph *graph = NULL;
+    struct apx_error error = {0};
+    void *data = NULL;
+    size_t bytes = 0;
+    for (int i = 0; i < 600; i++)
+        given[i] = words[i * i % (i < 300 ? 3 : 5)];
+    REQUIRE(onnx != NULL);
+    apx_onnx_opset(onnx, "", 17);
+    apx_onnx_tensor(onnx, "w", APX_STRING, 1, (const int64_t[]){600}, given);
+    apx_onnx_output(onnx, "w", APX_STRING, 1, (const char *const[]){"600"});
+    REQUIRE(apx_onnx_write_memory(onnx, &data, &bytes, &error) == APX_OK);
+    apx_onnx_destroy(onnx);
+    enum apx_status status = apx_onnx_read(data, bytes, NULL, NULL, &graph, &error);
+    free(data);
+    REQUIRE(CHECK_EQ_STATUS(status, error));
+    const char *const *read = graph->values[graph->outputs[0]].data;
+    int differ = 0;
+    for (int i = 0; i < 600; i++)
+        differ += strcmp(read[i], given[i]) != 0;
+    CHECK_EQ(differ, 0);
+    apx_graph_destroy(graph);
+}
+
 static void remembers_the_first_failure(void)
 {
     struct apx_onnx *onnx = apx_onnx_create("t");
@@ -168,6 +224,8 @@ int main(void)
 {
     RUN(reads_back_what_was_written);
     RUN(keeps_every_element_type);
+    RUN(tensors_are_attributes_too);
+    RUN(long_lists_of_texts_repeat);
     RUN(remembers_the_first_failure);
     RUN(writes_files_whole_or_not_at_all);
     return check_report();
