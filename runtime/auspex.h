@@ -152,6 +152,9 @@ const struct apx_tensor_info *apx_model_output(const struct apx_model *model, si
 const char *apx_model_metadata(const struct apx_model *model, const char *key);
 /* True if a batch may be cut into slices of rows (see apx_tensor_info.row_axis). */
 bool apx_model_rows_are_independent(const struct apx_model *model);
+/* True if a NaN in its floating point inputs says "missing": whatever the model reads there goes to
+ * tree ensembles, which have a branch for it. Otherwise a NaN spoils the row's outputs. */
+bool apx_model_nan_is_missing(const struct apx_model *model);
 /* The model as JSON: inputs, outputs, nodes, the plan's steps with their kernel rows, cost per row.
  * *out is NUL-terminated and is released with apx_string_release. */
 enum apx_status apx_model_describe(const struct apx_model *model, char **out,

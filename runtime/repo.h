@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* repo.h - the model repository: immutable versions, and pointers to them.
  *
- *   DIR/<model>/<version>/model.onnx       versions 1, 2, 3, ...
+ *   DIR/<model>/<version>/model.onnx       versions 1, 2, 3, ...; or model.json or model.ubj
+ *                                          (XGBoost), model.txt (LightGBM): exactly one of them
  *   DIR/<model>/<version>/metadata.json    metrics, config hash, data SHA-256, environment, parent;
  *                                          created, model_sha256, model_bytes are added
  *   DIR/<model>/current.json               {"version": N, "since", "previous"}: what is served by
@@ -30,10 +31,11 @@ enum apx_status apx_repo_open(const char *directory, bool create, struct apx_rep
                               struct apx_error *error);
 void apx_repo_close(struct apx_repo *repo); /* accepts NULL */
 
-/* Copy the model file in as the next version; it must load first (a bad model never becomes a
- * version). metadata_json: text of a JSON object, or NULL. The first version of a model also
- * becomes current. APX_EINVAL (name, metadata), what apx_model_load says, APX_EIO */
-enum apx_status apx_repo_add(struct apx_repo *repo, const char *model, const char *onnx_path,
+/* Copy the model file in, as it is, as the next version; it must load first (a bad model never
+ * becomes a version). What it is stored as follows from its content, not from its name.
+ * metadata_json: text of a JSON object, or NULL. The first version of a model also becomes current.
+ * APX_EINVAL (name, metadata), what apx_model_load says, APX_EIO */
+enum apx_status apx_repo_add(struct apx_repo *repo, const char *model, const char *file,
                              const char *metadata_json, int64_t *version, struct apx_error *error);
 
 struct apx_repo_move {
@@ -63,7 +65,8 @@ enum apx_status apx_repo_prune(struct apx_repo *repo, const char *model, int64_t
 
 /* reference: "" (current), digits (a version) or an alias. path (may be NULL) gets the model file's
  * path, at most path_size bytes with the NUL.
- *   APX_ENOTFOUND (field: "model" or "version"), APX_EFORMAT (a damaged pointer file), APX_ELIMIT
+ *   APX_ENOTFOUND (field: "model" or "version"), APX_EFORMAT (a damaged pointer file, or, for the
+ *   path, a version with two model files), APX_ELIMIT
  */
 enum apx_status apx_repo_resolve(struct apx_repo *repo, const char *model, const char *reference,
                                  int64_t *version, char *path, size_t path_size,
@@ -71,13 +74,14 @@ enum apx_status apx_repo_resolve(struct apx_repo *repo, const char *model, const
 
 /* Compare the model file with the checksum in its metadata; a version laid out by hand has none and
  * passes. *is_checked (may be NULL): whether there was one.
- *   APX_EFORMAT: they differ. APX_ENOTFOUND, APX_EIO */
+ *   APX_EFORMAT: they differ, or there are two model files. APX_ENOTFOUND, APX_EIO */
 enum apx_status apx_repo_verify(struct apx_repo *repo, const char *model, int64_t version,
                                 bool *is_checked, struct apx_error *error);
 
 /* Everything there is as JSON: [{"model","current","previous","versions":[{"version","created",
- * "bytes","sha256","metrics"}],"aliases":{...}}]. A model whose pointer files are damaged has
- * "error" instead of what they say. Release with apx_string_release. */
+ * "file","bytes","sha256","metrics"}],"aliases":{...}}]. A model whose pointer files are damaged
+ * has "error" instead of what they say, and so has a version with two model files. Release with
+ * apx_string_release. */
 enum apx_status apx_repo_list(struct apx_repo *repo, char **json, struct apx_error *error);
 
 #endif

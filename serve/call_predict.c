@@ -63,6 +63,9 @@ static enum apx_status prepare(struct apx_predict *predict, struct apx_job *job,
     if (status != APX_OK)
         return status;
     job->steps = request->steps > 0 ? request->steps : 1;
+    job->run_type = apx_served_run_type(job->served, request->value_type);
+    if (request->nan_policy == APX_NAN_UNSPECIFIED)
+        request->nan_policy = job->served->nan_is_missing ? APX_NAN_ORDINARY : APX_NAN_REJECT;
     status = apx_served_output(job->served, request->output, &job->output, error);
     if (status == APX_OK)
         status = apx_served_shape(job->served, job->output, job->steps, request->features,
@@ -76,6 +79,7 @@ static enum apx_status prepare(struct apx_predict *predict, struct apx_job *job,
                                         .version = job->served->version_text,
                                         .rows = request->rows,
                                         .width = job->width,
+                                        .value_type = request->output_type,
                                         .keys_bytes = request->keys_bytes};
     return apx_reply_plan(&job->plan, error);
 }

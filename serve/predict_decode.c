@@ -30,6 +30,8 @@ enum field {
     FIELD_LENGTHS = 8,
     FIELD_NAN_POLICY = 9,
     FIELD_OUTPUT = 10,
+    FIELD_VALUE_TYPE = 16,
+    FIELD_OUTPUT_TYPE = 17,
 };
 
 /* Reads forward over the spans. `left` never exceeds the bytes that are there from `place` on. */
@@ -44,7 +46,7 @@ struct growing {
     size_t keys_capacity;
     size_t key_count;
     size_t length_count, length_capacity;
-    uint64_t nan_policy;
+    uint64_t nan_policy, value_type, output_type; /* as sent */
 };
 
 static void settle(struct cursor *cursor)
@@ -280,6 +282,12 @@ static enum apx_status read_varint_field(uint64_t number, uint64_t value,
     case FIELD_NAN_POLICY:
         growing->nan_policy = value;
         return APX_OK;
+    case FIELD_VALUE_TYPE:
+        growing->value_type = value;
+        return APX_OK;
+    case FIELD_OUTPUT_TYPE:
+        growing->output_type = value;
+        return APX_OK;
     default:
         return APX_OK;
     }
@@ -315,6 +323,32 @@ static enum apx_status read_field(struct cursor *cursor, struct apx_predict_requ
     }
 }
 
+static enum apx_status read_type(uint64_t value, const char *field, enum apx_dtype *type,
+                                 struct apx_error *error)
+{
+    static const enum apx_dtype types[] = {APX_F32, APX_F32, APX_F64}; /* of enum ValueType */
+    if (value >= sizeof types / sizeof types[0])
+        return apx_fail(error, APX_EINVAL, field, "unknown type %llu", (unsigned long long)value);
+    *type = types[value];
+    return APX_OK;
+}
+
+static enum apx_status check_values(const struct apx_predict_request *request,
+                                    struct apx_error *error)
+{
+    size_t need = apx_dtype_size(request->value_type);
+    uint32_t steps = request->steps > 0 ? request->steps : 1;
+    if (__builtin_mul_overflow(need, (size_t)request->rows, &need) ||
+        __builtin_mul_overflow(need, (size_t)steps, &need) ||
+        __builtin_mul_overflow(need, (size_t)request->features, &need) ||
+        need != request->values_bytes)
+        return apx_fail(error, APX_EINVAL, "values",
+                        "%zu bytes do not make %u rows x %u steps x %u features of %s",
+                        request->values_bytes, request->rows, steps, request->features,
+                        apx_dtype_name(request->value_type));
+    return APX_OK;
+}
+
 /* Do the parts fit each other? */
 static enum apx_status check(struct apx_predict_request *request, const struct growing *growing,
                              struct apx_error *error)
@@ -329,14 +363,15 @@ static enum apx_status check(struct apx_predict_request *request, const struct g
                         APX_LIMIT_REQUEST_STEPS);
     if (request->features == 0)
         return apx_fail(error, APX_EINVAL, "features", "is 0");
+    enum apx_status status =
+        read_type(growing->value_type, "value_type", &request->value_type, error);
+    if (status == APX_OK)
+        status = read_type(growing->output_type, "output_type", &request->output_type, error);
+    if (status == APX_OK)
+        status = check_values(request, error);
+    if (status != APX_OK)
+        return status;
     uint32_t steps = request->steps > 0 ? request->steps : 1;
-    size_t need;
-    if (__builtin_mul_overflow((size_t)request->rows * 4, (size_t)steps, &need) ||
-        __builtin_mul_overflow(need, (size_t)request->features, &need) ||
-        need != request->values_bytes)
-        return apx_fail(error, APX_EINVAL, "values",
-                        "%zu bytes do not make %u rows x %u steps x %u features of float32",
-                        request->values_bytes, request->rows, steps, request->features);
     if (growing->key_count != 0 && growing->key_count != request->rows)
         return apx_fail(error, APX_EINVAL, "keys", "%zu keys for %u rows", growing->key_count,
                         request->rows);
@@ -351,8 +386,7 @@ static enum apx_status check(struct apx_predict_request *request, const struct g
     if (growing->nan_policy > APX_NAN_PROPAGATE)
         return apx_fail(error, APX_EINVAL, "nan_policy", "unknown policy %llu",
                         (unsigned long long)growing->nan_policy);
-    request->nan_policy =
-        growing->nan_policy == 0 ? APX_NAN_REJECT : (enum apx_nan_policy)growing->nan_policy;
+    request->nan_policy = (enum apx_nan_policy)growing->nan_policy;
     return APX_OK;
 }
 

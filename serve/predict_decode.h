@@ -18,7 +18,13 @@
  * minutes, and some models' memory for it by the gigabyte. */
 #define APX_LIMIT_REQUEST_STEPS 65536
 
-enum apx_nan_policy { APX_NAN_REJECT = 1, APX_NAN_MARK = 2, APX_NAN_PROPAGATE = 3 };
+enum apx_nan_policy {
+    APX_NAN_UNSPECIFIED = 0, /* which it is depends on the model: apx_served.nan_is_missing */
+    APX_NAN_REJECT = 1,
+    APX_NAN_MARK = 2,
+    APX_NAN_PROPAGATE = 3,
+    APX_NAN_ORDINARY = 4, /* not on the wire: a value like any other */
+};
 
 /* A place in a list of spans. */
 struct apx_place {
@@ -31,7 +37,9 @@ struct apx_predict_request {
     char version[APX_LIMIT_MODEL_NAME + 1];
     char output[APX_LIMIT_OUTPUT_NAME + 1];
     uint32_t rows, steps, features; /* as sent; steps 0 stays 0 */
-    size_t values_bytes;            /* = 4 * rows * max(steps, 1) * features */
+    enum apx_dtype value_type;      /* APX_F32 or APX_F64 */
+    enum apx_dtype output_type;     /* likewise: wanted in the reply */
+    size_t values_bytes;            /* rows * max(steps, 1) * features of value_type */
     const struct apx_span *spans;   /* the message, not owned */
     size_t span_count;
     struct apx_place values;
@@ -45,7 +53,7 @@ struct apx_predict_request {
  * apx_predict_request_fini; on failure there is nothing to release.
  *   APX_EFORMAT   no protobuf message of this type
  *   APX_EINVAL    values, keys or lengths that do not fit rows, steps and features, text that is
- *                 no UTF-8, an unknown NaN policy (field: its name)
+ *                 no UTF-8, an unknown NaN policy or value type (field: its name)
  *   APX_ELIMIT    a named limit (field: its name); APX_ENOMEM */
 enum apx_status apx_predict_decode(const struct apx_span *spans, size_t span_count,
                                    struct apx_predict_request *request, struct apx_error *error);

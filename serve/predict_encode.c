@@ -17,7 +17,9 @@ enum {
     FIELD_QUEUE_US = 8,
     FIELD_COMPUTE_US = 9,
     FIELD_TOTAL_US = 10,
+    FIELD_VALUE_TYPE = 16,
 };
+enum { VALUE_TYPE_FLOAT64 = 2 };
 enum { TIMES_BYTES = 3 * 11 };
 
 /* Where bytes go; `to` NULL only counts them, so that planning and writing cannot disagree. */
@@ -57,18 +59,25 @@ static void put_bytes(struct writer *writer, unsigned field, const void *data, s
     writer->size += bytes;
 }
 
+static size_t values_bytes(const struct apx_reply_plan *plan)
+{
+    return (size_t)plan->rows * plan->width * apx_dtype_size(plan->value_type);
+}
+
 static void put_head(struct writer *writer, const struct apx_reply_plan *plan)
 {
     put_bytes(writer, FIELD_MODEL, plan->model, strlen(plan->model));
     put_bytes(writer, FIELD_VERSION, plan->version, strlen(plan->version));
     put_number(writer, FIELD_ROWS, plan->rows);
     put_number(writer, FIELD_OUTPUTS, plan->width);
-    put_bytes(writer, FIELD_VALUES, NULL, (size_t)plan->rows * plan->width * sizeof(float));
+    /* Ahead of the values, out of the order of numbers: float32 is not said, as ever. */
+    put_number(writer, FIELD_VALUE_TYPE, plan->value_type == APX_F64 ? VALUE_TYPE_FLOAT64 : 0);
+    put_bytes(writer, FIELD_VALUES, NULL, values_bytes(plan));
 }
 
 enum apx_status apx_reply_plan(struct apx_reply_plan *plan, struct apx_error *error)
 {
-    size_t row_bytes = (size_t)plan->width * sizeof(float) + 1;
+    size_t row_bytes = (size_t)plan->width * apx_dtype_size(plan->value_type) + 1;
     if (plan->keys_bytes > APX_LIMIT_REPLY_BYTES / 2 ||
         row_bytes > (APX_LIMIT_REPLY_BYTES / 2 - 1024) / (plan->rows > 0 ? plan->rows : 1))
         return apx_fail(error, APX_ELIMIT, "rows",
@@ -76,7 +85,7 @@ enum apx_status apx_reply_plan(struct apx_reply_plan *plan, struct apx_error *er
                         plan->rows, plan->width);
     struct writer writer = {0};
     put_head(&writer, plan);
-    plan->values_at = writer.size - (size_t)plan->rows * plan->width * sizeof(float);
+    plan->values_at = writer.size - values_bytes(plan);
     put_bytes(&writer, FIELD_STATUS, NULL, plan->rows);
     plan->status_at = writer.size - plan->rows;
     plan->tail_at = writer.size;

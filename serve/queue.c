@@ -317,7 +317,7 @@ static void take_part(struct apx_queue *queue, struct apx_slice *slice, struct a
     uint32_t rows = left <= room || !job->served->rows_independent ? left : room;
     struct apx_part *part = &slice->parts[slice->part_count++];
     *part = (struct apx_part){.job = job, .first = job->next_row, .rows = rows};
-    slice->rows += rows;
+    slice->run.rows += rows;
     job->next_row += rows;
     if (job->started_ns == 0)
         job->started_ns = now;
@@ -332,15 +332,17 @@ static void fill(struct apx_queue *queue, struct apx_served *served, struct apx_
     struct apx_job *job = served->first;
     uint32_t target = slice_rows(queue, served, job->steps);
     slice->served = served;
-    slice->output = job->output;
-    slice->steps = job->steps;
-    slice->features = job->request.features;
-    slice->width = job->width;
-    while (job != NULL && slice->rows < target && slice->part_count < APX_SLICE_PARTS) {
+    slice->run.output = job->output;
+    slice->run.type = job->run_type;
+    slice->run.steps = job->steps;
+    slice->run.features = job->request.features;
+    slice->run.width = job->width;
+    while (job != NULL && slice->run.rows < target && slice->part_count < APX_SLICE_PARTS) {
         struct apx_job *next = job->next;
-        if (job->output == slice->output && job->steps == slice->steps &&
-            job->request.features == slice->features && job->deadline_ns > now)
-            take_part(queue, slice, job, target - slice->rows, now);
+        if (job->output == slice->run.output && job->run_type == slice->run.type &&
+            job->steps == slice->run.steps && job->request.features == slice->run.features &&
+            job->deadline_ns > now)
+            take_part(queue, slice, job, target - slice->run.rows, now);
         if (!served->rows_independent)
             break;
         job = next;
@@ -350,7 +352,7 @@ static void fill(struct apx_queue *queue, struct apx_served *served, struct apx_
 bool apx_queue_take(struct apx_queue *queue, struct apx_slice *slice, struct apx_job **ended)
 {
     slice->part_count = 0;
-    slice->rows = 0;
+    slice->run.rows = 0;
     *ended = NULL;
     pthread_mutex_lock(&queue->mutex);
     while (queue->ring_first == NULL && !queue->closed) {
@@ -377,7 +379,7 @@ bool apx_queue_take(struct apx_queue *queue, struct apx_slice *slice, struct apx
 
 static void measure(struct apx_served *served, const struct apx_slice *slice, int64_t took_ns)
 {
-    double sample = (double)took_ns / ((double)slice->rows * slice->steps);
+    double sample = (double)took_ns / ((double)slice->run.rows * slice->run.steps);
     double mean = served->ns_per_unit;
     sample = sample > mean * COST_JUMP ? mean * COST_JUMP : sample;
     served->ns_per_unit = mean + COST_WEIGHT * (sample - mean);
@@ -390,7 +392,7 @@ struct apx_job *apx_queue_done(struct apx_queue *queue, const struct apx_slice *
     struct apx_job *ended = NULL;
     pthread_mutex_lock(&queue->mutex);
     if (status == APX_OK &&
-        slice->rows >= SLICE_ROUND) /* fewer say more of the call than of a row */
+        slice->run.rows >= SLICE_ROUND) /* fewer say more of the call than of a row */
         measure(slice->served, slice, end_ns - start_ns);
     for (int i = 0; i < slice->part_count; i++) {
         const struct apx_part *part = &slice->parts[i];

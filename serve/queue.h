@@ -21,6 +21,7 @@ struct apx_job {
     struct apx_served *served; /* one reference */
     int output;
     uint32_t steps, width;
+    enum apx_dtype run_type; /* of the values in a run */
     struct apx_reply_plan plan;
     uint8_t *reply; /* [plan.capacity], the transport's */
     int64_t arrival_ns, deadline_ns;
@@ -51,8 +52,7 @@ struct apx_part {
 };
 struct apx_slice {
     struct apx_served *served;
-    int output;
-    uint32_t rows, steps, features, width;
+    struct apx_run run;
     int part_count;
     struct apx_part parts[APX_SLICE_PARTS];
 };

@@ -14,6 +14,7 @@
 #include "runtime/base/fail.h"
 #include "serve/clock.h"
 #include "serve/predict_decode.h"
+#include "serve/value_block.h"
 
 enum {
     TRIAL_ROWS = 64,
@@ -21,6 +22,11 @@ enum {
     TRIAL_FEATURES = 4,
     TRIAL_RUNS = 3,
 };
+
+static bool is_number(enum apx_dtype type)
+{
+    return type == APX_F32 || type == APX_F64;
+}
 
 /* The dimensions behind the row axis have to be fixed where there are others before it: that tells
  * how a row's values lie apart (see apx_served_fetch). */
@@ -30,7 +36,7 @@ static bool is_output(const struct apx_tensor_info *info)
         if (info->dims[axis] <= 0)
             return false;
     }
-    return info->dtype == APX_F32 && info->row_axis >= 0;
+    return is_number(info->dtype) && info->row_axis >= 0;
 }
 
 static enum apx_status take_values_input(struct apx_served *served, int index,
@@ -39,8 +45,9 @@ static enum apx_status take_values_input(struct apx_served *served, int index,
 {
     if (served->values_input >= 0)
         return apx_fail(error, APX_EUNSUPPORTED, info->name,
-                        "a served model has one float32 input, this is the second");
+                        "a served model has one floating point input, this is the second");
     served->values_input = index;
+    served->values_type = info->dtype;
     if (info->rank < 2 || info->rank > 3 || info->row_axis < 0 ||
         info->row_axis == info->rank - 1 || info->dims[info->row_axis] != -1)
         return apx_fail(error, APX_EUNSUPPORTED, info->name,
@@ -63,7 +70,7 @@ static enum apx_status take_inputs(struct apx_served *served, struct apx_error *
     served->lengths_input = -1;
     for (size_t i = 0; i < count; i++) {
         const struct apx_tensor_info *info = apx_model_input(served->model, i);
-        if (info->dtype == APX_F32) {
+        if (is_number(info->dtype)) {
             enum apx_status status = take_values_input(served, (int)i, info, error);
             if (status != APX_OK)
                 return status;
@@ -72,12 +79,12 @@ static enum apx_status take_inputs(struct apx_served *served, struct apx_error *
             served->lengths_input = (int)i;
         } else {
             return apx_fail(error, APX_EUNSUPPORTED, info->name,
-                            "a served model has one float32 input and at most one of integer "
-                            "lengths, one for each row");
+                            "a served model has one float32 or float64 input and at most one of "
+                            "integer lengths, one for each row");
         }
     }
     if (served->values_input < 0)
-        return apx_fail(error, APX_EUNSUPPORTED, "", "the model has no float32 input");
+        return apx_fail(error, APX_EUNSUPPORTED, "", "the model has no float32 or float64 input");
     if (served->lengths_input >= 0 && !served->has_steps)
         return apx_fail(error, APX_EUNSUPPORTED,
                         apx_model_input(served->model, (size_t)served->lengths_input)->name,
@@ -86,26 +93,25 @@ static enum apx_status take_inputs(struct apx_served *served, struct apx_error *
 }
 
 /* Fills the session's inputs; data may be NULL to ask for shapes. */
-static void describe_inputs(const struct apx_served *served, uint32_t rows, uint32_t steps,
-                            uint32_t features, void *values, void *lengths,
-                            struct apx_tensor inputs[2])
+static void describe_inputs(const struct apx_served *served, const struct apx_run *run,
+                            void *values, void *lengths, struct apx_tensor inputs[2])
 {
     memset(inputs, 0, 2 * sizeof *inputs);
     struct apx_tensor *in = &inputs[served->values_input];
     const struct apx_tensor_info *info =
         apx_model_input(served->model, (size_t)served->values_input);
-    in->dtype = APX_F32;
+    in->dtype = run->type;
     in->rank = info->rank;
-    in->dims[info->row_axis] = rows;
-    in->dims[info->rank - 1] = features;
+    in->dims[info->row_axis] = run->rows;
+    in->dims[info->rank - 1] = run->features;
     if (served->has_steps)
-        in->dims[info->row_axis == 0 ? 1 : 0] = steps;
+        in->dims[info->row_axis == 0 ? 1 : 0] = run->steps;
     in->data = values;
     if (served->lengths_input >= 0) {
         in = &inputs[served->lengths_input];
         in->dtype = apx_model_input(served->model, (size_t)served->lengths_input)->dtype;
         in->rank = 1;
-        in->dims[0] = rows;
+        in->dims[0] = run->rows;
         in->data = lengths;
     }
 }
@@ -115,37 +121,72 @@ static size_t input_count(const struct apx_served *served)
     return served->lengths_input >= 0 ? 2 : 1;
 }
 
+/* The shape of the wanted output. */
+static enum apx_status shape_output(struct apx_served *served, const struct apx_run *run,
+                                    struct apx_tensor *wanted, struct apx_error *error)
+{
+    struct apx_tensor inputs[2];
+    size_t count = apx_model_output_count(served->model);
+    struct apx_tensor *outputs = calloc(count, sizeof *outputs);
+    if (outputs == NULL)
+        return apx_fail(error, APX_ENOMEM, "", "out of memory");
+    describe_inputs(served, run, NULL, NULL, inputs);
+    enum apx_status status = apx_session_shape(served->sessions[served->workers], inputs,
+                                               input_count(served), outputs, count, error);
+    *wanted = outputs[run->output];
+    free(outputs);
+    return status;
+}
+
+enum apx_dtype apx_served_run_type(const struct apx_served *served, enum apx_dtype sent)
+{
+    return sent == APX_F32 && served->widens ? APX_F32 : served->values_type;
+}
+
+/* Does the model of a float64 input take float32 by itself? Otherwise the worker widens it. */
+static bool takes_narrow(struct apx_served *served)
+{
+    const struct apx_run one = {.type = APX_F32,
+                                .rows = 1,
+                                .steps = served->steps > 0 ? served->steps : TRIAL_STEPS,
+                                .features =
+                                    served->features > 0 ? served->features : TRIAL_FEATURES};
+    struct apx_tensor unused;
+    struct apx_error error;
+    return served->values_type == APX_F64 && shape_output(served, &one, &unused, &error) == APX_OK;
+}
+
 static enum apx_status try_sessions(struct apx_served *served, struct apx_error *error)
 {
-    uint32_t steps = served->steps > 0 ? served->steps : TRIAL_STEPS;
-    uint32_t features = served->features > 0 ? served->features : TRIAL_FEATURES;
-    int output;
-    uint32_t width = 0;
-    enum apx_status status = apx_served_output(served, "", &output, error);
+    struct apx_run run = {.rows = TRIAL_ROWS,
+                          .steps = served->steps > 0 ? served->steps : TRIAL_STEPS,
+                          .features = served->features > 0 ? served->features : TRIAL_FEATURES};
+    enum apx_status status = apx_served_output(served, "", &run.output, error);
     if (status == APX_OK)
-        status = apx_served_shape(served, output, steps, features, &width, error);
+        status = apx_served_shape(served, run.output, run.steps, run.features, &run.width, error);
     if (status != APX_OK)
         return status;
     struct apx_scratch scratch = {0};
-    status = apx_scratch_reserve(&scratch, served, TRIAL_ROWS, steps, features, width, error);
+    run.type = apx_served_run_type(served, APX_F32); /* what most callers send */
+    status = apx_scratch_reserve(&scratch, served, &run, 0, error);
     if (status == APX_OK) {
-        memset(scratch.values, 0, (size_t)TRIAL_ROWS * steps * features * sizeof(float));
+        memset(scratch.values, 0,
+               (size_t)TRIAL_ROWS * run.steps * run.features * apx_dtype_size(run.type));
         for (uint32_t row = 0; row < TRIAL_ROWS; row++)
-            apx_scratch_set_length(&scratch, served, row, steps);
+            apx_scratch_set_length(&scratch, served, row, run.steps);
     }
     int64_t best = INT64_MAX;
     for (int i = 0; i < served->workers && status == APX_OK; i++) {
         /* The first session runs several times: its first run grows it, the best one counts. */
-        for (int run = 0; run < (i == 0 ? TRIAL_RUNS : 1) && status == APX_OK; run++) {
+        for (int trial = 0; trial < (i == 0 ? TRIAL_RUNS : 1) && status == APX_OK; trial++) {
             int64_t start = apx_now_ns();
-            status = apx_served_run(served, i, &scratch, output, TRIAL_ROWS, steps, features, width,
-                                    error);
+            status = apx_served_run(served, i, &scratch, &run, error);
             int64_t took = apx_now_ns() - start;
             best = took < best ? took : best;
         }
     }
     apx_scratch_fini(&scratch);
-    served->ns_per_unit = (double)best / ((double)TRIAL_ROWS * steps);
+    served->ns_per_unit = (double)best / ((double)TRIAL_ROWS * run.steps);
     return status;
 }
 
@@ -168,6 +209,7 @@ enum apx_status apx_served_load(const char *name, int64_t version, const char *p
     if (status != APX_OK)
         goto fail;
     served->rows_independent = apx_model_rows_are_independent(served->model);
+    served->nan_is_missing = apx_model_nan_is_missing(served->model);
     status = take_inputs(served, error);
     if (status != APX_OK)
         goto fail;
@@ -179,8 +221,10 @@ enum apx_status apx_served_load(const char *name, int64_t version, const char *p
     const struct apx_session_options options = {.size = sizeof options, .threads = 1};
     for (int i = 0; i <= workers && status == APX_OK; i++)
         status = apx_session_create(served->model, &options, &served->sessions[i], error);
-    if (status == APX_OK)
+    if (status == APX_OK) {
+        served->widens = takes_narrow(served);
         status = try_sessions(served, error);
+    }
     if (status != APX_OK)
         goto fail;
     *out = served;
@@ -227,28 +271,11 @@ enum apx_status apx_served_output(const struct apx_served *served, const char *n
     }
     if (name[0] == '\0')
         return apx_fail(error, APX_EUNSUPPORTED, "output",
-                        "the model has no float32 output with a value for each row");
-    return apx_fail(error, APX_ENOTFOUND, "output",
-                    "model \"%s\" has no float32 output \"%s\" with a value for each row",
-                    served->name, name);
-}
-
-/* All outputs of a run: only the wanted one has room for data. */
-static enum apx_status shape_outputs(struct apx_served *served, struct apx_session *session,
-                                     uint32_t rows, uint32_t steps, uint32_t features, int output,
-                                     struct apx_tensor *wanted, struct apx_error *error)
-{
-    struct apx_tensor inputs[2];
-    size_t count = apx_model_output_count(served->model);
-    struct apx_tensor *outputs = calloc(count, sizeof *outputs);
-    if (outputs == NULL)
-        return apx_fail(error, APX_ENOMEM, "", "out of memory");
-    describe_inputs(served, rows, steps, features, NULL, NULL, inputs);
-    enum apx_status status =
-        apx_session_shape(session, inputs, input_count(served), outputs, count, error);
-    *wanted = outputs[output];
-    free(outputs);
-    return status;
+                        "the model has no float32 or float64 output with a value for each row");
+    return apx_fail(
+        error, APX_ENOTFOUND, "output",
+        "model \"%s\" has no float32 or float64 output \"%s\" with a value for each row",
+        served->name, name);
 }
 
 enum apx_status apx_served_shape(struct apx_served *served, int output, uint32_t steps,
@@ -264,17 +291,21 @@ enum apx_status apx_served_shape(struct apx_served *served, int output, uint32_t
     pthread_mutex_lock(&served->shape_mutex);
     if (served->shape_width == 0 || served->shape_output != output ||
         served->shape_steps != steps || served->shape_features != features) {
+        const struct apx_run one = {.output = output,
+                                    .type = served->values_type,
+                                    .rows = 1,
+                                    .steps = steps,
+                                    .features = features};
         struct apx_tensor wanted = {0};
-        status = shape_outputs(served, served->sessions[served->workers], 1, steps, features,
-                               output, &wanted, error);
-        size_t floats = wanted.bytes / sizeof(float);
-        if (status == APX_OK && (floats == 0 || floats > UINT32_MAX))
+        status = shape_output(served, &one, &wanted, error);
+        size_t count = status == APX_OK ? wanted.bytes / apx_dtype_size(wanted.dtype) : 0;
+        if (status == APX_OK && (count == 0 || count > UINT32_MAX))
             status = apx_fail(error, APX_EINVAL, "output", "a row of it has no values");
         if (status == APX_OK) {
             served->shape_output = output;
             served->shape_steps = steps;
             served->shape_features = features;
-            served->shape_width = (uint32_t)floats;
+            served->shape_width = (uint32_t)count;
         }
     }
     *width = served->shape_width;
@@ -296,24 +327,30 @@ static bool grow(void *memory, size_t *capacity, size_t need)
     return true;
 }
 
+static size_t output_size(const struct apx_served *served, const struct apx_run *run)
+{
+    return apx_dtype_size(apx_model_output(served->model, (size_t)run->output)->dtype);
+}
+
 enum apx_status apx_scratch_reserve(struct apx_scratch *scratch, const struct apx_served *served,
-                                    uint32_t rows, uint32_t steps, uint32_t features,
-                                    uint32_t width, struct apx_error *error)
+                                    const struct apx_run *run, size_t sent, struct apx_error *error)
 {
     /* The request's own check keeps these products in range: its values are there in full. */
-    size_t values = (size_t)rows * steps * features * sizeof(float);
-    size_t outputs = (size_t)rows * width * sizeof(float);
+    size_t values = (size_t)run->rows * run->steps * run->features * apx_dtype_size(run->type);
+    size_t outputs = (size_t)run->rows * run->width * output_size(served, run);
     bool steps_first = apx_model_input(served->model, (size_t)served->values_input)->row_axis == 1;
-    if (!grow(&scratch->values, &scratch->values_bytes, values) ||
+    if (!grow(&scratch->sent, &scratch->sent_bytes, sent) ||
+        !grow(&scratch->values, &scratch->values_bytes, values) ||
         !grow(&scratch->outputs, &scratch->outputs_bytes, outputs) ||
-        !grow(&scratch->lengths, &scratch->lengths_bytes, rows * sizeof(int64_t)) ||
+        !grow(&scratch->lengths, &scratch->lengths_bytes, run->rows * sizeof(int64_t)) ||
         (steps_first && !grow(&scratch->transposed, &scratch->transposed_bytes, values)))
-        return apx_fail(error, APX_ENOMEM, "", "out of memory for %u rows", rows);
+        return apx_fail(error, APX_ENOMEM, "", "out of memory for %u rows", run->rows);
     return APX_OK;
 }
 
 void apx_scratch_fini(struct apx_scratch *scratch)
 {
+    free(scratch->sent);
     free(scratch->values);
     free(scratch->transposed);
     free(scratch->lengths);
@@ -332,8 +369,7 @@ void apx_scratch_set_length(struct apx_scratch *scratch, const struct apx_served
 }
 
 enum apx_status apx_served_run(struct apx_served *served, int worker, struct apx_scratch *scratch,
-                               int output, uint32_t rows, uint32_t steps, uint32_t features,
-                               uint32_t width, struct apx_error *error)
+                               const struct apx_run *run, struct apx_error *error)
 {
     enum { MAX_OUTPUTS = 64 };
     struct apx_tensor inputs[2];
@@ -341,40 +377,45 @@ enum apx_status apx_served_run(struct apx_served *served, int worker, struct apx
     size_t count = apx_model_output_count(served->model);
     if (count > MAX_OUTPUTS)
         return apx_fail(error, APX_ELIMIT, "", "more than %d outputs", MAX_OUTPUTS);
-    float *values = scratch->values;
+    char *values = scratch->values;
     if (apx_model_input(served->model, (size_t)served->values_input)->row_axis == 1) {
+        size_t bytes = run->features * apx_dtype_size(run->type); /* of one step */
         values = scratch->transposed;
-        for (uint32_t row = 0; row < rows; row++) {
-            for (uint32_t step = 0; step < steps; step++)
-                memcpy(values + ((size_t)step * rows + row) * features,
-                       scratch->values + ((size_t)row * steps + step) * features,
-                       features * sizeof(float));
+        for (uint32_t row = 0; row < run->rows; row++) {
+            for (uint32_t step = 0; step < run->steps; step++)
+                memcpy(values + ((size_t)step * run->rows + row) * bytes,
+                       (const char *)scratch->values + ((size_t)row * run->steps + step) * bytes,
+                       bytes);
         }
     }
-    describe_inputs(served, rows, steps, features, values, scratch->lengths, inputs);
+    describe_inputs(served, run, values, scratch->lengths, inputs);
     memset(outputs, 0, sizeof outputs);
-    outputs[output].data = scratch->outputs;
-    outputs[output].bytes = (size_t)rows * width * sizeof(float);
+    outputs[run->output].data = scratch->outputs;
+    outputs[run->output].bytes = (size_t)run->rows * run->width * output_size(served, run);
     return apx_session_run(served->sessions[worker], inputs, input_count(served), outputs, count,
                            error);
 }
 
 void apx_served_fetch(const struct apx_served *served, const struct apx_scratch *scratch,
-                      int output, uint32_t rows, uint32_t width, uint32_t first, uint32_t count,
-                      void *to)
+                      const struct apx_run *run, uint32_t first, uint32_t count,
+                      enum apx_dtype type, void *to)
 {
-    const struct apx_tensor_info *info = apx_model_output(served->model, (size_t)output);
+    const struct apx_tensor_info *info = apx_model_output(served->model, (size_t)run->output);
+    const char *outputs = scratch->outputs;
+    size_t from_size = apx_dtype_size(info->dtype), to_size = apx_dtype_size(type);
     if (info->row_axis == 0) {
-        memcpy(to, scratch->outputs + (size_t)first * width, (size_t)count * width * sizeof(float));
+        apx_block_copy(info->dtype, outputs + (size_t)first * run->width * from_size,
+                       (size_t)count * run->width, type, to);
         return;
     }
     size_t inner = 1; /* [outer, rows, inner] */
     for (int axis = info->row_axis + 1; axis < info->rank; axis++)
         inner *= (size_t)info->dims[axis];
-    size_t outer = width / inner;
+    size_t outer = run->width / inner;
     for (uint32_t row = 0; row < count; row++) {
         for (size_t o = 0; o < outer; o++)
-            memcpy((char *)to + ((size_t)row * width + o * inner) * sizeof(float),
-                   scratch->outputs + (o * rows + first + row) * inner, inner * sizeof(float));
+            apx_block_copy(info->dtype, outputs + (o * run->rows + first + row) * inner * from_size,
+                           inner, type,
+                           (char *)to + ((size_t)row * run->width + o * inner) * to_size);
     }
 }

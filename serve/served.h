@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* served.h - one version of one model, loaded, tried and ready for every worker.
  *
- * What can be served: one float32 input of [rows, features] or [rows, steps, features] (or with
- * steps first, as ONNX writes recurrent layers), perhaps a second input with one integer length for
- * each row, and at least one float32 output with a value for each row. */
+ * What can be served: one float32 or float64 input of [rows, features] or [rows, steps, features]
+ * (or with steps first, as ONNX writes recurrent layers), perhaps a second input with one integer
+ * length for each row, and at least one float32 or float64 output with a value for each row. */
 #ifndef APX_SERVE_SERVED_H
 #define APX_SERVE_SERVED_H
 
@@ -29,10 +29,13 @@ struct apx_served {
     struct apx_session **sessions; /* [workers + 1], each for one thread; the last for shapes */
     int workers;
     int values_input;
-    int lengths_input; /* -1: none */
-    bool has_steps;    /* the values input has a time axis */
-    uint32_t steps;    /* fixed number of steps, 0: free; 1 without a time axis */
-    uint32_t features; /* fixed number, 0: free */
+    int lengths_input;          /* -1: none */
+    bool has_steps;             /* the values input has a time axis */
+    uint32_t steps;             /* fixed number of steps, 0: free; 1 without a time axis */
+    uint32_t features;          /* fixed number, 0: free */
+    enum apx_dtype values_type; /* of the values input: APX_F32 or APX_F64 */
+    bool widens;                /* that is APX_F64, and the model takes float32 all the same */
+    bool nan_is_missing;        /* NaN only meets trees: nothing is wrong with it */
     bool rows_independent;
     struct apx_served_owner *owner;
     atomic_int references; /* the catalogue's and one for each job under way */
@@ -73,31 +76,45 @@ enum apx_status apx_served_output(const struct apx_served *served, const char *n
 enum apx_status apx_served_shape(struct apx_served *served, int output, uint32_t steps,
                                  uint32_t features, uint32_t *width, struct apx_error *error);
 
+/* The type of the values in a run for callers that sent `sent`. Whatever that is, a row gives the
+ * same bits: only the model's own type decides. */
+enum apx_dtype apx_served_run_type(const struct apx_served *served, enum apx_dtype sent);
+
+/* What a run is of. */
+struct apx_run {
+    int output;          /* index of the output wanted */
+    enum apx_dtype type; /* of the values, what apx_served_run_type says */
+    uint32_t rows, steps, features;
+    uint32_t width; /* values of a row of the output */
+};
+
 /* What one worker owns for running slices. Zero-initialised; grows as needed. */
 struct apx_scratch {
-    float *values;     /* [rows, steps, features], as the wire has it */
-    float *transposed; /* the model's order, where that is not row first */
-    void *lengths;     /* [rows] int32 or int64 */
-    float *outputs;    /* the model's order */
-    size_t values_bytes, transposed_bytes, lengths_bytes, outputs_bytes; /* capacities */
+    void *sent;       /* a call's values, before they are converted */
+    void *values;     /* [rows, steps, features], as the wire has it */
+    void *transposed; /* the model's order, where that is not row first */
+    void *lengths;    /* [rows] int32 or int64 */
+    void *outputs;    /* the model's order and type */
+    size_t sent_bytes, values_bytes, transposed_bytes, lengths_bytes, outputs_bytes; /* there is */
 };
 void apx_scratch_fini(struct apx_scratch *scratch);
-/* Makes room for `rows` rows, at least as much as before. APX_ENOMEM. */
+/* Makes room for the run and `sent` bytes of values to convert, at least as much as before.
+ * APX_ENOMEM. */
 enum apx_status apx_scratch_reserve(struct apx_scratch *scratch, const struct apx_served *served,
-                                    uint32_t rows, uint32_t steps, uint32_t features,
-                                    uint32_t width, struct apx_error *error);
+                                    const struct apx_run *run, size_t sent,
+                                    struct apx_error *error);
 /* lengths[row] for a model with lengths. */
 void apx_scratch_set_length(struct apx_scratch *scratch, const struct apx_served *served,
                             uint32_t row, uint32_t length);
 
-/* Run the rows in scratch->values on the session of `worker`. Row r of the answer is then fetched
- * with apx_served_row. Errors are those of apx_session_run. */
+/* Run the rows in scratch->values on the session of `worker`. The answers are then fetched with
+ * apx_served_fetch. Errors are those of apx_session_run. */
 enum apx_status apx_served_run(struct apx_served *served, int worker, struct apx_scratch *scratch,
-                               int output, uint32_t rows, uint32_t steps, uint32_t features,
-                               uint32_t width, struct apx_error *error);
-/* Copy the answers of rows [first, first + count) to `to`, [count, width] floats, not aligned. */
+                               const struct apx_run *run, struct apx_error *error);
+/* Copy the answers of rows [first, first + count) to `to`, [count, width] of `type`, not aligned.
+ */
 void apx_served_fetch(const struct apx_served *served, const struct apx_scratch *scratch,
-                      int output, uint32_t rows, uint32_t width, uint32_t first, uint32_t count,
-                      void *to);
+                      const struct apx_run *run, uint32_t first, uint32_t count,
+                      enum apx_dtype type, void *to);
 
 #endif

@@ -8,6 +8,7 @@
 
 #include "runtime/base/fail.h"
 #include "serve/clock.h"
+#include "serve/value_block.h"
 
 struct worker {
     struct apx_workers *workers;
@@ -21,15 +22,13 @@ struct apx_workers {
     struct worker *worker; /* [options.count] */
 };
 
-static bool all_finite(const float *values, size_t count)
+/* Bytes of the part's values as its call sent them, if they are not what the run takes. */
+static size_t bytes_to_convert(const struct apx_part *part, const struct apx_run *run)
 {
-    uint32_t found = 0; /* no early end: the loop becomes vector code */
-    for (size_t i = 0; i < count; i++) {
-        uint32_t bits;
-        memcpy(&bits, &values[i], sizeof bits);
-        found |= (bits & 0x7f800000u) == 0x7f800000u;
-    }
-    return found == 0;
+    enum apx_dtype sent = part->job->request.value_type;
+    return sent == run->type
+               ? 0
+               : (size_t)part->rows * run->steps * run->features * apx_dtype_size(sent);
 }
 
 /* Fetch one part's rows to `to` and note in its status bytes which are not finite. */
@@ -37,22 +36,28 @@ static void gather(struct apx_part *part, const struct apx_slice *slice,
                    struct apx_scratch *scratch, uint32_t at)
 {
     const struct apx_predict_request *request = &part->job->request;
-    size_t row_floats = (size_t)slice->steps * slice->features;
-    float *to = scratch->values + at * row_floats;
+    const struct apx_run *run = &slice->run;
+    size_t step_bytes = run->features * apx_dtype_size(run->type);
+    size_t row_bytes = run->steps * step_bytes, row_values = (size_t)run->steps * run->features;
+    size_t sent_row = row_values * apx_dtype_size(request->value_type);
+    char *to = (char *)scratch->values + at * row_bytes;
     uint8_t *status = part->job->reply + part->job->plan.status_at + part->first;
-    apx_values_fetch(request, part->first * row_floats * sizeof(float),
-                     part->rows * row_floats * sizeof(float), to);
-    for (uint32_t row = 0; row < part->rows; row++, to += row_floats) {
-        uint32_t length = slice->steps;
+    bool converts = request->value_type != run->type;
+    apx_values_fetch(request, part->first * sent_row, part->rows * sent_row,
+                     converts ? scratch->sent : to);
+    if (converts)
+        apx_block_copy(request->value_type, scratch->sent, part->rows * row_values, run->type, to);
+    for (uint32_t row = 0; row < part->rows; row++, to += row_bytes) {
+        uint32_t length = run->steps;
         if (request->lengths != NULL) {
             length = request->lengths[part->first + row];
             /* Padding may hold anything, NaN too: it must not reach the arithmetic. */
-            memset(to + (size_t)length * slice->features, 0,
-                   (size_t)(slice->steps - length) * slice->features * sizeof(float));
+            memset(to + length * step_bytes, 0, (run->steps - length) * step_bytes);
         }
         apx_scratch_set_length(scratch, slice->served, at + row, length);
         status[row] = APX_ROW_OK;
-        if (!all_finite(to, row_floats)) {
+        if (request->nan_policy != APX_NAN_ORDINARY &&
+            !apx_block_is_finite(run->type, to, row_values)) {
             status[row] = APX_ROW_INPUT_NOT_FINITE;
             if (!part->has_bad_row)
                 part->bad_row = part->first + row;
@@ -65,28 +70,19 @@ static void gather(struct apx_part *part, const struct apx_slice *slice,
 static void scatter(const struct apx_part *part, const struct apx_slice *slice,
                     const struct apx_scratch *scratch, uint32_t at)
 {
-    static const float not_a_number = __builtin_nanf("");
     struct apx_job *job = part->job;
+    enum apx_dtype type = job->plan.value_type;
+    size_t row_bytes = slice->run.width * apx_dtype_size(type);
     uint8_t *status = job->reply + job->plan.status_at + part->first;
-    uint8_t *to =
-        job->reply + job->plan.values_at + (size_t)part->first * slice->width * sizeof(float);
-    apx_served_fetch(slice->served, scratch, slice->output, slice->rows, slice->width, at,
-                     part->rows, to);
-    for (uint32_t row = 0; row < part->rows; row++) {
-        uint8_t *values = to + (size_t)row * slice->width * sizeof(float);
-        if (status[row] == APX_ROW_INPUT_NOT_FINITE) {
-            for (uint32_t i = 0; job->request.nan_policy == APX_NAN_MARK && i < slice->width; i++)
-                memcpy(values + i * sizeof(float), &not_a_number, sizeof(float));
-            continue;
-        }
-        uint32_t found = 0;
-        for (uint32_t i = 0; i < slice->width; i++) {
-            uint32_t bits;
-            memcpy(&bits, values + i * sizeof bits, sizeof bits);
-            found |= (bits & 0x7f800000u) == 0x7f800000u;
-        }
-        if (found != 0)
-            status[row] = APX_ROW_OUTPUT_NOT_FINITE;
+    uint8_t *to = job->reply + job->plan.values_at + part->first * row_bytes;
+    apx_served_fetch(slice->served, scratch, &slice->run, at, part->rows, type, to);
+    for (uint32_t row = 0; row < part->rows; row++, to += row_bytes) {
+        if (status[row] != APX_ROW_INPUT_NOT_FINITE)
+            status[row] = apx_block_is_finite(type, to, slice->run.width)
+                              ? APX_ROW_OK
+                              : APX_ROW_OUTPUT_NOT_FINITE;
+        else if (job->request.nan_policy == APX_NAN_MARK)
+            apx_block_fill_nan(type, to, slice->run.width);
     }
 }
 
@@ -104,16 +100,19 @@ static void compute(struct worker *worker, struct apx_slice *slice, struct apx_s
     const struct apx_workers *workers = worker->workers;
     struct apx_error error = {0};
     int64_t start = apx_now_ns();
-    enum apx_status status = apx_scratch_reserve(scratch, slice->served, slice->rows, slice->steps,
-                                                 slice->features, slice->width, &error);
+    size_t most = 0;
+    for (int i = 0; i < slice->part_count; i++) {
+        size_t bytes = bytes_to_convert(&slice->parts[i], &slice->run);
+        most = bytes > most ? bytes : most;
+    }
+    enum apx_status status = apx_scratch_reserve(scratch, slice->served, &slice->run, most, &error);
     uint32_t at = 0;
     for (int i = 0; i < slice->part_count && status == APX_OK; i++) {
         gather(&slice->parts[i], slice, scratch, at);
         at += slice->parts[i].rows;
     }
     if (status == APX_OK)
-        status = apx_served_run(slice->served, worker->index, scratch, slice->output, slice->rows,
-                                slice->steps, slice->features, slice->width, &error);
+        status = apx_served_run(slice->served, worker->index, scratch, &slice->run, &error);
     at = 0;
     for (int i = 0; i < slice->part_count && status == APX_OK; i++) {
         scatter(&slice->parts[i], slice, scratch, at);

@@ -10,13 +10,14 @@
 
 static const char help[] =
     "usage: auspex repo list     --repository DIR [--model NAME]\n"
-    "       auspex repo add      --repository DIR --model NAME FILE.onnx [--metadata FILE.json]\n"
+    "       auspex repo add      --repository DIR --model NAME FILE [--metadata FILE.json]\n"
     "       auspex repo promote  --repository DIR --model NAME --version N [--who W] [--why W]\n"
     "       auspex repo rollback --repository DIR --model NAME [--who W] [--why W]\n"
     "       auspex repo alias    --repository DIR --model NAME ALIAS --version N|--remove\n"
     "                            [--who W] [--why W]\n"
     "       auspex repo verify   --repository DIR --model NAME [--version N]\n"
     "       auspex repo prune    --repository DIR --model NAME --keep N\n\n"
+    "FILE is ONNX, XGBoost's JSON or UBJSON, or LightGBM's text, and is stored as it is.\n"
     "A model's versions are numbered from 1 and never change. What is served by default is the\n"
     "current version: the first one, until promote or rollback points at another. Every move of a\n"
     "pointer is recorded with who (your login name), when and why. verify compares the model file\n"
@@ -81,9 +82,14 @@ static void print_model(json_t *model)
            error != NULL ? ": " : "", error != NULL ? error : "");
     json_array_foreach (json_object_get(model, "versions"), i, version) {
         int64_t number = json_integer_value(json_object_get(version, "version"));
-        printf("  %6lld  %.19s  %10lld bytes", (long long)number,
+        const char *file = json_string_value(json_object_get(version, "file"));
+        const char *damage = json_string_value(json_object_get(version, "error"));
+        printf("  %6lld  %.19s  %10lld bytes  %s", (long long)number,
                json_string_value(json_object_get(version, "created")),
-               (long long)json_integer_value(json_object_get(version, "bytes")));
+               (long long)json_integer_value(json_object_get(version, "bytes")),
+               file != NULL     ? file
+               : damage != NULL ? damage
+                                : "");
         if (number == current)
             printf("  current");
         json_object_foreach (json_object_get(model, "aliases"), name, alias)

@@ -14,6 +14,7 @@ struct apx_model {
     struct apx_topo *topo;
     struct apx_tensor_info *inputs, *outputs;
     int row_symbol; /* -1: rows are not independent */
+    bool nan_is_missing;
 };
 
 #endif

@@ -9,6 +9,7 @@
 #include "runtime/exec/model_impl.h"
 #include "runtime/model/forest/forest_output.h"
 #include "runtime/model/forest/forest_read.h"
+#include "runtime/model/nan_missing.h"
 #include "runtime/model/onnx_read.h"
 #include "runtime/model/passes/passes.h"
 
@@ -139,6 +140,8 @@ static enum apx_status read_graph(struct apx_model *model, const void *data, siz
                                   const char *directory, struct apx_error *error)
 {
     switch (apx_model_format_guess(data, bytes)) {
+    case APX_MODEL_XGBOOST:
+        return apx_xgboost_read(data, bytes, model->allocator, &model->graph, error);
     case APX_MODEL_LIGHTGBM:
         return apx_lightgbm_read(data, bytes, model->allocator, &model->graph, error);
     default:
@@ -163,6 +166,8 @@ static enum apx_status load(struct apx_model *model, const void *data, size_t by
         status = apx_passes_run(model->graph, &apx_backend_cpu, error);
     if (status == APX_OK)
         status = check_inputs(model->graph, error);
+    if (status == APX_OK)
+        model->nan_is_missing = apx_graph_nan_is_missing(model->graph);
     if (status == APX_OK)
         status = compile(model, options, error);
     if (status == APX_OK) {
@@ -271,6 +276,11 @@ const char *apx_model_metadata(const struct apx_model *model, const char *key)
         if (strcmp(model->graph->metadata[i].key, key) == 0)
             return model->graph->metadata[i].value;
     return NULL;
+}
+
+bool apx_model_nan_is_missing(const struct apx_model *model)
+{
+    return model->nan_is_missing;
 }
 
 bool apx_model_rows_are_independent(const struct apx_model *model)

@@ -67,7 +67,7 @@ enum apx_status apx_onnx_attr_resolve(struct apx_onnx_reader *reader,
 }
 
 /* Files from before the type field say it by the field that is there. */
-static attr_kind kind_of(const Onnx__AttributeProto *from)
+attr_kind apx_onnx_attr_kind(const Onnx__AttributeProto *from)
 {
     if (from->has_type && from->type != KIND(UNDEFINED))
         return from->type;
@@ -196,7 +196,7 @@ enum apx_status apx_onnx_read_attr(struct apx_onnx_reader *reader,
         return status;
     enum apx_op op = reader->graph->nodes[node].op;
     enum apx_attr_type type, wanted;
-    switch (kind_of(from)) {
+    switch (apx_onnx_attr_kind(from)) {
     case KIND(FLOAT):
         type = APX_ATTR_FLOAT;
         break;
@@ -276,7 +276,7 @@ enum apx_status apx_onnx_attr_constant(struct apx_onnx_reader *reader,
     enum apx_status status = apx_onnx_attr_resolve(reader, scope, from->attribute[0], &attr);
     if (status != APX_OK)
         return status;
-    attr_kind kind = attr != NULL ? kind_of(attr) : KIND(UNDEFINED);
+    attr_kind kind = attr != NULL ? apx_onnx_attr_kind(attr) : KIND(UNDEFINED);
     if (attr != NULL && (status = apx_onnx_charge(reader, name, payload(attr))) != APX_OK)
         return status;
     const char *form = apx_onnx_or_empty(from->attribute[0]->name);

@@ -189,6 +189,8 @@ static enum apx_status convert(struct apx_onnx_reader *reader, const struct apx_
     for (size_t i = 0; i < out_count; i++) /* for loop_length.c; onnx_order.c settles it */
         if (outputs[i] >= 0)
             reader->graph->values[outputs[i]].producer = node;
+    if (apx_onnx_is_trees(op))
+        return apx_onnx_read_trees(reader, scope, from, node);
     for (size_t i = 0; status == APX_OK && i < from->n_attribute; i++)
         status = apx_onnx_read_attr(reader, scope, from->attribute[i], node);
     if (status == APX_OK)

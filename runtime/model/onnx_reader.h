@@ -142,6 +142,16 @@ enum apx_status apx_onnx_attr_constant(struct apx_onnx_reader *reader,
                                        const struct apx_onnx_scope *scope,
                                        const Onnx__NodeProto *from, const char *name, int *value);
 
+/* What kind of value it has; UNDEFINED: none. */
+Onnx__AttributeProto__AttributeType apx_onnx_attr_kind(const Onnx__AttributeProto *from);
+
+/* ---- forest/tree_ensemble_read.c */
+bool apx_onnx_is_trees(enum apx_op op);
+/* The attributes of a tree operator as node `node`'s forest; the node itself gets none. */
+enum apx_status apx_onnx_read_trees(struct apx_onnx_reader *reader,
+                                    const struct apx_onnx_scope *scope, const Onnx__NodeProto *from,
+                                    int node);
+
 /* ---- onnx_functions.c */
 /* The function this node calls, or NULL. */
 const Onnx__FunctionProto *apx_onnx_function(const struct apx_onnx_reader *reader,

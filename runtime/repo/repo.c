@@ -128,13 +128,16 @@ enum apx_status apx_repo_resolve(struct apx_repo *repo, const char *model, const
                         model, (long long)*version, reference[0] == '\0' ? ", its current one" : "",
                         apx_repo_number(reference) == 0 && reference[0] != '\0' ? ", alias " : "",
                         apx_repo_number(reference) == 0 ? reference : "");
-    apx_repo_path(repo, model, *version, "model.onnx", file);
-    if (path != NULL && strlen(file) >= path_size)
+    if (path == NULL)
+        return APX_OK;
+    status = apx_repo_model_path(repo, model, *version, file, error);
+    if (status != APX_OK)
+        return status;
+    if (strlen(file) >= path_size)
         return apx_fail(error, APX_ELIMIT, "model",
                         "the path of \"%s\" has %zu bytes; room for %zu", model, strlen(file) + 1,
                         path_size);
-    if (path != NULL)
-        strcpy(path, file);
+    strcpy(path, file);
     return APX_OK;
 }
 
@@ -154,9 +157,10 @@ enum apx_status apx_repo_verify(struct apx_repo *repo, const char *model, int64_
     apx_repo_path(repo, model, version, "metadata.json", path);
     status = apx_repo_read_object(path, &metadata, error);
     const char *expected = json_string_value(json_object_get(metadata, "model_sha256"));
+    if (status == APX_OK)
+        status = apx_repo_model_path(repo, model, version, path, error);
     if (status != APX_OK || expected == NULL)
         goto done;
-    apx_repo_path(repo, model, version, "model.onnx", path);
     status = apx_file_read(path, APX_LIMIT_FILE_BYTES, &data, &bytes, error);
     if (status != APX_OK)
         goto done;
@@ -178,11 +182,16 @@ done:
 static json_t *describe_version(const struct apx_repo *repo, const char *model, int64_t version)
 {
     char path[APX_REPO_PATH], created[32] = "";
-    struct stat about;
+    struct stat about = {0};
+    struct apx_error error;
     json_t *metadata = NULL, *entry = json_object();
-    apx_repo_path(repo, model, version, "model.onnx", path);
-    if (stat(path, &about) != 0)
-        about = (struct stat){0}; /* pruned a moment ago */
+    enum apx_status status = apx_repo_model_path(repo, model, version, path, &error);
+    if (status == APX_OK)
+        json_object_set_new(entry, "file", json_string(strrchr(path, '/') + 1));
+    else if (status == APX_EFORMAT)
+        json_object_set_new(entry, "error", json_string(error.message));
+    if (status != APX_OK || stat(path, &about) != 0)
+        about = (struct stat){0}; /* or pruned a moment ago */
     apx_repo_path(repo, model, version, "metadata.json", path);
     (void)apx_repo_read_object(path, &metadata, NULL); /* damaged: listed without it */
     struct tm utc;

@@ -4,6 +4,7 @@
 
 #include "runtime/base/fail.h"
 #include "runtime/base/file.h"
+#include "runtime/model/forest/forest_read.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -46,12 +47,68 @@ int64_t apx_repo_number(const char *text)
     return strtoll(text, NULL, 10);
 }
 
+enum { FILE_ONNX, FILE_JSON, FILE_UBJSON, FILE_TEXT, FILE_NAMES };
+static const char *const file_names[FILE_NAMES] = {"model.onnx", "model.json", "model.ubj",
+                                                   "model.txt"};
+
+const char *apx_repo_file_name(const void *data, size_t bytes)
+{
+    static const char space[] = " \t\r\n";
+    const char *text = data;
+    size_t at = 0;
+    switch (apx_model_format_guess(data, bytes)) {
+    case APX_MODEL_LIGHTGBM:
+        return file_names[FILE_TEXT];
+    case APX_MODEL_XGBOOST:
+        /* Both forms are an object; in UBJSON a length comes before the first member's name. */
+        while (at < bytes && text[at] != '\0' && strchr(space, text[at]) != NULL)
+            at++;
+        for (at++; at < bytes && text[at] != '\0' && strchr(space, text[at]) != NULL;)
+            at++;
+        return file_names[at < bytes && text[at] == '"' ? FILE_JSON : FILE_UBJSON];
+    case APX_MODEL_ONNX:
+        break;
+    }
+    return file_names[FILE_ONNX];
+}
+
+/* The model files of a version: how many, and which are the first and the last. */
+static int find_files(const struct apx_repo *repo, const char *model, int64_t version,
+                      const char *found[2])
+{
+    int count = 0;
+    for (int i = 0; i < FILE_NAMES && version > 0; i++) {
+        char path[APX_REPO_PATH];
+        struct stat about;
+        apx_repo_path(repo, model, version, file_names[i], path);
+        if (stat(path, &about) != 0 || !S_ISREG(about.st_mode))
+            continue;
+        found[count++ > 0] = file_names[i];
+    }
+    return count;
+}
+
 bool apx_repo_has_version(const struct apx_repo *repo, const char *model, int64_t version)
 {
-    char path[APX_REPO_PATH];
-    struct stat about;
-    apx_repo_path(repo, model, version, "model.onnx", path);
-    return version > 0 && stat(path, &about) == 0 && S_ISREG(about.st_mode);
+    const char *found[2];
+    return find_files(repo, model, version, found) > 0;
+}
+
+enum apx_status apx_repo_model_path(const struct apx_repo *repo, const char *model, int64_t version,
+                                    char path[APX_REPO_PATH], struct apx_error *error)
+{
+    const char *found[2] = {NULL, NULL};
+    int count = find_files(repo, model, version, found);
+    if (count == 0)
+        return apx_fail(error, APX_ENOTFOUND, "version", "model \"%s\" has no version %lld", model,
+                        (long long)version);
+    if (count > 1)
+        return apx_fail(error, APX_EFORMAT, "version",
+                        "version %lld of model \"%s\" holds %s and %s: a version has one model "
+                        "file",
+                        (long long)version, model, found[0], found[1]);
+    apx_repo_path(repo, model, version, found[0], path);
+    return APX_OK;
 }
 
 static int ascending(const void *a, const void *b)

@@ -33,6 +33,14 @@ enum apx_status apx_repo_versions(const struct apx_repo *repo, const char *model
                                   int64_t **versions, size_t *count, struct apx_error *error);
 bool apx_repo_has_version(const struct apx_repo *repo, const char *model, int64_t version);
 
+/* The version's model file.
+ *   APX_ENOTFOUND   there is none (field: "version")
+ *   APX_EFORMAT     there are two: which one was meant? (field: "version") */
+enum apx_status apx_repo_model_path(const struct apx_repo *repo, const char *model, int64_t version,
+                                    char path[APX_REPO_PATH], struct apx_error *error);
+/* What a file of this content is stored as: "model.onnx", ... Static storage. */
+const char *apx_repo_file_name(const void *data, size_t bytes);
+
 /* Both read what is there: APX_EFORMAT names a damaged file. *aliases is an object, perhaps empty,
  * and the caller's to json_decref. */
 enum apx_status apx_repo_read_current(const struct apx_repo *repo, const char *model,

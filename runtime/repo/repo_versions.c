@@ -51,7 +51,7 @@ static enum apx_status fill(const char *hidden, const void *data, size_t bytes, 
     char path[APX_REPO_PATH + 32];
     snprintf(path, sizeof path, "%s/metadata.json", hidden);
     enum apx_status status = apx_repo_write_object(path, metadata, error);
-    snprintf(path, sizeof path, "%s/model.onnx", hidden);
+    snprintf(path, sizeof path, "%s/%s", hidden, apx_repo_file_name(data, bytes));
     return status == APX_OK ? apx_file_replace(path, data, bytes, error) : status;
 }
 
@@ -102,7 +102,7 @@ static enum apx_status add_version(struct apx_repo *repo, const char *model, con
     return status;
 }
 
-enum apx_status apx_repo_add(struct apx_repo *repo, const char *model, const char *onnx_path,
+enum apx_status apx_repo_add(struct apx_repo *repo, const char *model, const char *file,
                              const char *metadata_json, int64_t *version, struct apx_error *error)
 {
     char path[APX_REPO_PATH], *data = NULL;
@@ -113,7 +113,7 @@ enum apx_status apx_repo_add(struct apx_repo *repo, const char *model, const cha
     *version = 0;
     enum apx_status status = apx_repo_check_name("model", model, error);
     if (status == APX_OK)
-        status = apx_file_read(onnx_path, APX_LIMIT_FILE_BYTES, &data, &bytes, error);
+        status = apx_file_read(file, APX_LIMIT_FILE_BYTES, &data, &bytes, error);
     /* From memory: what is checked is what is stored, and a file that needs others beside it is
      * refused here instead of later. */
     if (status == APX_OK)

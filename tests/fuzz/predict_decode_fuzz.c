@@ -18,8 +18,11 @@ static void check(const struct apx_predict_request *request)
 {
     uint64_t steps = request->steps > 0 ? request->steps : 1;
     promise(request->model[0] != '\0' && request->features > 0);
-    promise(request->values_bytes == 4 * request->rows * steps * request->features);
-    promise(request->nan_policy >= APX_NAN_REJECT && request->nan_policy <= APX_NAN_PROPAGATE);
+    promise(request->value_type == APX_F32 || request->value_type == APX_F64);
+    promise(request->output_type == APX_F32 || request->output_type == APX_F64);
+    promise(request->values_bytes ==
+            apx_dtype_size(request->value_type) * request->rows * steps * request->features);
+    promise(request->nan_policy <= APX_NAN_PROPAGATE);
     for (uint32_t row = 0; request->lengths != NULL && row < request->rows; row++)
         promise(request->lengths[row] >= 1 && request->lengths[row] <= steps);
     uint32_t keys = 0;
@@ -49,6 +52,7 @@ static void compare(const struct apx_predict_request *a, const struct apx_predic
 {
     promise(strcmp(a->model, b->model) == 0 && strcmp(a->version, b->version) == 0 &&
             strcmp(a->output, b->output) == 0);
+    promise(a->value_type == b->value_type && a->output_type == b->output_type);
     promise(a->rows == b->rows && a->steps == b->steps && a->features == b->features);
     promise(a->values_bytes == b->values_bytes && a->keys_bytes == b->keys_bytes);
     promise((a->lengths == NULL) == (b->lengths == NULL));

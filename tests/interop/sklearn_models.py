@@ -108,6 +108,5 @@ def cases(seed=1, only=None, wanted=None):
                 if options.get("raw"):
                     extra["options"][id(estimator)]["raw_scores"] = True
             model = to_onnx(estimator, x[:1], target_opset={"": 21, "ai.onnx.ml": 3}, **extra)
-        trees = any(node.op_type.startswith("TreeEnsemble") for node in model.graph.node)
         yield Case("scikit-learn", full, model, {"X": queries[0]}, made_by, options.get("tolerance", 1e-5),
-                   refused="TreeEnsemble" if trees else None, more_inputs=[{"X": q} for q in queries[1:]])
+                   more_inputs=[{"X": q} for q in queries[1:]])

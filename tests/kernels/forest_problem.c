@@ -44,24 +44,34 @@ void forest_problem_plan(struct rng *rng, struct forest_plan *out)
     size_t nodes = 20000;
     out->thresholds = PICK(rng, 1, 2, 3, 7, 15, 31, 32, 63, 100, 250, 253, 254, 255, 256, 257, 300,
                            1000, 4000, 100000);
-    if (rng_once(rng, 40)) { /* more than 16 bits of ranks */
-        out->features = 1 + rng_below(rng, 2);
-        out->thresholds = 100000;
-        out->leaves = 1000 + rng_below(rng, 1000);
-        out->exact_leaves = true;
-        out->shape = FOREST_BALANCED;
-        nodes = 2 * 70000 * out->features;
+    const bool is_edge = rng_once(rng, 4), is_long_edge = rng_once(rng, 30);
+    if (is_edge || is_long_edge) { /* where ranks outgrow 8 and 16 bits, and their tables */
+        out->features = 1 + rng_below(rng, is_long_edge ? 2 : 4);
+        if (is_long_edge)
+            out->thresholds =
+                PICK(rng, 4095, 4096, 4097, 32767, 32768, 65533, 65534, 65535, 65536, 65537, 70000);
+        else if (rng_once(rng, 2))
+            out->thresholds = PICK(rng, 252, 253, 254, 255, 256, 257, 258);
+        else
+            out->thresholds = PICK(rng, 14, 15, 16, 17, 30, 31, 32, 33, 62, 63, 64, 65, 126, 127,
+                                   128, 129, 510, 511, 512, 513, 1023, 1024, 1025);
+        out->in_turn = out->exact_leaves = true;
+        out->leaves = is_long_edge ? 1000 + rng_below(rng, 1000)
+                                   : PICK(rng, 8, 31, 32, 63, 64, 128, 200, 256);
+        if (is_long_edge)
+            out->shape = rng_once(rng, 2) ? FOREST_BALANCED : FOREST_LEAF_WISE;
+        nodes = 5 * out->thresholds * out->features;
     }
     size_t most = nodes / (2 * out->leaves);
     most = most < 1 ? 1 : most > 300 ? 300 : most;
-    out->trees = nodes > 20000 ? most + 1 : rng_size(rng, 1, 8, most);
+    out->trees = out->in_turn ? most + 1 : rng_size(rng, 1, 8, most);
     if (rng_once(rng, 60))
         out->trees = 0;
     out->outputs = 1;
     if (rng_once(rng, 3))
         out->outputs = PICK(rng, 2, 3, 4, 5, 7, 8, 9, 16, 17, 33);
     out->vector_leaves = rng_once(rng, 2);
-    out->sets = rng_once(rng, 3) ? 1 + rng_below(rng, 20) : 0;
+    out->sets = rng_once(rng, 3) && !is_long_edge ? 1 + rng_below(rng, 20) : 0;
     if (rng_once(rng, 6))
         out->sum = rng_once(rng, 2) ? APX_FOREST_MIN : APX_FOREST_MAX;
     out->compares_double = rng_once(rng, 3);
@@ -177,14 +187,15 @@ struct writer {
     struct apx_tree_node *nodes;
     double **pool; /* thresholds of each feature, made when first used */
     size_t *pool_count;
-    size_t node, leaf, serial;
+    size_t *next; /* serial numbers of thresholds */
+    size_t node, leaf;
 };
 
 static double threshold_of(struct writer *w, size_t feature)
 {
     const struct forest_plan *plan = &w->p->plan;
-    if (plan->thresholds > 65536) /* all different, and close to each other */
-        return as_compared(plan, 1.0 + (double)(w->serial++) * 0x1p-20);
+    if (plan->in_turn) /* close to each other, in an order that looks like none */
+        return 1.0 + (double)(w->next[feature]++ * 7919 % plan->thresholds) * 0x1p-20;
     if (w->pool[feature] == NULL) {
         double *pool = w->pool[feature] = kcheck_alloc(plan->thresholds * sizeof *pool);
         w->pool_count[feature] =
@@ -264,7 +275,9 @@ static void make_trees(struct rng *rng, struct forest_problem *p)
     w.nodes = own(p, 2 * most, sizeof *w.nodes);
     w.pool = kcheck_alloc(plan->features * sizeof *w.pool);
     w.pool_count = kcheck_alloc(plan->features * sizeof *w.pool_count);
+    w.next = kcheck_alloc(plan->features * sizeof *w.next);
     memset(w.pool, 0, plan->features * sizeof *w.pool);
+    memset(w.next, 0, plan->features * sizeof *w.next);
     uint32_t *roots = own(p, plan->trees + 1, sizeof *roots);
     struct bud *buds = kcheck_alloc(2 * plan->leaves * sizeof *buds);
     for (size_t t = 0; t < plan->trees; t++) {
@@ -277,6 +290,7 @@ static void make_trees(struct rng *rng, struct forest_problem *p)
         free(w.pool[f]);
     free(w.pool);
     free(w.pool_count);
+    free(w.next);
     free(buds);
     p->desc.nodes = w.nodes;
     p->desc.roots = roots;
@@ -337,26 +351,41 @@ static void make_leaves(struct rng *rng, struct forest_problem *p)
 
 /* ---- rows ------------------------------------------------------------------------------------ */
 
-/* A number near one that some node compares with. */
-static double near_threshold(struct rng *rng, const struct forest_problem *p, size_t *feature)
+/* A number on or beside one that the node compares with. */
+static double near_node(struct rng *rng, const struct forest_problem *p,
+                        const struct apx_tree_node *node)
 {
-    const struct apx_forest_desc *desc = &p->desc;
-    const struct apx_tree_node *node = &desc->nodes[rng_below(rng, desc->node_count)];
-    if (node->feature < 0)
-        return number(rng, &p->plan);
-    *feature = (size_t)node->feature;
     double x = node->threshold;
     if (node->set >= 0) {
-        const uint32_t begin = desc->set_begin[node->set], end = desc->set_begin[node->set + 1];
-        x = end > begin ? desc->bounds[begin + rng_below(rng, end - begin)] : 0.0;
+        const uint32_t begin = p->desc.set_begin[node->set];
+        const uint32_t end = p->desc.set_begin[node->set + 1];
+        x = end > begin ? p->desc.bounds[begin + rng_below(rng, end - begin)] : 0.0;
     }
     switch (rng_below(rng, 4)) {
     case 0:
         return step(&p->plan, x, true);
     case 1:
+    case 2:
         return step(&p->plan, x, false);
     default:
         return x;
+    }
+}
+
+/* Down one tree, giving values to features that have none yet: other than by independent values,
+ * the far corners of a deep tree are reached. */
+static void walk_row(struct rng *rng, const struct forest_problem *p, double *x, bool *is_given)
+{
+    const struct apx_forest_desc *desc = &p->desc;
+    uint32_t at = desc->roots[rng_below(rng, desc->trees)];
+    while (desc->nodes[at].feature >= 0) {
+        const struct apx_tree_node *node = &desc->nodes[at];
+        if (!is_given[node->feature])
+            x[node->feature] = near_node(rng, p, node);
+        is_given[node->feature] = true;
+        const double value = x[node->feature];
+        const bool right = node->set >= 0 ? rng_once(rng, 2) : value >= node->threshold;
+        at = right ? node->right : node->left;
     }
 }
 
@@ -364,17 +393,17 @@ static void make_rows(struct rng *rng, struct forest_problem *p)
 {
     const struct forest_plan *plan = &p->plan;
     const size_t features = plan->features;
+    bool *is_given = kcheck_alloc(features * sizeof *is_given);
     p->x = own(p, plan->rows * features, sizeof *p->x);
     p->x_is_double = plan->compares_double ? !rng_once(rng, 4) : rng_once(rng, 4);
     for (size_t n = 0; n < plan->rows; n++) {
         double *x = p->x + n * features;
-        for (size_t f = 0; f < features; f++)
+        for (size_t f = 0; f < features; f++) {
             x[f] = number(rng, plan);
-        for (size_t i = 0; i < features && p->desc.node_count > 0; i++) {
-            size_t f = rng_below(rng, features);
-            double value = near_threshold(rng, p, &f);
-            x[f] = value;
+            is_given[f] = rng_once(rng, 20);
         }
+        for (size_t i = 0; i < 12 && plan->trees > 0; i++)
+            walk_row(rng, p, x, is_given);
         for (size_t f = 0; f < features; f++) {
             /* a double that rounds to the float on the threshold, or just does not */
             if (p->x_is_double && rng_once(rng, 3))
@@ -386,6 +415,7 @@ static void make_rows(struct rng *rng, struct forest_problem *p)
                 x[f] = (double)(float)x[f];
         }
     }
+    free(is_given);
 }
 
 void forest_problem_create(struct rng *rng, const struct forest_plan *plan,

@@ -24,6 +24,7 @@ struct forest_plan {
     size_t leaves;     /* of the largest tree */
     bool exact_leaves; /* every tree has as many; else 1 .. leaves */
     size_t thresholds; /* distinct ones of a feature, at most */
+    bool in_turn;      /* exactly so many, if there are enough nodes */
     size_t sets;       /* 0: no node looks at a set */
     bool vector_leaves, linear;
     enum apx_forest_sum sum;

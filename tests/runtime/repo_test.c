@@ -252,6 +252,40 @@ static void laid_out_by_hand(void)
     CHECK_STR(error.field, "version");
 }
 
+/* A version has one model file: with two, nobody can say which was meant. */
+static void two_model_files_are_refused(void)
+{
+    int64_t version, removed;
+    struct apx_error error;
+    char path[512], *list;
+    fresh("two");
+    add("m"), add("m"), add("m");
+    put("m/2/model.json", "{}");
+    CHECK_EQ(apx_repo_resolve(repo, "m", "2", &version, path, sizeof path, &error), APX_EFORMAT);
+    CHECK_STR(error.field, "version");
+    CHECK_HAS(error.message, "version 2 of model \"m\" holds model.onnx and model.json");
+    CHECK_EQ(apx_repo_verify(repo, "m", 2, NULL, &error), APX_EFORMAT);
+    CHECK_EQ(apx_repo_promote(repo, "m", 2, NULL, &error), APX_EFORMAT);
+    CHECK_EQ(resolve("m", ""), 1);
+    REQUIRE(apx_repo_list(repo, &list, &error) == APX_OK);
+    CHECK_HAS(list, "holds model.onnx and model.json");
+    apx_string_release(list);
+    CHECK_EQ(apx_repo_promote(repo, "m", 3, NULL, &error), APX_OK);
+    CHECK_EQ(add("m"), 4); /* its number is not given away */
+    CHECK_EQ(apx_repo_prune(repo, "m", 1, &removed, &error), APX_OK);
+    CHECK_EQ(removed, 1);
+    CHECK_EQ(resolve("m", "2"), -1);
+    /* Laid out by hand, the newest version being the one: another can be chosen. */
+    mkdir(in("h"), 0777), mkdir(in("h/1"), 0777), mkdir(in("h/2"), 0777);
+    put("h/1/model.txt", "tree"), put("h/2/model.ubj", "{"), put("h/2/model.txt", "tree");
+    CHECK_EQ(apx_repo_resolve(repo, "h", "", &version, path, sizeof path, &error), APX_EFORMAT);
+    CHECK_EQ(apx_repo_promote(repo, "h", 1, NULL, &error), APX_OK);
+    CHECK_EQ(apx_repo_resolve(repo, "h", "", &version, path, sizeof path, &error), APX_OK);
+    CHECK_STR(path, in("h/1/model.txt"));
+    mkdir(in("h/1/model.json"), 0777); /* no file */
+    CHECK_EQ(apx_repo_resolve(repo, "h", "", &version, path, sizeof path, &error), APX_OK);
+}
+
 static void damaged_files_are_named(void)
 {
     static const char *const bad[] = {"",
@@ -423,6 +457,7 @@ int main(void)
     RUN(aliases);
     RUN(prune_keeps_what_is_pointed_at);
     RUN(laid_out_by_hand);
+    RUN(two_model_files_are_refused);
     RUN(damaged_files_are_named);
     RUN(lists);
     RUN(failures_of_the_disk);

@@ -89,6 +89,33 @@ static void reads_what_protobuf_wrote_however_it_is_cut(void)
     apx_predict_request_fini(&request);
 }
 
+static void float64_is_read_to_the_last_byte(void)
+{
+    Auspex__V1__BatchPredictRequest message = sample();
+    double wide[ROWS * STEPS * FEATURES], fetched[STEPS * FEATURES];
+    uint8_t bytes[4096];
+    struct apx_predict_request request;
+    struct apx_error error;
+    for (size_t i = 0; i < sizeof wide / sizeof wide[0]; i++)
+        wide[i] = 1.0 / (double)(i + 3);
+    message.values.data = (uint8_t *)wide;
+    message.values.len = sizeof wide;
+    message.value_type = AUSPEX__V1__VALUE_TYPE__VALUE_TYPE_FLOAT64;
+    message.output_type = AUSPEX__V1__VALUE_TYPE__VALUE_TYPE_FLOAT64;
+    size_t size = pack(&message, bytes);
+    for (size_t cut = 0; cut <= size; cut++) {
+        struct apx_span spans[2] = {{bytes, cut}, {bytes + cut, size - cut}};
+        if (!CHECK(apx_predict_decode(spans, 2, &request, &error) == APX_OK))
+            return;
+        CHECK_EQ(request.value_type, APX_F64);
+        CHECK_EQ(request.output_type, APX_F64);
+        CHECK_EQ(request.values_bytes, sizeof wide);
+        apx_values_fetch(&request, sizeof wide / ROWS, sizeof fetched, fetched);
+        CHECK(memcmp(fetched, wide + STEPS * FEATURES, sizeof fetched) == 0);
+        apx_predict_request_fini(&request);
+    }
+}
+
 static void every_cut_off_message_is_refused_or_incomplete(void)
 {
     Auspex__V1__BatchPredictRequest message = sample();
@@ -209,6 +236,17 @@ static void refusals_name_the_field(void)
     CHECK_HAS(refusal(&message), "nan_policy: unknown policy 4");
     message.nan_policy = (Auspex__V1__NanPolicy)-1;
     CHECK_HAS(refusal(&message), "nan_policy: unknown policy");
+
+    message = sample();
+    message.value_type = (Auspex__V1__ValueType)3;
+    CHECK_HAS(refusal(&message), "value_type: unknown type 3");
+    message.value_type = AUSPEX__V1__VALUE_TYPE__VALUE_TYPE_FLOAT64;
+    CHECK_HAS(refusal(&message),
+              "values: 120 bytes do not make 3 rows x 2 steps x 5 features of float64");
+    message.value_type = AUSPEX__V1__VALUE_TYPE__VALUE_TYPE_FLOAT32;
+    CHECK_STR(refusal(&message), "");
+    message.output_type = (Auspex__V1__ValueType)-1;
+    CHECK_HAS(refusal(&message), "output_type: unknown type");
 }
 
 static void odd_but_valid_forms_are_read(void)
@@ -237,7 +275,9 @@ static void odd_but_valid_forms_are_read(void)
     CHECK_STR(request.model, "ok");
     CHECK_NEAR(two[1], 2, 0);
     CHECK_EQ(request.lengths[1], 1);
-    CHECK_EQ(request.nan_policy, APX_NAN_REJECT);
+    CHECK_EQ(request.nan_policy, APX_NAN_UNSPECIFIED);
+    CHECK_EQ(request.value_type, APX_F32);
+    CHECK_EQ(request.output_type, APX_F32);
     apx_predict_request_fini(&request);
 
     static const struct {
@@ -259,19 +299,26 @@ static void odd_but_valid_forms_are_read(void)
     CHECK_EQ(apx_predict_decode(NULL, 0, &request, &error), APX_EINVAL);
 }
 
-static void check_reply(uint32_t rows, uint32_t width, const uint8_t *blob, size_t blob_size,
-                        uint64_t time)
+static void check_reply(enum apx_dtype type, uint32_t rows, uint32_t width, const uint8_t *blob,
+                        size_t blob_size, uint64_t time)
 {
-    struct apx_reply_plan plan = {
-        .model = "cpu", .version = "12", .rows = rows, .width = width, .keys_bytes = blob_size};
+    struct apx_reply_plan plan = {.model = "cpu",
+                                  .version = "12",
+                                  .rows = rows,
+                                  .width = width,
+                                  .value_type = type,
+                                  .keys_bytes = blob_size};
+    size_t value_size = apx_dtype_size(type);
     struct apx_error error;
     if (!CHECK(apx_reply_plan(&plan, &error) == APX_OK))
         return;
     uint8_t *bytes = malloc(plan.capacity);
     apx_reply_begin(&plan, blob, bytes);
     for (size_t i = 0; i < (size_t)rows * width; i++) {
-        float value = (float)i;
-        memcpy(bytes + plan.values_at + i * sizeof value, &value, sizeof value);
+        float narrow = (float)i;
+        double wide = (double)i;
+        const void *value = type == APX_F32 ? (const void *)&narrow : (const void *)&wide;
+        memcpy(bytes + plan.values_at + i * value_size, value, value_size);
     }
     memset(bytes + plan.status_at, APX_ROW_OUTPUT_NOT_FINITE, rows);
     size_t size = apx_reply_end(&plan, time, time / 2, time * 2, bytes);
@@ -284,11 +331,15 @@ static void check_reply(uint32_t rows, uint32_t width, const uint8_t *blob, size
     CHECK_STR(reply->version, "12");
     CHECK_EQ(reply->rows, rows);
     CHECK_EQ(reply->outputs, width);
-    CHECK_EQ(reply->values.len, (size_t)rows * width * 4);
+    CHECK_EQ(reply->values.len, (size_t)rows * width * value_size);
+    CHECK_EQ(reply->value_type, type == APX_F64 ? AUSPEX__V1__VALUE_TYPE__VALUE_TYPE_FLOAT64
+                                                : AUSPEX__V1__VALUE_TYPE__VALUE_TYPE_UNSPECIFIED);
     for (size_t i = 0; i < (size_t)rows * width; i++) {
-        float value;
-        memcpy(&value, reply->values.data + i * sizeof value, sizeof value);
-        CHECK_NEAR(value, (float)i, 0);
+        float narrow;
+        double wide;
+        memcpy(type == APX_F32 ? (void *)&narrow : (void *)&wide,
+               reply->values.data + i * value_size, value_size);
+        CHECK_NEAR(type == APX_F32 ? (double)narrow : wide, (double)i, 0);
     }
     CHECK_EQ(reply->status.len, rows);
     for (size_t i = 0; i < rows; i++)
@@ -305,13 +356,27 @@ static void check_reply(uint32_t rows, uint32_t width, const uint8_t *blob, size
 static void protobuf_reads_the_replies(void)
 {
     static const uint8_t blob[] = "\x3a\x04vm-a\x3a\x00\x3a\x05vm-\xc3\xa9";
-    check_reply(0, 2, NULL, 0, 0);
-    check_reply(1, 1, NULL, 0, 7);
-    check_reply(3, 4, blob, sizeof blob - 1, 1000000);
-    check_reply(3, 40, blob, sizeof blob - 1, UINT64_C(1) << 62);
-    check_reply(300, 7, NULL, 0, 127);
-    struct apx_reply_plan plan = {
-        .model = "m", .version = "1", .rows = APX_LIMIT_REQUEST_ROWS, .width = 1000};
+    for (int i = 0; i < 2; i++) {
+        enum apx_dtype type = i == 0 ? APX_F32 : APX_F64;
+        check_reply(type, 0, 2, NULL, 0, 0);
+        check_reply(type, 1, 1, NULL, 0, 7);
+        check_reply(type, 3, 4, blob, sizeof blob - 1, 1000000);
+        check_reply(type, 3, 40, blob, sizeof blob - 1, UINT64_C(1) << 62);
+        check_reply(type, 300, 7, NULL, 0, 127);
+    }
+    struct apx_reply_plan plan = {.model = "m",
+                                  .version = "1",
+                                  .rows = APX_LIMIT_REQUEST_ROWS,
+                                  .width = 20,
+                                  .value_type = APX_F32};
+    struct apx_error unused;
+    CHECK_EQ(apx_reply_plan(&plan, &unused), APX_ELIMIT);
+    plan.rows /= 2;
+    CHECK_EQ(apx_reply_plan(&plan, &unused), APX_OK);
+    plan.value_type = APX_F64;
+    CHECK_EQ(apx_reply_plan(&plan, &unused), APX_ELIMIT);
+    plan.rows = APX_LIMIT_REQUEST_ROWS;
+    plan.width = 1000;
     struct apx_error error;
     CHECK_EQ(apx_reply_plan(&plan, &error), APX_ELIMIT);
     CHECK_STR(error.field, "rows");
@@ -320,6 +385,7 @@ static void protobuf_reads_the_replies(void)
 int main(void)
 {
     RUN(reads_what_protobuf_wrote_however_it_is_cut);
+    RUN(float64_is_read_to_the_last_byte);
     RUN(every_cut_off_message_is_refused_or_incomplete);
     RUN(refusals_name_the_field);
     RUN(odd_but_valid_forms_are_read);

@@ -69,7 +69,7 @@ static void waiting_calls_are_merged_into_one_slice(void)
     CHECK(apx_queue_take(queue, &slice, &ended));
     CHECK(ended == NULL);
     CHECK_EQ(slice.part_count, 3);
-    CHECK_EQ(slice.rows, 12);
+    CHECK_EQ(slice.run.rows, 12);
     for (int i = 0; i < 3; i++)
         CHECK(slice.parts[i].job != &jobs[1]);
     ended = finish(queue, &slice);
@@ -79,7 +79,7 @@ static void waiting_calls_are_merged_into_one_slice(void)
     CHECK_EQ(count, 3);
     CHECK(apx_queue_take(queue, &slice, &ended));
     CHECK_EQ(slice.part_count, 1);
-    CHECK_EQ(slice.steps, 2);
+    CHECK_EQ(slice.run.steps, 2);
     CHECK(finish(queue, &slice) == &jobs[1]);
     CHECK_EQ(apx_queue_waiting(queue), 0);
     apx_queue_destroy(queue);
@@ -99,7 +99,7 @@ static void a_large_call_is_cut_and_lets_a_small_one_pass(void)
     while (!large_done || !small_done) {
         CHECK(apx_queue_take(queue, &slice, &ended));
         slices++;
-        CHECK(slice.rows <= 24); /* 1 ms at 100 us a row, rounded up, or what was left */
+        CHECK(slice.run.rows <= 24); /* 1 ms at 100 us a row, rounded up, or what was left */
         for (int i = 0; i < slice.part_count; i++) {
             if (slice.parts[i].job == &large) {
                 CHECK_EQ(slice.parts[i].first, next);
@@ -130,7 +130,7 @@ static void an_even_share_for_each_worker(void)
     struct apx_job *ended;
     push(queue, &job);
     CHECK(apx_queue_take(queue, &slice[0], &ended));
-    CHECK_EQ(slice[0].rows, 32);
+    CHECK_EQ(slice[0].run.rows, 32);
     /* A cheap call is not cut up at all. */
     struct apx_job cheap = job_of(&fast, 40);
     push(queue, &cheap);
@@ -138,7 +138,32 @@ static void an_even_share_for_each_worker(void)
     CHECK(apx_queue_take(queue, &slice[2], &ended));
     CHECK(slice[1].served != slice[2].served);
     struct apx_slice *of_fast = slice[1].served == &fast ? &slice[1] : &slice[2];
-    CHECK_EQ(of_fast->rows, 40);
+    CHECK_EQ(of_fast->run.rows, 40);
+    apx_queue_destroy(queue);
+}
+
+/* Rows of one run have one type: calls whose values reach the model as float32 and as float64 wait
+ * for the same version and do not meet in a slice. */
+static void types_do_not_meet_in_a_slice(void)
+{
+    reset();
+    struct apx_queue *queue = make(1, 1000);
+    struct apx_job jobs[4] = {job_of(&fast, 3), job_of(&fast, 4), job_of(&fast, 5),
+                              job_of(&fast, 6)};
+    struct apx_slice slice;
+    struct apx_job *ended;
+    for (int i = 0; i < 4; i++) {
+        jobs[i].run_type = i % 2 == 0 ? APX_F32 : APX_F64;
+        push(queue, &jobs[i]);
+    }
+    CHECK(apx_queue_take(queue, &slice, &ended));
+    CHECK_EQ(slice.run.type, APX_F32);
+    CHECK_EQ(slice.run.rows, 8);
+    finish(queue, &slice);
+    CHECK(apx_queue_take(queue, &slice, &ended));
+    CHECK_EQ(slice.run.type, APX_F64);
+    CHECK_EQ(slice.run.rows, 10);
+    finish(queue, &slice);
     apx_queue_destroy(queue);
 }
 
@@ -154,10 +179,10 @@ static void rows_that_depend_on_each_other_stay_together(void)
     push(queue, &b);
     CHECK(apx_queue_take(queue, &slice, &ended));
     CHECK_EQ(slice.part_count, 1);
-    CHECK_EQ(slice.rows, 1);
+    CHECK_EQ(slice.run.rows, 1);
     CHECK(apx_queue_take(queue, &slice, &ended));
     CHECK_EQ(slice.part_count, 1);
-    CHECK_EQ(slice.rows, 500);
+    CHECK_EQ(slice.run.rows, 500);
     apx_queue_destroy(queue);
 }
 
@@ -322,7 +347,7 @@ static void a_failed_slice_fails_its_calls_and_their_rest(void)
     const struct apx_error error = {.status = APX_EDEVICE, .message = "the device is gone"};
     push(queue, &job);
     CHECK(apx_queue_take(queue, &slice, &ended));
-    CHECK(slice.rows < 40);
+    CHECK(slice.run.rows < 40);
     CHECK(apx_queue_done(queue, &slice, 0, 1, APX_EDEVICE, &error) == &job);
     CHECK_EQ(job.code, APX_CODE_INTERNAL);
     CHECK_STR(job.message, "the device is gone");
@@ -351,7 +376,7 @@ static void a_closed_queue_empties_and_lets_go(void)
     apx_queue_close(queue);
     CHECK_EQ(push(queue, &late), APX_CODE_UNAVAILABLE);
     CHECK(apx_queue_take(queue, &slice, &ended));
-    CHECK_EQ(slice.rows, 1);
+    CHECK_EQ(slice.run.rows, 1);
     CHECK(!apx_queue_take(queue, &slice, &ended));
     apx_queue_destroy(queue);
 }
@@ -361,6 +386,7 @@ int main(void)
     RUN(waiting_calls_are_merged_into_one_slice);
     RUN(a_large_call_is_cut_and_lets_a_small_one_pass);
     RUN(an_even_share_for_each_worker);
+    RUN(types_do_not_meet_in_a_slice);
     RUN(rows_that_depend_on_each_other_stay_together);
     RUN(a_full_queue_refuses_with_a_time_to_come_back);
     RUN(bytes_are_given_back_when_a_call_ends);

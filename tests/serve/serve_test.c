@@ -20,11 +20,12 @@ enum {
 enum { STEPS = 10, FEATURES = 4, MAX_ROWS = 3000 };
 
 static struct process server;
-static char repository[128], unix_target[128], lstm1[128], lstm2[128], ragged[128], sum[128];
+static char repository[128], unix_target[128], lstm1[128], lstm2[128], ragged[128], sum[128],
+    wide[128];
 static struct wire *wire;
 static float values[MAX_ROWS * STEPS * FEATURES];
 static char lstm_name[] = "lstm", ragged_name[] = "ragged", sum_name[] = "sum",
-            slow_name[] = "slow";
+            slow_name[] = "slow", wide_name[] = "wide";
 
 static void path_of(char to[128], const char *name)
 {
@@ -39,6 +40,7 @@ static void make_repository(void)
     path_of(lstm2, "lstm2.onnx");
     path_of(ragged, "ragged.onnx");
     path_of(sum, "sum.onnx");
+    path_of(wide, "wide.onnx");
     path_of(slow, "slow.onnx");
     path_of(fixed, "fixed.onnx");
     test_model_write(
@@ -58,12 +60,14 @@ static void make_repository(void)
         &(struct test_model){
             .features = FEATURES, .hidden = 4, .steps = STEPS, .fixed_rows = true, .seed = 5},
         fixed);
-    test_model_sum(sum, 3);
+    test_model_sum(sum, 3, APX_F32);
+    test_model_sum(wide, 3, APX_F64);
     test_repo_add(repository, "lstm", lstm1);
     test_repo_add(repository, "lstm", lstm2);
     test_repo_alias(repository, "lstm", "canary", 2);
     test_repo_add(repository, "ragged", ragged);
     test_repo_add(repository, "sum", sum);
+    test_repo_add(repository, "wide", wide);
     test_repo_add(repository, "slow", slow);
     test_repo_add(repository, "fixed", fixed);
     for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
@@ -273,6 +277,113 @@ static void what_is_not_finite_follows_the_policy(void)
     REQUIRE(answer != NULL);
     CHECK(memcmp(answer->status.data, "\0\2", 2) == 0); /* finite in, infinite out */
     auspex__v1__batch_predict_reply__free_unpacked(answer, NULL);
+}
+
+/* The answer's [rows, 2] values, widened to double. */
+static void ask_in(Auspex__V1__BatchPredictRequest *request, bool sends_wide, bool wants_wide,
+                   double *got, uint8_t *status)
+{
+    Auspex__V1__BatchPredictReply *answer;
+    Auspex__V1__ValueType types[] = {AUSPEX__V1__VALUE_TYPE__VALUE_TYPE_UNSPECIFIED,
+                                     AUSPEX__V1__VALUE_TYPE__VALUE_TYPE_FLOAT64};
+    request->value_type = types[sends_wide];
+    request->output_type = types[wants_wide];
+    struct wire_reply reply = wire_predict(wire, request, NULL, &answer);
+    if (answer == NULL)
+        fprintf(stderr, "    %s\n", reply.message);
+    REQUIRE(answer != NULL && answer->outputs == 2);
+    CHECK_EQ(answer->value_type, types[wants_wide]);
+    CHECK_EQ(answer->values.len, request->rows * (wants_wide ? 16 : 8));
+    for (uint32_t i = 0; i < request->rows * 2; i++) {
+        float narrow;
+        if (wants_wide) {
+            memcpy(&got[i], answer->values.data + i * sizeof(double), sizeof(double));
+            continue;
+        }
+        memcpy(&narrow, answer->values.data + i * sizeof narrow, sizeof narrow);
+        got[i] = narrow;
+    }
+    memcpy(status, answer->status.data, request->rows);
+    auspex__v1__batch_predict_reply__free_unpacked(answer, NULL);
+}
+
+static void value_types_meet_every_model(void)
+{
+    enum { ROWS = 2 };
+    double sent[ROWS][3] = {{1.0 / 3, 0.1, 1e-9}, {16777217, 1, 0}}, got[ROWS * 2];
+    float narrow[ROWS][3];
+    uint8_t status[ROWS];
+    for (int row = 0; row < ROWS; row++)
+        for (int i = 0; i < 3; i++)
+            narrow[row][i] = (float)sent[row][i];
+    char *names[] = {sum_name, wide_name};
+    for (int combination = 0; combination < 8; combination++) {
+        bool sends_wide = (combination & 1) != 0, wants_wide = (combination & 2) != 0;
+        Auspex__V1__BatchPredictRequest request = request_of(names[combination / 4], ROWS, 1, 3);
+        request.values.data = sends_wide ? (uint8_t *)sent : (uint8_t *)narrow;
+        request.values.len = sends_wide ? sizeof sent : sizeof narrow;
+        ask_in(&request, sends_wide, wants_wide, got, status);
+        for (int row = 0; row < ROWS; row++) {
+            /* What the model adds is float32, whichever way it came: 16777217 is 2^24 by then. */
+            float y = fmaf(narrow[row][2], 1, fmaf(narrow[row][1], 1, narrow[row][0]));
+            CHECK_NEAR(got[2 * row], y, 0);
+            CHECK_NEAR(got[2 * row + 1], -y, 0);
+            CHECK_EQ(status[row], 0);
+        }
+    }
+    /* What float32 cannot hold is an infinity by the time the model sees it. */
+    sent[1][0] = 1e300;
+    Auspex__V1__BatchPredictRequest request = request_of(sum_name, ROWS, 1, 3);
+    request.values.data = (uint8_t *)sent;
+    request.values.len = sizeof sent;
+    request.value_type = AUSPEX__V1__VALUE_TYPE__VALUE_TYPE_FLOAT64;
+    expect_refusal(&request, INVALID_ARGUMENT, "values: row 1 ");
+    request.nan_policy = AUSPEX__V1__NAN_POLICY__NAN_POLICY_MARK;
+    ask_in(&request, true, true, got, status);
+    CHECK(memcmp(status, "\0\1", 2) == 0);
+    CHECK(isnan(got[2]) && isnan(got[3]) && !isnan(got[0]));
+    /* It can be summed in float64's own model only as float32, too: the answer is infinite. */
+    request.model = wide_name;
+    request.nan_policy = AUSPEX__V1__NAN_POLICY__NAN_POLICY_UNSPECIFIED;
+    ask_in(&request, true, false, got, status);
+    CHECK(memcmp(status, "\0\2", 2) == 0);
+    sent[1][0] = NAN;
+    expect_refusal(&request, INVALID_ARGUMENT, "values: row 1 ");
+
+    request.value_type = (Auspex__V1__ValueType)7;
+    expect_refusal(&request, INVALID_ARGUMENT, "value_type: unknown type 7");
+    request.value_type = AUSPEX__V1__VALUE_TYPE__VALUE_TYPE_FLOAT32;
+    expect_refusal(&request, INVALID_ARGUMENT, "values: 48 bytes do not make 2 rows");
+}
+
+/* Windows with padding, in float64: the padding is cleared in the run's own type. */
+static void lengths_go_with_float64(void)
+{
+    enum { ROWS = 4 };
+    static double sent[ROWS * STEPS * FEATURES];
+    static float narrow[ROWS * STEPS * FEATURES];
+    uint32_t lengths[ROWS] = {3, 10, 1, 7};
+    int32_t same[ROWS] = {3, 10, 1, 7};
+    for (size_t i = 0; i < sizeof sent / sizeof sent[0]; i++) {
+        bool is_padding = i % (STEPS * FEATURES) / FEATURES >= lengths[i / (STEPS * FEATURES)];
+        sent[i] = is_padding ? NAN : (double)(i % 17) / 17;
+        narrow[i] = is_padding ? 0 : (float)sent[i];
+    }
+    int64_t width;
+    float *expected = test_predict(ragged, 0, narrow, same, ROWS, STEPS, FEATURES, &width);
+    Auspex__V1__BatchPredictReply *answer;
+    Auspex__V1__BatchPredictRequest request = request_of(ragged_name, ROWS, STEPS, FEATURES);
+    request.values.data = (uint8_t *)sent;
+    request.values.len = sizeof sent;
+    request.value_type = AUSPEX__V1__VALUE_TYPE__VALUE_TYPE_FLOAT64;
+    request.lengths = lengths;
+    request.n_lengths = ROWS;
+    wire_predict(wire, &request, NULL, &answer);
+    REQUIRE(answer != NULL);
+    CHECK_EQ(answer->values.len, ROWS * (size_t)width * sizeof(float));
+    CHECK(memcmp(answer->values.data, expected, answer->values.len) == 0);
+    auspex__v1__batch_predict_reply__free_unpacked(answer, NULL);
+    free(expected);
 }
 
 static void bad_requests_name_the_field(void)
@@ -498,6 +609,8 @@ int main(void)
     RUN(keys_come_back);
     RUN(no_rows_are_a_valid_batch);
     RUN(what_is_not_finite_follows_the_policy);
+    RUN(value_types_meet_every_model);
+    RUN(lengths_go_with_float64);
     RUN(bad_requests_name_the_field);
     RUN(unknown_methods_are_unimplemented);
     RUN(oversize_and_compressed_messages_are_refused);

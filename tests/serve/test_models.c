@@ -81,7 +81,7 @@ void test_model_write(const struct test_model *model, const char *path)
     apx_onnx_destroy(onnx);
 }
 
-void test_model_sum(const char *path, int features)
+void test_model_sum(const char *path, int features, enum apx_dtype dtype)
 {
     char text[24];
     struct apx_onnx *onnx = apx_onnx_create("sum");
@@ -89,11 +89,23 @@ void test_model_sum(const char *path, int features)
     for (int i = 0; i < features * 2; i++)
         weights[i] = i % 2 == 0 ? 1 : -1;
     apx_onnx_opset(onnx, "", 17);
-    apx_onnx_input(onnx, "x", APX_F32, 2, (const char *[]){"rows", decimal(text, features)});
-    apx_onnx_output(onnx, "y", APX_F32, 2, (const char *[]){"rows", "2"});
+    apx_onnx_input(onnx, "x", dtype, 2, (const char *[]){"rows", decimal(text, features)});
+    apx_onnx_output(onnx, "y", dtype, 2, (const char *[]){"rows", "2"});
     apx_onnx_tensor(onnx, "w", APX_F32, 2, (int64_t[]){features, 2}, weights);
-    apx_onnx_node(onnx, "", "MatMul", "sum", (const char *[]){"x", "w"}, 2, (const char *[]){"y"},
-                  1);
+    enum { ONNX_FLOAT = 1, ONNX_DOUBLE = 11 };
+    bool casts = dtype == APX_F64;
+    if (casts) {
+        apx_onnx_node(onnx, "", "Cast", "narrow", (const char *[]){"x"}, 1, (const char *[]){"x32"},
+                      1);
+        apx_onnx_int(onnx, "to", ONNX_FLOAT);
+    }
+    apx_onnx_node(onnx, "", "MatMul", "sum", (const char *[]){casts ? "x32" : "x", "w"}, 2,
+                  (const char *[]){casts ? "y32" : "y"}, 1);
+    if (casts) {
+        apx_onnx_node(onnx, "", "Cast", "widen", (const char *[]){"y32"}, 1, (const char *[]){"y"},
+                      1);
+        apx_onnx_int(onnx, "to", ONNX_DOUBLE);
+    }
     free(weights);
     struct apx_error error;
     must(apx_onnx_write(onnx, path, &error), &error);

@@ -19,8 +19,9 @@ struct test_model {
     uint64_t seed;
 };
 
-/* A dense layer [rows, features] -> [rows, 2]: y0 = the sum of the features, y1 = -y0. */
-void test_model_sum(const char *path, int features);
+/* A dense layer [rows, features] -> [rows, 2]: y0 = the sum of the features, y1 = -y0. With dtype
+ * APX_F64 input and output are float64, and the sum between them is still float32's. */
+void test_model_sum(const char *path, int features, enum apx_dtype dtype);
 void test_model_write(const struct test_model *model, const char *path);
 
 /* Add the file as a version of `name`; ends the test program if that fails. */

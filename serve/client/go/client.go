@@ -11,6 +11,9 @@
 //		}
 //	}
 //
+// A model of trees takes a table, NaN where a value is missing: NewTable for XGBoost, whose features
+// and predictions are float32, NewTable64 for LightGBM, whose are float64.
+//
 // A Client may be shared by any number of goroutines; its calls go over one connection.
 package auspex
 
@@ -39,11 +42,21 @@ const MaxMessageBytes = 64 << 20
 // NaNPolicy says what the server does with rows whose input holds a NaN or an infinity.
 type NaNPolicy = auspexv1.NanPolicy
 
-// The policies; the zero value means Reject.
+// The policies. The zero value means Reject, but for models of tree ensembles: those take NaN for
+// "missing", and the row is RowOK.
 const (
 	Reject    = auspexv1.NanPolicy_NAN_POLICY_REJECT    // fail the call
 	Mark      = auspexv1.NanPolicy_NAN_POLICY_MARK      // answer the other rows
 	Propagate = auspexv1.NanPolicy_NAN_POLICY_PROPAGATE // compute them all the same
+)
+
+// ValueType says what a block of values holds.
+type ValueType = auspexv1.ValueType
+
+// The value types; the zero value means Float32.
+const (
+	Float32 = auspexv1.ValueType_VALUE_TYPE_FLOAT32
+	Float64 = auspexv1.ValueType_VALUE_TYPE_FLOAT64
 )
 
 // RowStatus says whether a row's answer can be used. Take any value but RowOK for "no".
@@ -81,7 +94,8 @@ func Dial(target string, options ...grpc.DialOption) (*Client, error) {
 // Close ends the connection; calls under way fail.
 func (c *Client) Close() error { return c.conn.Close() }
 
-// Batch is one request. Values holds [Rows, Steps, Features], the features of one step side by side.
+// Batch is one request. Values holds [Rows, Steps, Features], the features of one step side by side;
+// Values64 is sent in its place if it is not nil, for models that tell such values apart (LightGBM's).
 type Batch struct {
 	Model    string
 	Version  string // a number, an alias, or "" for what the repository calls current
@@ -90,8 +104,10 @@ type Batch struct {
 	Steps    int // 0 or 1 for a model without a time axis
 	Features int
 	Values   []float32
-	Keys     []string // none, or the name of each row; they come back in the Result
-	Lengths  []uint32 // none, or the steps in use of each row, for models that take them
+	Values64 []float64
+	Want     ValueType // of the answer: Float64 for Result.Values64
+	Keys     []string  // none, or the name of each row; they come back in the Result
+	Lengths  []uint32  // none, or the steps in use of each row, for models that take them
 	NaN      NaNPolicy
 }
 
@@ -128,21 +144,44 @@ func NewTable(model string, rows [][]float32) (*Batch, error) {
 	return NewBatch(model, windows)
 }
 
-// Result is the answer to a Batch. Values holds [rows, Outputs].
+// NewTable64 packs rows of float64 features and wants its answers in float64 too: Result.Values64.
+func NewTable64(model string, rows [][]float64) (*Batch, error) {
+	if len(rows) == 0 {
+		return nil, errors.New("auspex: no rows")
+	}
+	batch := &Batch{Model: model, Rows: len(rows), Steps: 1, Features: len(rows[0]), Want: Float64}
+	batch.Values64 = make([]float64, 0, batch.Rows*batch.Features)
+	for row, features := range rows {
+		if len(features) != batch.Features {
+			return nil, fmt.Errorf("auspex: row %d has %d features, the first one %d",
+				row, len(features), batch.Features)
+		}
+		batch.Values64 = append(batch.Values64, features...)
+	}
+	return batch, nil
+}
+
+// Result is the answer to a Batch. Values holds [rows, Outputs]; if Float64 was wanted, Values64 does,
+// and Values is nil.
 type Result struct {
 	Model   string
 	Version string // the number of the version that answered
 	Outputs int
 	Values  []float32
-	Status  []RowStatus
-	Keys    []string
-	Queue   time.Duration // on the server, until the first rows were computed
-	Compute time.Duration // on the server, from the first rows to the last
-	Total   time.Duration // on the server, from arrival to reply
+	// Values64 is nil if the server answered in float32, as one does that does not know Batch.Want.
+	Values64 []float64
+	Status   []RowStatus
+	Keys     []string
+	Queue    time.Duration // on the server, until the first rows were computed
+	Compute  time.Duration // on the server, from the first rows to the last
+	Total    time.Duration // on the server, from arrival to reply
 }
 
 // Row is the answer for row i, a part of Values.
 func (r *Result) Row(i int) []float32 { return r.Values[i*r.Outputs : (i+1)*r.Outputs] }
+
+// Row64 is the answer for row i, a part of Values64.
+func (r *Result) Row64(i int) []float64 { return r.Values64[i*r.Outputs : (i+1)*r.Outputs] }
 
 // Error is what a failed call returns.
 type Error struct {
@@ -173,7 +212,7 @@ func RetryAfter(err error) (time.Duration, bool) {
 
 var fields = map[string]bool{
 	"model": true, "version": true, "rows": true, "steps": true, "features": true, "values": true,
-	"keys": true, "lengths": true, "nan_policy": true, "output": true,
+	"keys": true, "lengths": true, "nan_policy": true, "output": true, "value_type": true, "output_type": true,
 }
 
 func newError(err error, trailer metadata.MD) *Error {
@@ -197,11 +236,14 @@ func (c *Client) BatchPredict(ctx context.Context, batch *Batch) (*Result, error
 	if steps == 0 {
 		steps = 1
 	}
-	if batch.Rows < 0 || steps < 0 || batch.Features < 0 ||
-		len(batch.Values) != batch.Rows*steps*batch.Features {
+	count, valueType := len(batch.Values), auspexv1.ValueType_VALUE_TYPE_UNSPECIFIED
+	if batch.Values64 != nil {
+		count, valueType = len(batch.Values64), Float64
+	}
+	if batch.Rows < 0 || steps < 0 || batch.Features < 0 || count != batch.Rows*steps*batch.Features {
 		return nil, &Error{Code: codes.InvalidArgument, Field: "values", Message: fmt.Sprintf(
 			"values: %d do not make %d rows x %d steps x %d features",
-			len(batch.Values), batch.Rows, steps, batch.Features)}
+			count, batch.Rows, steps, batch.Features)}
 	}
 	var trailer metadata.MD
 	reply, err := c.inference.BatchPredict(ctx, &auspexv1.BatchPredictRequest{
@@ -211,10 +253,13 @@ func (c *Client) BatchPredict(ctx context.Context, batch *Batch) (*Result, error
 		Rows:      uint32(batch.Rows),
 		Steps:     uint32(batch.Steps),
 		Features:  uint32(batch.Features),
-		Values:    pack(batch.Values),
+		Values:    packBatch(batch),
 		Keys:      batch.Keys,
 		Lengths:   batch.Lengths,
 		NanPolicy: batch.NaN,
+
+		ValueType:  valueType,
+		OutputType: batch.Want,
 	}, grpc.Trailer(&trailer))
 	if err != nil {
 		return nil, newError(err, trailer)
@@ -223,8 +268,17 @@ func (c *Client) BatchPredict(ctx context.Context, batch *Batch) (*Result, error
 }
 
 func newResult(rows int, reply *auspexv1.BatchPredictReply) (*Result, error) {
+	size := uint64(4)
+	switch reply.ValueType {
+	case auspexv1.ValueType_VALUE_TYPE_UNSPECIFIED, Float32:
+	case Float64:
+		size = 8
+	default:
+		return nil, &Error{Code: codes.Internal, Message: fmt.Sprintf(
+			"the reply's values have a type that this client does not know: %d", reply.ValueType)}
+	}
 	if int(reply.Rows) != rows || len(reply.Status) != rows ||
-		uint64(len(reply.Values)) != 4*uint64(reply.Rows)*uint64(reply.Outputs) {
+		uint64(len(reply.Values)) != size*uint64(reply.Rows)*uint64(reply.Outputs) {
 		return nil, &Error{Code: codes.Internal, Message: fmt.Sprintf(
 			"the reply does not fit the request: %d rows, %d status bytes, %d bytes of values",
 			reply.Rows, len(reply.Status), len(reply.Values))}
@@ -233,12 +287,16 @@ func newResult(rows int, reply *auspexv1.BatchPredictReply) (*Result, error) {
 		Model:   reply.Model,
 		Version: reply.Version,
 		Outputs: int(reply.Outputs),
-		Values:  unpack(reply.Values),
 		Status:  make([]RowStatus, rows),
 		Keys:    reply.Keys,
 		Queue:   time.Duration(reply.QueueUs) * time.Microsecond,
 		Compute: time.Duration(reply.ComputeUs) * time.Microsecond,
 		Total:   time.Duration(reply.TotalUs) * time.Microsecond,
+	}
+	if size == 8 {
+		result.Values64 = unpack64(reply.Values)
+	} else {
+		result.Values = unpack(reply.Values)
 	}
 	for i, s := range reply.Status {
 		result.Status[i] = RowStatus(s)
@@ -255,6 +313,17 @@ func (c *Client) Serving(ctx context.Context, model string) (bool, error) {
 	return response.Status == grpc_health_v1.HealthCheckResponse_SERVING, nil
 }
 
+func packBatch(batch *Batch) []byte {
+	if batch.Values64 == nil {
+		return pack(batch.Values)
+	}
+	bytes := make([]byte, 8*len(batch.Values64))
+	for i, value := range batch.Values64 {
+		binary.LittleEndian.PutUint64(bytes[8*i:], math.Float64bits(value))
+	}
+	return bytes
+}
+
 func pack(values []float32) []byte {
 	bytes := make([]byte, 4*len(values))
 	for i, value := range values {
@@ -267,6 +336,14 @@ func unpack(bytes []byte) []float32 {
 	values := make([]float32, len(bytes)/4)
 	for i := range values {
 		values[i] = math.Float32frombits(binary.LittleEndian.Uint32(bytes[4*i:]))
+	}
+	return values
+}
+
+func unpack64(bytes []byte) []float64 {
+	values := make([]float64, len(bytes)/8)
+	for i := range values {
+		values[i] = math.Float64frombits(binary.LittleEndian.Uint64(bytes[8*i:]))
 	}
 	return values
 }

@@ -4,6 +4,8 @@ package auspex
 
 import (
 	"context"
+	"fmt"
+	"log"
 	"math"
 	"net"
 	"os"
@@ -108,6 +110,68 @@ func TestTablesHaveOneStep(t *testing.T) {
 	}
 	if batch.Rows != 2 || batch.Steps != 1 || batch.Features != 3 || batch.Values[4] != 5 {
 		t.Errorf("batch is %+v", batch)
+	}
+}
+
+func TestFloat64GoesBothWays(t *testing.T) {
+	s := &standIn{}
+	s.mend = func(r *auspexv1.BatchPredictReply) { // the stand-in read halves of float64
+		r.Outputs, r.ValueType = 1, Float64
+		r.Values = s.seen.Values[:8*r.Rows]
+	}
+	client := connect(t, s)
+	batch, err := NewTable64("risk", [][]float64{{1.0 / 3, math.NaN()}, {1e300, 2}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	result, err := client.BatchPredict(context.Background(), batch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.seen.ValueType != Float64 || s.seen.OutputType != Float64 || len(s.seen.Values) != 32 {
+		t.Errorf("the server saw %v", s.seen)
+	}
+	if result.Values != nil || result.Row64(0)[0] != 1.0/3 || !math.IsNaN(result.Row64(1)[0]) {
+		t.Errorf("result is %+v", result)
+	}
+	batch.Values64 = batch.Values64[1:]
+	if _, err = client.BatchPredict(context.Background(), batch); status.Code(err) != codes.InvalidArgument {
+		t.Errorf("error is %v", err)
+	}
+	s.mend = func(r *auspexv1.BatchPredictReply) { r.ValueType = 9 }
+	batch, _ = NewTable("cpu", [][]float32{{1, 2}})
+	if _, err = client.BatchPredict(context.Background(), batch); status.Code(err) != codes.Internal {
+		t.Errorf("error is %v", err)
+	}
+	if s.seen.ValueType != auspexv1.ValueType_VALUE_TYPE_UNSPECIFIED {
+		t.Errorf("float32 was announced as %v", s.seen.ValueType)
+	}
+	for _, uneven := range [][][]float64{nil, {{1, 2}, {3}}} {
+		if _, err := NewTable64("risk", uneven); err == nil {
+			t.Errorf("%v was taken", uneven)
+		}
+	}
+}
+
+// Scores of a model of trees: NaN is a missing value.
+func ExampleNewTable64() {
+	client, err := Dial("127.0.0.1:8500")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+	batch, err := NewTable64("default_risk", [][]float64{{20000, 24, math.NaN()}, {120000, 26, 2682.5}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	result, err := client.BatchPredict(ctx, batch)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for row := range result.Status {
+		fmt.Println(result.Row64(row)[0])
 	}
 }
 

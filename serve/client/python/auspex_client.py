@@ -7,6 +7,11 @@
         if status == auspex_client.ROW_OK:
             use(result.row(row))
 
+A model of trees takes a table, NaN where a value is missing; LightGBM's predict() to the last bit:
+
+    result = client.batch_predict("default_risk", table, value_type=auspex_client.FLOAT64,
+                                  output_type=auspex_client.FLOAT64)   # [row][feature]
+
 Needs grpcio and protobuf; NumPy arrays are taken where they come, and numpy.asarray makes one of
 result.values. The messages are generated from proto/ when the module is first
 imported, with the protoc that belongs to them, into a directory of the user's cache; set
@@ -70,9 +75,12 @@ from auspex_grpc.health.v1 import health_pb2  # noqa: E402
 
 sys.path.pop(0)
 
+UNSPECIFIED = pb.NAN_POLICY_UNSPECIFIED
 REJECT = pb.NAN_POLICY_REJECT
 MARK = pb.NAN_POLICY_MARK
 PROPAGATE = pb.NAN_POLICY_PROPAGATE
+FLOAT32 = pb.VALUE_TYPE_FLOAT32
+FLOAT64 = pb.VALUE_TYPE_FLOAT64
 ROW_OK = pb.ROW_OK
 ROW_INPUT_NOT_FINITE = pb.ROW_INPUT_NOT_FINITE
 ROW_OUTPUT_NOT_FINITE = pb.ROW_OUTPUT_NOT_FINITE
@@ -97,24 +105,28 @@ class Error(Exception):
         super().__init__(f"{self.code.name}: {self.message}")
 
 
-def _floats(little_endian):
-    values = array.array("f", little_endian)
+_CODES = {pb.VALUE_TYPE_UNSPECIFIED: "f", FLOAT32: "f", FLOAT64: "d"}
+
+
+def _floats(little_endian, value_type):
+    values = array.array(_CODES[value_type], little_endian)
     if sys.byteorder == "big":
         values.byteswap()
     return values
 
 
-def _pack(values):
+def _pack(values, value_type=FLOAT32):
     """(bytes, rows, steps, features) of [row][step][feature], [row][feature] or such a NumPy array."""
+    code = _CODES[value_type]
     if hasattr(values, "shape") and hasattr(values, "astype"):
         if values.ndim not in (2, 3):
             raise ValueError(f"values have {values.ndim} dimensions, 2 or 3 are needed")
         steps = values.shape[1] if values.ndim == 3 else 1
-        return values.astype("<f4").tobytes(), values.shape[0], steps, values.shape[-1]
+        return values.astype("<" + {"f": "f4", "d": "f8"}[code]).tobytes(), values.shape[0], steps, values.shape[-1]
     windows = [row if len(row) > 0 and hasattr(row[0], "__len__") else [row] for row in values]
     steps = len(windows[0]) if windows else 1
     features = len(windows[0][0]) if windows else 1
-    flat = array.array("f")
+    flat = array.array(code)
     for index, window in enumerate(windows):
         if len(window) != steps or any(len(step) != features for step in window):
             raise ValueError(f"row {index} is not {steps} steps of {features} features, as row 0 is")
@@ -126,15 +138,17 @@ def _pack(values):
 
 
 class Result:
-    """The answer: `values`, an array of float32 [rows * outputs], `outputs`, `status` (bytes, one for
-    each row), `keys`, `model`, `version` (the number that answered), and the server's times in
+    """The answer: `values`, an array [rows * outputs] of float32, or of float64 if that was asked for
+    (its `typecode` tells), `outputs`, `status` (bytes, one for each row), `keys`, `model`, `version` (the number that answered), and the server's times in
     seconds: `queue`, `compute`, `total`."""
 
     def __init__(self, reply):
         self.model = reply.model
         self.version = reply.version
         self.outputs = reply.outputs
-        self.values = _floats(reply.values)
+        if reply.value_type not in _CODES:
+            raise ValueError(f"the server answers in a type of values that this client does not know: {reply.value_type}")
+        self.values = _floats(reply.values, reply.value_type)
         self.status = reply.status
         self.keys = list(reply.keys)
         self.queue = reply.queue_us / 1e6
@@ -142,7 +156,7 @@ class Result:
         self.total = reply.total_us / 1e6
 
     def row(self, index):
-        """The answer for one row, an array of `outputs` float32."""
+        """The answer for one row, an array of `outputs` values."""
         return self.values[index * self.outputs:(index + 1) * self.outputs]
 
 
@@ -171,13 +185,16 @@ class Client:
         self.close()
 
     def batch_predict(self, model, values, *, version="", output="", keys=(), lengths=(),
-                      nan_policy=REJECT, timeout=10.0):
-        """values: [row][step][feature], or [row][feature] for a model without a time axis. The server
-        reads `timeout` (seconds) and refuses what it cannot finish in time. Raises Error."""
-        block, rows, steps, features = _pack(values)
+                      nan_policy=UNSPECIFIED, value_type=FLOAT32, output_type=FLOAT32, timeout=10.0):
+        """values: [row][step][feature], or [row][feature] for a model without a time axis; they are
+        sent as value_type and come back as output_type. Without a nan_policy trees take NaN for
+        "missing", and all other models refuse it. The server reads `timeout` (seconds) and refuses
+        what it cannot finish in time. Raises Error."""
+        block, rows, steps, features = _pack(values, value_type)
         request = pb.BatchPredictRequest(
             model=model, version=version, output=output, rows=rows, steps=steps, features=features,
-            values=block, keys=keys, lengths=lengths, nan_policy=nan_policy)
+            values=block, keys=keys, lengths=lengths, nan_policy=nan_policy,
+            value_type=value_type, output_type=output_type)
         try:
             return Result(self._predict(request, timeout=timeout))
         except grpc.RpcError as error:

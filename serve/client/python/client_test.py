@@ -29,6 +29,11 @@ class Packing(unittest.TestCase):
     def test_tables_have_one_step(self):
         self.assertEqual(auspex_client._pack([[1, 2, 3], [4, 5, 6]])[1:], (2, 1, 3))
 
+    def test_float64_is_packed_whole(self):
+        block, rows, _, _ = auspex_client._pack([[1 / 3, 2], [3, 4]], auspex_client.FLOAT64)
+        self.assertEqual(rows, 2)
+        self.assertEqual(struct.unpack("<4d", block), (1 / 3, 2, 3, 4))
+
     def test_uneven_rows_are_refused(self):
         for uneven in ([[1, 2], [3]], [[[1], [2]], [[3]]]):
             with self.assertRaises(ValueError):
@@ -67,6 +72,17 @@ class Calls(unittest.TestCase):
         self.assertEqual(caught.exception.field, "values")
         marked = self.client.batch_predict(MODEL, dirty, nan_policy=auspex_client.MARK)
         self.assertEqual(list(marked.status), [0, auspex_client.ROW_INPUT_NOT_FINITE, 0])
+
+    def test_value_types(self):
+        narrow = self.client.batch_predict(MODEL, windows(3))
+        self.assertEqual(narrow.values.typecode, "f")
+        wide = self.client.batch_predict(MODEL, windows(3), value_type=auspex_client.FLOAT64,
+                                         output_type=auspex_client.FLOAT64)
+        self.assertEqual(wide.values.typecode, "d")
+        self.assertEqual(list(wide.values), list(narrow.values))  # the model's input is float32
+        with self.assertRaises(auspex_client.Error) as caught:
+            self.client.batch_predict(MODEL, [[[1e300] * 4] * 10], value_type=auspex_client.FLOAT64)
+        self.assertEqual(caught.exception.field, "values")
 
     def test_health(self):
         self.assertTrue(self.client.serving())

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* forest_pack.c - from a description to a packed forest (forest_layout.h).
+ *
+ * The caller's memory has room for the result and, behind the largest it can be, for what packing
+ * needs in between (struct apx_pack). */
+
+#include "kernels/tree/forest_pack.h"
+
+/* Bytes of a group of trees that a tile of rows goes through while others wait: what stays in the
+ * second cache of any processor with these instructions. */
+enum { GROUP_BYTES = 192 << 10, BLOCK_ROWS = 1024, LEAF_PAD = 64 };
+
+struct bounds {
+    size_t packed, cuts, sets;
+};
+
+static size_t round64(size_t bytes)
+{
+    return (bytes + 63) / 64 * 64;
+}
+
+static size_t leaf_width(const struct apx_forest_desc *desc)
+{
+    return desc->tree_output != NULL ? 1 : desc->outputs;
+}
+
+static bool is_wide(const struct apx_forest_desc *desc)
+{
+    uint32_t largest = 0;
+    for (size_t t = 0; t < desc->trees; t++)
+        if (desc->roots[t + 1] - desc->roots[t] > largest)
+            largest = desc->roots[t + 1] - desc->roots[t];
+    return largest >= UINT16_MAX || desc->features > UINT16_MAX || desc->set_count > APX_WALK_INDEX;
+}
+
+/* Upper bounds, from counts alone. */
+static struct bounds measure(const struct apx_forest_desc *desc)
+{
+    struct bounds bounds = {0};
+    const size_t nodes = desc->node_count + desc->trees, leaves = desc->leaf_count;
+    const size_t inner = desc->node_count - leaves;
+    for (size_t i = 0; i < desc->node_count; i++) {
+        const struct apx_tree_node *node = &desc->nodes[i];
+        if (node->feature < 0)
+            continue;
+        uint32_t size = node->set < 0 ? 1 : apx_set_size(desc, node->set);
+        bounds.sets += node->set >= 0;
+        bounds.cuts += node->set < 0 || size <= APX_SET_BOUNDS_MAX ? size : 0;
+    }
+    const size_t used = desc->features < inner ? desc->features : inner;
+    const size_t parts = used + bounds.cuts / APX_CUTS_MAX;
+    size_t bytes = round64(sizeof(struct apx_packed));
+    bytes += round64(desc->trees * sizeof(struct apx_packed_tree));
+    bytes += round64(inner * sizeof(struct apx_slice));
+    bytes += round64(nodes * sizeof(struct apx_walk16));
+    bytes += round64(nodes * sizeof(double)) + round64(nodes / 8 + 1);
+    bytes += round64((desc->trees * APX_EXITS_MAX) * sizeof(uint32_t));
+    bytes += round64((desc->features + 1) * sizeof(uint32_t));
+    bytes += round64(2 * parts * sizeof(struct apx_column));
+    /* A table has less than twice as many entries as cuts and one, or `first` (32 at most). */
+    bytes += round64((2 * (bounds.cuts + parts) + 32 * parts) * sizeof(float));
+    bytes += round64(bounds.cuts * sizeof(double));
+    bytes += round64(bounds.sets * sizeof(struct apx_set_column));
+    bytes += round64(bounds.sets * 32);
+    for (size_t i = 0; i < desc->node_count && bounds.sets > 0; i++)
+        if (desc->nodes[i].feature >= 0 && desc->nodes[i].set >= 0)
+            bytes += bounds.cuts / APX_CUTS_MAX * 32;
+    bytes += round64((desc->trees + 1) * sizeof(uint32_t));
+    bytes += round64((leaves * leaf_width(desc) + LEAF_PAD) * sizeof(double));
+    bytes += round64(leaves * sizeof(uint32_t)) + round64(desc->outputs * sizeof(double));
+    bytes += round64((desc->set_count + 1) * sizeof(uint32_t));
+    bytes += round64((desc->set_count > 0 ? desc->set_begin[desc->set_count] : 0) * sizeof(double));
+    if (desc->linear != NULL) {
+        size_t terms = desc->linear->begin[leaves];
+        bytes += round64(leaves * sizeof(double)) + round64((leaves + 1) * sizeof(uint32_t));
+        bytes += round64(terms * sizeof(uint32_t)) + round64(terms * sizeof(double));
+    }
+    bounds.packed = round64(bytes);
+    return bounds;
+}
+
+/* Work space from `memory` + bounds->packed on; the end of it. memory NULL: only the size. */
+static size_t lay_work(const struct apx_forest_desc *desc, const struct bounds *bounds,
+                       struct apx_pack *pack)
+{
+    size_t at = bounds->packed, nodes = at, cut_begin, cuts, cut_count, wanted, keys;
+    at += round64(desc->node_count * sizeof(struct apx_pack_node));
+    cut_begin = at;
+    at += round64((desc->features + 1) * sizeof(uint32_t));
+    cuts = at;
+    at += round64(bounds->cuts * sizeof(uint64_t));
+    cut_count = at;
+    at += round64(desc->features * sizeof(uint32_t));
+    wanted = at;
+    at += round64(desc->features);
+    keys = at;
+    at += round64(bounds->sets * sizeof(uint64_t));
+    if (pack != NULL) {
+        pack->nodes = apx_pack_at(pack, nodes);
+        pack->cut_begin = apx_pack_at(pack, cut_begin);
+        pack->cuts = apx_pack_at(pack, cuts);
+        pack->cut_count = apx_pack_at(pack, cut_count);
+        pack->wanted = apx_pack_at(pack, wanted);
+        pack->set_keys = apx_pack_at(pack, keys);
+    }
+    return at;
+}
+
+size_t apx_forest_pack_bound(const struct apx_forest_desc *desc)
+{
+    struct bounds bounds = measure(desc);
+    return lay_work(desc, &bounds, NULL);
+}
+
+static size_t copy_array(struct apx_pack *pack, const void *from, size_t count, size_t size)
+{
+    size_t at = apx_pack_array(pack, count, size);
+    if (count > 0)
+        memcpy(apx_pack_at(pack, at), from, count * size);
+    return at;
+}
+
+/* MIN and MAX begin beyond every value; an output without trees is 0. */
+static void begin_extremes(struct apx_pack *pack)
+{
+    const struct apx_forest_desc *desc = pack->desc;
+    double *base = apx_pack_at(pack, pack->packed->base_at);
+    const double first = desc->sum == APX_FOREST_MIN ? (double)INFINITY : -(double)INFINITY;
+    for (size_t k = 0; k < desc->outputs; k++)
+        base[k] = desc->tree_output == NULL && desc->trees > 0 ? first : 0;
+    for (size_t t = 0; t < desc->trees && desc->tree_output != NULL; t++)
+        base[desc->tree_output[t]] = first;
+}
+
+static void pack_leaves(struct apx_pack *pack)
+{
+    const struct apx_forest_desc *desc = pack->desc;
+    struct apx_packed *packed = pack->packed;
+    const size_t values = desc->leaf_count * leaf_width(desc);
+    if (desc->sums_double) {
+        packed->leaf_values_at = apx_pack_array(pack, values + LEAF_PAD, sizeof(double));
+        if (values > 0)
+            memcpy(apx_pack_at(pack, packed->leaf_values_at), desc->leaf_values,
+                   values * sizeof(double));
+    } else {
+        packed->leaf_values_at = apx_pack_array(pack, values + LEAF_PAD, sizeof(float));
+        float *to = apx_pack_at(pack, packed->leaf_values_at);
+        for (size_t i = 0; i < values; i++)
+            to[i] = (float)desc->leaf_values[i];
+    }
+    packed->leaf_ids_at = copy_array(pack, desc->leaf_ids, desc->leaf_count, sizeof(uint32_t));
+    packed->base_at = copy_array(pack, desc->base, desc->outputs, sizeof(double));
+    if (desc->sum != APX_FOREST_SUM)
+        begin_extremes(pack);
+    if (desc->linear != NULL) {
+        const struct apx_forest_linear *linear = desc->linear;
+        const size_t leaves = desc->leaf_count, terms = linear->begin[leaves];
+        packed->constant_at = copy_array(pack, linear->constant, leaves, sizeof(double));
+        packed->begin_at = copy_array(pack, linear->begin, leaves + 1, sizeof(uint32_t));
+        packed->linear_feature_at = copy_array(pack, linear->feature, terms, sizeof(uint32_t));
+        packed->coefficient_at = copy_array(pack, linear->coefficient, terms, sizeof(double));
+    }
+    if (desc->set_count > 0) {
+        packed->set_begin_at =
+            copy_array(pack, desc->set_begin, desc->set_count + 1, sizeof(uint32_t));
+        packed->bounds_at =
+            copy_array(pack, desc->bounds, desc->set_begin[desc->set_count], sizeof(double));
+    }
+}
+
+/* Trees in groups that stay in the second cache. */
+static void pack_groups(struct apx_pack *pack)
+{
+    const struct apx_forest_desc *desc = pack->desc;
+    struct apx_packed *packed = pack->packed;
+    packed->group_at = apx_pack_array(pack, desc->trees + 1, sizeof(uint32_t));
+    const struct apx_packed_tree *trees = apx_pack_at(pack, packed->trees_at);
+    uint32_t *group = apx_pack_at(pack, packed->group_at);
+    size_t bytes = 0;
+    for (uint32_t t = 0; t < desc->trees; t++) {
+        size_t nodes = desc->roots[t + 1] - desc->roots[t];
+        size_t more = trees[t].slice_count * sizeof(struct apx_slice) + nodes / 2 * sizeof(float) +
+                      (trees[t].whole ? 0 : nodes * sizeof(struct apx_walk8));
+        if (bytes > 0 && bytes + more > GROUP_BYTES) {
+            group[++packed->groups] = t;
+            bytes = 0;
+        }
+        bytes += more;
+    }
+    if (desc->trees > 0)
+        group[++packed->groups] = (uint32_t)desc->trees;
+    packed->block_tiles = packed->groups > 1 ? BLOCK_ROWS / packed->tile : 1;
+}
+
+static size_t place(size_t *end, size_t bytes)
+{
+    size_t at = *end;
+    *end = round64(at + bytes);
+    return at;
+}
+
+static void lay_scratch(struct apx_packed *p, const struct apx_forest_isa *isa)
+{
+    const size_t rows = (size_t)p->tile * p->block_tiles;
+    size_t end = 0;
+    p->codes_at = place(&end, rows * p->columns);
+    p->sums_at = place(&end, rows * p->outputs * sizeof(double));
+    p->reach_at = place(&end, APX_SLOTS_MAX * isa->mask_bytes);
+    p->gather_at = place(&end, (size_t)isa->lanes * p->tile * sizeof(float));
+    p->index_at = place(&end, (p->trees > p->tile ? p->trees : p->tile) * sizeof(uint32_t));
+    p->scratch_bytes = end;
+}
+
+size_t apx_forest_pack(const struct apx_forest_desc *desc, const struct apx_forest_isa *isa,
+                       void *memory)
+{
+    const struct bounds bounds = measure(desc);
+    struct apx_packed *packed = memory;
+    struct apx_pack pack = {.desc = desc, .isa = isa, .packed = packed, .base = memory};
+    lay_work(desc, &bounds, &pack);
+    memset(packed, 0, sizeof *packed);
+    pack.end = sizeof *packed;
+    packed->features = (uint32_t)desc->features;
+    packed->outputs = (uint32_t)desc->outputs;
+    packed->trees = (uint32_t)desc->trees;
+    packed->leaf_count = (uint32_t)desc->leaf_count;
+    packed->set_count = (uint32_t)desc->set_count;
+    packed->tile = isa->tile;
+    packed->compares_double = desc->compares_double;
+    packed->sums_double = desc->sums_double;
+    packed->vector = desc->tree_output == NULL && desc->outputs > 1;
+    packed->has_linear = desc->linear != NULL;
+    packed->sum = (uint8_t)desc->sum;
+    packed->wide = is_wide(desc);
+    for (size_t i = 0; i < desc->node_count; i++) {
+        packed->has_sets |= desc->nodes[i].feature >= 0 && desc->nodes[i].set >= 0;
+        packed->has_nan_right |= desc->nodes[i].feature >= 0 && desc->nodes[i].nan_right;
+    }
+    apx_pack_choose_tops(&pack);
+    apx_pack_cuts(&pack);
+    apx_pack_sets(&pack);
+    apx_pack_trees(&pack);
+    pack_groups(&pack);
+    pack_leaves(&pack);
+    lay_scratch(packed, isa);
+    packed->bytes = round64(pack.end);
+    memset(pack.base + pack.end, 0, packed->bytes - pack.end);
+    return packed->bytes;
+}
+
+void apx_forest_describe(const void *memory, struct apx_forest_choice *choice)
+{
+    const struct apx_packed *packed = memory;
+    choice->schedule = !packed->tops   ? "walks, rows side by side"
+                       : packed->walks ? "ranks, tops in slices, walks below"
+                                       : "ranks, whole trees in slices";
+    choice->bytes = packed->bytes;
+    choice->seconds_per_row = packed->seconds_per_row;
+    choice->seconds_per_row_one = packed->seconds_per_row_one;
+}

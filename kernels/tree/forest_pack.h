@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* forest_pack.h - what the parts of packing share: a forest in the making and its work space. */
+#ifndef APX_TREE_FOREST_PACK_H
+#define APX_TREE_FOREST_PACK_H
+
+#include <math.h>
+#include <string.h>
+
+#include "kernels/tree/forest_layout.h"
+
+/* Per node of the description. */
+struct apx_pack_node {
+    uint32_t size;   /* nodes of the subtree */
+    uint32_t height; /* steps to its deepest leaf */
+    float weight;    /* estimated share of the rows that come here */
+    uint32_t place;  /* in the tree's walk nodes */
+    bool sliced;     /* part of the top */
+};
+
+/* Work space behind the packed forest, and where the next array goes. */
+struct apx_pack {
+    const struct apx_forest_desc *desc;
+    const struct apx_forest_isa *isa;
+    struct apx_packed *packed;
+    char *base;
+    size_t end;                  /* bytes of the packed forest so far */
+    struct apx_pack_node *nodes; /* [node_count] */
+    uint32_t *cut_begin;         /* [features + 1] into cuts */
+    uint64_t *cuts;              /* keys (apx_double_key), ascending inside of a feature */
+    uint32_t *cut_count;         /* [features] distinct ones */
+
+    uint8_t *wanted;    /* [features] bit 0: NaN 0, bit 1: NaN 255 */
+    uint64_t *set_keys; /* [set_columns] ascending, one a set column */
+};
+
+/* An array of the packed forest: its place, zeroed. */
+static inline size_t apx_pack_array(struct apx_pack *pack, size_t count, size_t size)
+{
+    size_t at = (pack->end + 63) / 64 * 64;
+    memset(pack->base + pack->end, 0, at + count * size - pack->end);
+    pack->end = at + count * size;
+    return at;
+}
+
+static inline void *apx_pack_at(const struct apx_pack *pack, size_t at)
+{
+    return pack->base + at;
+}
+
+/* The least float >= t. For a float x, x >= t is x >= that. */
+static inline float apx_float_above(double t)
+{
+    float f = (float)t;
+    return (double)f < t ? nextafterf(f, INFINITY) : f;
+}
+
+/* Unsigned integers in the order of the doubles, both zeros the same. */
+static inline uint64_t apx_double_key(double value)
+{
+    uint64_t bits;
+    value += 0.0;
+    memcpy(&bits, &value, sizeof bits);
+    return bits >> 63 ? ~bits : bits | (uint64_t)1 << 63;
+}
+
+static inline double apx_key_double(uint64_t key)
+{
+    double value;
+    key = key >> 63 ? key & ~((uint64_t)1 << 63) : ~key;
+    memcpy(&value, &key, sizeof value);
+    return value;
+}
+
+static inline uint64_t apx_set_key(const struct apx_tree_node *node)
+{
+    return (uint64_t)(uint32_t)node->set << 22 | (uint64_t)(uint32_t)node->feature << 1 |
+           node->nan_right;
+}
+
+static inline uint32_t apx_set_size(const struct apx_forest_desc *desc, int32_t set)
+{
+    return desc->set_begin[set + 1] - desc->set_begin[set];
+}
+
+/* forest_cost.c: the top of every tree, and the estimates. */
+void apx_pack_choose_tops(struct apx_pack *pack);
+/* forest_pack_cuts.c: cuts, columns, search tables. */
+void apx_pack_cuts(struct apx_pack *pack);
+/* The column and cut of a threshold. */
+struct apx_cut_place {
+    uint32_t column;
+    uint8_t cut;
+};
+struct apx_cut_place apx_pack_find_cut(const struct apx_pack *pack, uint32_t feature,
+                                       double threshold, bool nan_right);
+/* Ascending, repeats dropped; what is left. */
+size_t apx_sort_unique(uint64_t *keys, size_t count);
+/* forest_pack_sets.c: columns of sets, and a node's. */
+void apx_pack_sets(struct apx_pack *pack);
+uint32_t apx_pack_find_set(const struct apx_pack *pack, const struct apx_tree_node *node);
+/* forest_pack_trees.c */
+void apx_pack_trees(struct apx_pack *pack);
+
+/* Sets with more bounds are left to the walks. */
+enum { APX_SET_BOUNDS_MAX = 1024, APX_SET_FEATURES_MAX = 1 << 20 };
+
+#endif

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* forest_pack_trees.c - the slices, exits and walk nodes of every tree. */
+#include "kernels/tree/forest_pack.h"
+
+/* Slices in their order, by index in the description. */
+struct slice_order {
+    uint32_t node[APX_SLICES_MAX];
+    uint32_t count, stored;
+};
+
+static bool leaves_masks(const struct apx_pack *pack, uint32_t node)
+{
+    const struct apx_tree_node *n = &pack->desc->nodes[node];
+    return pack->nodes[n->left].sliced || pack->nodes[n->right].sliced;
+}
+
+/* Breadth first; those with another slice below before those without. */
+static void order_slices(const struct apx_pack *pack, uint32_t root, struct slice_order *order)
+{
+    uint32_t queue[APX_SLICES_MAX], tail = 0;
+    order->count = order->stored = 0;
+    if (pack->nodes[root].sliced)
+        queue[tail++] = root;
+    for (uint32_t head = 0; head < tail; head++) {
+        const struct apx_tree_node *node = &pack->desc->nodes[queue[head]];
+        if (pack->nodes[node->left].sliced)
+            queue[tail++] = node->left;
+        if (pack->nodes[node->right].sliced)
+            queue[tail++] = node->right;
+    }
+    for (int pass = 0; pass < 2; pass++) {
+        for (uint32_t i = 0; i < tail; i++)
+            if (leaves_masks(pack, queue[i]) == (pass == 0))
+                order->node[order->count++] = queue[i];
+        if (pass == 0)
+            order->stored = order->count;
+    }
+}
+
+/* Slices of one tree; slots of children are noted in `place` until the walk nodes need it. */
+static void pack_slices(struct apx_pack *pack, const struct slice_order *order,
+                        struct apx_slice *slices, const uint16_t *exit_of_right)
+{
+    const struct apx_forest_desc *desc = pack->desc;
+    if (order->count > 0)
+        pack->nodes[order->node[0]].place = 0;
+    for (uint32_t i = 0; i < order->count; i++) {
+        const struct apx_tree_node *node = &desc->nodes[order->node[i]];
+        struct apx_slice *slice = &slices[i];
+        pack->nodes[node->left].place = 2 * i + 1;
+        pack->nodes[node->right].place = 2 * i + 2;
+        slice->slot = (uint16_t)pack->nodes[order->node[i]].place;
+        slice->exit = (uint8_t)exit_of_right[i];
+        if (node->set >= 0) {
+            slice->column = (uint16_t)apx_pack_find_set(pack, node);
+            slice->cut = 0;
+        } else {
+            struct apx_cut_place at =
+                apx_pack_find_cut(pack, (uint32_t)node->feature, node->threshold, node->nan_right);
+            slice->column = (uint16_t)at.column;
+            slice->cut = at.cut;
+        }
+        slice->cut ^= pack->isa->bias;
+    }
+}
+
+/* The exits of a tree from left to right, as indices in the description. */
+static uint32_t list_exits(const struct apx_pack *pack, size_t tree, uint32_t *exits)
+{
+    uint32_t count = 0;
+    for (uint32_t i = pack->desc->roots[tree]; i < pack->desc->roots[tree + 1];) {
+        if (pack->nodes[i].sliced) {
+            i++;
+        } else {
+            exits[count++] = i;
+            i += pack->nodes[i].size;
+        }
+    }
+    return count;
+}
+
+/* The first exit at or behind a node. */
+static uint32_t exit_from(const uint32_t *exits, uint32_t count, uint32_t node)
+{
+    uint32_t low = 0, high = count;
+    while (low < high) {
+        uint32_t middle = (low + high) / 2;
+        if (exits[middle] < node)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static void pack_top(struct apx_pack *pack, size_t tree, struct apx_packed_tree *out,
+                     struct apx_slice *slices, uint32_t *exits)
+{
+    struct slice_order order;
+    uint16_t exit_of_right[APX_SLICES_MAX];
+    const struct apx_forest_desc *desc = pack->desc;
+    uint32_t root = desc->roots[tree];
+    order_slices(pack, root, &order);
+    out->exit_count = (uint16_t)list_exits(pack, tree, exits);
+    for (uint32_t i = 0; i < order.count; i++)
+        exit_of_right[i] =
+            (uint16_t)exit_from(exits, out->exit_count, desc->nodes[order.node[i]].right);
+    pack_slices(pack, &order, slices, exit_of_right);
+    out->slice_count = (uint16_t)order.count;
+    out->stored_count = (uint16_t)order.stored;
+    out->whole = true;
+    double visits = 0;
+    for (uint32_t e = 0; e < out->exit_count; e++) {
+        uint32_t height = pack->nodes[exits[e]].height;
+        out->whole &= height == 0;
+        if (height > out->exit_depth)
+            out->exit_depth = height;
+        for (uint32_t i = exits[e]; i < exits[e] + pack->nodes[exits[e]].size; i++)
+            visits += desc->nodes[i].feature >= 0 ? (double)pack->nodes[i].weight : 0;
+    }
+    double all = 0;
+    for (uint32_t i = root; i < desc->roots[tree + 1]; i++)
+        all += desc->nodes[i].feature >= 0 ? (double)pack->nodes[i].weight : 0;
+    out->root_usual = (uint32_t)all;
+    out->usual_depth = (uint32_t)visits < out->exit_depth ? (uint32_t)visits : out->exit_depth;
+}
+
+/* Places of a tree's nodes: the root at 1, pairs of siblings behind it at even places, in the
+ * description's (pre)order. */
+static void place_nodes(struct apx_pack *pack, size_t tree)
+{
+    const struct apx_forest_desc *desc = pack->desc;
+    uint32_t root = desc->roots[tree], next = 2;
+    pack->nodes[root].place = 1;
+    for (uint32_t i = root; i < desc->roots[tree + 1]; i++) {
+        const struct apx_tree_node *node = &desc->nodes[i];
+        if (node->feature < 0)
+            continue;
+        pack->nodes[node->left].place = next;
+        pack->nodes[node->right].place = next + 1;
+        next += 2;
+    }
+}
+
+static float marked(uint32_t bits, uint32_t index)
+{
+    float value;
+    bits |= index & APX_WALK_INDEX;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+static void pack_walk(struct apx_pack *pack, size_t tree, const struct apx_packed_tree *out)
+{
+    const struct apx_forest_desc *desc = pack->desc;
+    struct apx_packed *packed = pack->packed;
+    struct apx_walk8 *walk8 = (struct apx_walk8 *)apx_pack_at(pack, packed->walk_at) + out->nodes;
+    struct apx_walk16 *walk16 =
+        (struct apx_walk16 *)apx_pack_at(pack, packed->walk_at) + out->nodes;
+    double *walk64 = (double *)apx_pack_at(pack, packed->walk64_at) + out->nodes;
+    uint8_t *nan_right = apx_pack_at(pack, packed->nan_right_at);
+    for (uint32_t i = desc->roots[tree]; i < desc->roots[tree + 1]; i++) {
+        const struct apx_tree_node *node = &desc->nodes[i];
+        uint32_t at = pack->nodes[i].place, left = at, feature = 0, extra = 0;
+        float threshold;
+        if (node->feature < 0) {
+            extra = node->left - out->leaves;
+            threshold = marked(APX_WALK_LEAF_BITS, extra);
+        } else {
+            left = pack->nodes[node->left].place;
+            feature = (uint32_t)node->feature;
+            extra = node->set >= 0 ? (uint32_t)node->set : 0;
+            threshold = node->set >= 0 ? marked(APX_WALK_SET_BITS, extra)
+                                       : apx_float_above(node->threshold);
+        }
+        if (packed->wide)
+            walk16[at] = (struct apx_walk16){threshold, feature, left, extra};
+        else
+            walk8[at] = (struct apx_walk8){threshold, (uint16_t)feature, (uint16_t)left};
+        if (desc->compares_double)
+            walk64[at] = node->feature < 0 || node->set >= 0 ? (double)NAN : node->threshold;
+        size_t bit = (size_t)out->nodes + at;
+        if (node->feature >= 0 && node->nan_right)
+            nan_right[bit / 8] |= (uint8_t)(1u << bit % 8);
+    }
+}
+
+void apx_pack_trees(struct apx_pack *pack)
+{
+    const struct apx_forest_desc *desc = pack->desc;
+    struct apx_packed *packed = pack->packed;
+    size_t slices = 0, exits = 0;
+    for (size_t t = 0; t < desc->trees; t++) {
+        bool whole = true;
+        for (uint32_t i = desc->roots[t]; i < desc->roots[t + 1];) {
+            bool sliced = pack->nodes[i].sliced;
+            slices += sliced;
+            whole &= sliced || pack->nodes[i].height == 0;
+            i += sliced ? 1 : pack->nodes[i].size;
+        }
+        exits += whole ? 0 : APX_EXITS_MAX;
+    }
+    const size_t nodes = desc->node_count + desc->trees;
+    packed->trees_at = apx_pack_array(pack, desc->trees, sizeof(struct apx_packed_tree));
+    packed->slices_at = apx_pack_array(pack, slices, sizeof(struct apx_slice));
+    packed->walk_at = apx_pack_array(
+        pack, nodes, packed->wide ? sizeof(struct apx_walk16) : sizeof(struct apx_walk8));
+    packed->walk64_at = apx_pack_array(pack, desc->compares_double ? nodes : 0, sizeof(double));
+    packed->nan_right_at = apx_pack_array(pack, (nodes + 7) / 8, 1);
+    packed->exits_at = apx_pack_array(pack, exits, sizeof(uint32_t));
+    struct apx_packed_tree *trees = apx_pack_at(pack, packed->trees_at);
+    struct apx_slice *slice = apx_pack_at(pack, packed->slices_at);
+    uint32_t *exit = apx_pack_at(pack, packed->exits_at);
+    size_t next_slice = 0, next_exit = 0, next_leaf = 0;
+    for (size_t t = 0; t < desc->trees; t++) {
+        struct apx_packed_tree *out = &trees[t];
+        uint32_t list[APX_EXITS_MAX], root = desc->roots[t];
+        out->slices = (uint32_t)next_slice;
+        out->exits = (uint32_t)next_exit;
+        out->leaves = (uint32_t)next_leaf;
+        out->nodes = (uint32_t)(root + t);
+        out->output = desc->tree_output != NULL ? desc->tree_output[t] : 0;
+        out->depth = pack->nodes[root].height;
+        pack_top(pack, t, out, slice + next_slice, list);
+        place_nodes(pack, t);
+        pack_walk(pack, t, out);
+        for (uint32_t e = 0; e < out->exit_count && !out->whole; e++)
+            exit[next_exit + e] = pack->nodes[list[e]].place;
+        next_slice += out->slice_count;
+        next_exit += out->whole ? 0 : out->exit_count;
+        next_leaf += (pack->nodes[root].size + 1) / 2;
+        packed->walks |= !out->whole;
+    }
+    pack->end = packed->exits_at + next_exit * sizeof(uint32_t);
+}

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* forest_ranked_body.h - rows through a packed forest, over one ISA's rank_ and reach_ words.
+ *
+ * Rows come in tiles, tiles in blocks, trees in groups. A block's rows are ranked once; then each
+ * group of trees, which stays in the second cache, serves all tiles of the block before the next
+ * group comes. A row's sums grow in the order of the trees, whatever the cut.
+ *
+ * Few rows do not fill a tile: they go one by one, eight trees side by side from their roots.
+ *
+ * Included by forest_<isa>.c after rank_<isa>.h and reach_<isa>.h. */
+#include "kernels/tree/forest_walk.h"
+
+/* How a row's sums lie. */
+enum ranked_sums {
+    SUMS_FLOAT, /* float [K][TILE] */
+    SUMS_DOUBLE,
+    SUMS_ROWS /* double [TILE][K]: leaves of many values, linear leaves, MIN and MAX */
+};
+
+struct ranked_run {
+    const struct apx_packed *packed;
+    const struct apx_forest_args *args;
+    const struct apx_packed_tree *trees;
+    struct walk_forest walk;
+    enum ranked_sums sums_kind;
+    enum walk_values values;
+    char *scratch;
+};
+
+static enum ranked_sums ranked_sums_of(const struct apx_packed *packed)
+{
+    if (packed->vector || packed->has_linear || packed->sum != APX_FOREST_SUM)
+        return SUMS_ROWS;
+    return packed->sums_double ? SUMS_DOUBLE : SUMS_FLOAT;
+}
+
+/* ---- ranks ----------------------------------------------------------------------------------- */
+
+/* x is no float: its rank among the cuts as doubles. */
+static uint8_t ranked_code64(const double *cuts, uint32_t count, double x)
+{
+    uint32_t low = 0;
+    while (count > 0) {
+        uint32_t half = (count + 1) / 2;
+        low += x >= cuts[low + half - 1] ? half : 0;
+        count -= half;
+    }
+    return (uint8_t)low;
+}
+
+static void ranked_column64(const struct ranked_run *run, const struct apx_column *column,
+                            size_t row0, size_t rows, uint8_t *codes)
+{
+    const double *cuts =
+        (const double *)apx_packed_array(run->packed, run->packed->cuts64_at) + column->cuts64;
+    const double *x = (const double *)run->args->x + column->feature;
+    for (size_t r = 0; r < rows; r++) {
+        double value = x[(ptrdiff_t)(row0 + r) * run->args->x_row];
+        uint8_t code = ranked_code64(cuts, column->cuts, value);
+        uint8_t nan = value != value ? 255 : code;
+        codes[r] = (column->nan_code != 0 ? nan : code) ^ RANK_BIAS;
+        if (column->twin)
+            codes[r + TILE] = nan ^ RANK_BIAS;
+    }
+}
+
+static void ranked_codes(const struct ranked_run *run, size_t row0, size_t rows, uint8_t *codes)
+{
+    const struct apx_packed *packed = run->packed;
+    const struct apx_column *columns = apx_packed_array(packed, packed->column_at);
+    const uint32_t *of_feature = apx_packed_array(packed, packed->feature_at);
+    const float *tables = apx_packed_array(packed, packed->table_at);
+    float *turned = (float *)(run->scratch + packed->gather_at);
+    for (size_t f = 0; f < packed->features; f += RANK_LANES) {
+        const size_t end = f + RANK_LANES < packed->features ? f + RANK_LANES : packed->features;
+        if (of_feature[f] == of_feature[end])
+            continue;
+        uint32_t inexact = rank_gather(run->args, row0, rows, f, packed->features, turned);
+        inexact = packed->compares_double ? inexact : 0;
+        for (uint32_t c = of_feature[f]; c < of_feature[end]; c += 1u + columns[c].twin) {
+            const struct apx_column *column = &columns[c];
+            uint8_t *to = codes + (size_t)c * TILE;
+            if (inexact >> (column->feature - f) & 1)
+                ranked_column64(run, column, row0, rows, to);
+            else
+                rank_column(column, turned + (column->feature - f) * TILE, tables + column->table,
+                            to);
+        }
+    }
+    const struct apx_set_column *sets = apx_packed_array(packed, packed->set_column_at);
+    const uint8_t *set_tables = apx_packed_array(packed, packed->set_table_at);
+    for (uint32_t s = 0; s < packed->set_columns; s++) {
+        uint8_t *to = codes + (size_t)sets[s].column * TILE;
+        memset(to, RANK_BIAS, TILE);
+        for (uint32_t part = 0; part < sets[s].parts; part++)
+            rank_set_part(codes + (size_t)(sets[s].first + part * sets[s].step) * TILE,
+                          set_tables + sets[s].table + (size_t)part * 32, to);
+    }
+}
+
+/* ---- leaves to sums -------------------------------------------------------------------------- */
+
+static double ranked_value(const struct ranked_run *run, size_t row, size_t feature)
+{
+    const void *x = walk_row(run->args, row);
+    return run->values == WALK_FLOAT     ? (double)((const float *)x)[feature]
+           : run->values == WALK_ROUNDED ? (double)(float)((const double *)x)[feature]
+                                         : ((const double *)x)[feature];
+}
+
+static double ranked_leaf_value(const struct ranked_run *run, size_t row, size_t leaf)
+{
+    const struct apx_packed *p = run->packed;
+    const double plain =
+        p->sums_double ? ((const double *)apx_packed_array(p, p->leaf_values_at))[leaf]
+                       : (double)((const float *)apx_packed_array(p, p->leaf_values_at))[leaf];
+    if (!p->has_linear)
+        return plain;
+    const uint32_t *begin = apx_packed_array(p, p->begin_at);
+    const uint32_t *feature = apx_packed_array(p, p->linear_feature_at);
+    const double *coefficient = apx_packed_array(p, p->coefficient_at);
+    double sum = ((const double *)apx_packed_array(p, p->constant_at))[leaf];
+    for (uint32_t i = begin[leaf]; i < begin[leaf + 1]; i++) {
+        double x = ranked_value(run, row, feature[i]);
+        if (x != x)
+            return plain;
+        sum += coefficient[i] * x;
+    }
+    return sum;
+}
+
+static void ranked_add(const struct apx_packed *packed, double *sum, double value)
+{
+    if (packed->sum == APX_FOREST_MIN)
+        *sum = value < *sum ? value : *sum;
+    else if (packed->sum == APX_FOREST_MAX)
+        *sum = value > *sum ? value : *sum;
+    else
+        *sum = packed->sums_double ? *sum + value : (double)((float)*sum + (float)value);
+}
+
+/* One row's leaf to its sums [K]. leaf: index in the forest. */
+static void ranked_add_row(const struct ranked_run *run, const struct apx_packed_tree *tree,
+                           size_t row, size_t leaf, double *sums)
+{
+    const struct apx_packed *packed = run->packed;
+    if (!packed->vector) {
+        ranked_add(packed, &sums[tree->output], ranked_leaf_value(run, row, leaf));
+        return;
+    }
+    const size_t outputs = packed->outputs;
+    const void *values = apx_packed_array(packed, packed->leaf_values_at);
+    if (packed->sum == APX_FOREST_SUM && packed->sums_double)
+        for (size_t k = 0; k < outputs; k++)
+            sums[k] += ((const double *)values)[leaf * outputs + k];
+    else
+        for (size_t k = 0; k < outputs; k++)
+            ranked_add(packed, &sums[k],
+                       packed->sums_double ? ((const double *)values)[leaf * outputs + k]
+                                           : (double)((const float *)values)[leaf * outputs + k]);
+}
+
+static void ranked_begin(const struct ranked_run *run, void *sums, size_t rows)
+{
+    const struct apx_packed *packed = run->packed;
+    const double *base = apx_packed_array(packed, packed->base_at);
+    const size_t outputs = packed->outputs;
+    for (size_t k = 0; k < outputs; k++) {
+        const double first = base[k];
+        for (size_t r = 0; r < rows; r++)
+            if (run->sums_kind == SUMS_FLOAT)
+                ((float *)sums)[k * TILE + r] = (float)first;
+            else if (run->sums_kind == SUMS_DOUBLE)
+                ((double *)sums)[k * TILE + r] = first;
+            else
+                ((double *)sums)[r * outputs + k] = first;
+    }
+}
+
+static void ranked_finish(const struct ranked_run *run, const void *sums, size_t row0, size_t rows)
+{
+    const struct apx_packed *packed = run->packed;
+    const size_t outputs = packed->outputs;
+    if (run->args->margins == NULL)
+        return;
+    for (size_t k = 0; k < outputs; k++)
+        for (size_t r = 0; r < rows; r++) {
+            const size_t at = (row0 + r) * outputs + k;
+            if (run->sums_kind == SUMS_FLOAT)
+                ((float *)run->args->margins)[at] = ((const float *)sums)[k * TILE + r];
+            else if (run->sums_kind == SUMS_DOUBLE)
+                ((double *)run->args->margins)[at] = ((const double *)sums)[k * TILE + r];
+            else if (packed->sums_double)
+                ((double *)run->args->margins)[at] = ((const double *)sums)[r * outputs + k];
+            else
+                ((float *)run->args->margins)[at] = (float)((const double *)sums)[r * outputs + k];
+        }
+}
+
+/* ---- tiles ----------------------------------------------------------------------------------- */
+
+/* A tile's leaves of one tree to the sums, and to args->leaves. */
+static void ranked_take_leaves(const struct ranked_run *run, size_t t, const uint32_t *leaf,
+                               void *sums, size_t row0, size_t rows)
+{
+    const struct apx_packed *packed = run->packed;
+    const struct apx_packed_tree *tree = &run->trees[t];
+    const void *values = apx_packed_array(packed, packed->leaf_values_at);
+    if (run->sums_kind == SUMS_FLOAT) {
+        const float *value = (const float *)values + tree->leaves;
+        float *sum = (float *)sums + (size_t)tree->output * TILE;
+        for (size_t r = 0; r < rows; r++)
+            sum[r] += value[leaf[r]];
+    } else if (run->sums_kind == SUMS_DOUBLE) {
+        const double *value = (const double *)values + tree->leaves;
+        double *sum = (double *)sums + (size_t)tree->output * TILE;
+        for (size_t r = 0; r < rows; r++)
+            sum[r] += value[leaf[r]];
+    } else {
+        for (size_t r = 0; r < rows; r++)
+            ranked_add_row(run, tree, row0 + r, tree->leaves + leaf[r],
+                           (double *)sums + r * packed->outputs);
+    }
+    if (run->args->leaves == NULL)
+        return;
+    const uint32_t *ids =
+        (const uint32_t *)apx_packed_array(packed, packed->leaf_ids_at) + tree->leaves;
+    for (size_t r = 0; r < rows; r++)
+        run->args->leaves[(row0 + r) * packed->trees + t] = ids[leaf[r]];
+}
+
+/* Trees [begin, end) for one tile. */
+static void ranked_tile(const struct ranked_run *run, size_t begin, size_t end,
+                        const uint8_t *codes, void *sums, size_t row0, size_t rows)
+{
+    const struct apx_packed *packed = run->packed;
+    const struct apx_slice *slices = apx_packed_array(packed, packed->slices_at);
+    const void *values = apx_packed_array(packed, packed->leaf_values_at);
+    uint32_t *leaf = (uint32_t *)(run->scratch + packed->index_at);
+    void *masks = run->scratch + packed->reach_at;
+    _Alignas(64) uint8_t exits[TILE];
+    const bool nans = packed->walks && packed->has_nan_right &&
+                      walk_meets_nan(run->args, row0, rows, packed->features);
+    for (size_t t = begin; t < end; t++) {
+        const struct apx_packed_tree *tree = &run->trees[t];
+        reach_exits(slices + tree->slices, tree->stored_count, tree->slice_count, codes, masks,
+                    exits);
+        if (!tree->whole) {
+            walk_rows(&run->walk, tree, run->args, row0, rows, exits, nans, leaf);
+            ranked_take_leaves(run, t, leaf, sums, row0, rows);
+        } else if (run->sums_kind == SUMS_FLOAT && run->args->leaves == NULL) {
+            reach_add_float(exits, (const float *)values + tree->leaves, tree->exit_count,
+                            (float *)sums + (size_t)tree->output * TILE);
+        } else if (run->sums_kind == SUMS_DOUBLE && run->args->leaves == NULL) {
+            reach_add_double(exits, (const double *)values + tree->leaves, tree->exit_count,
+                             (double *)sums + (size_t)tree->output * TILE);
+        } else {
+            for (size_t r = 0; r < rows; r++)
+                leaf[r] = exits[r];
+            ranked_take_leaves(run, t, leaf, sums, row0, rows);
+        }
+    }
+}
+
+static void ranked_block(const struct ranked_run *run, size_t row0, size_t rows)
+{
+    const struct apx_packed *packed = run->packed;
+    const uint32_t *group = apx_packed_array(packed, packed->group_at);
+    uint8_t *codes = (uint8_t *)(run->scratch + packed->codes_at);
+    char *sums = run->scratch + packed->sums_at;
+    const size_t codes_step = (size_t)packed->columns * TILE;
+    const size_t sums_step = (size_t)packed->outputs * TILE * sizeof(double);
+    for (size_t r = 0, tile = 0; r < rows; r += TILE, tile++) {
+        if (packed->tops)
+            ranked_codes(run, row0 + r, rows - r < TILE ? rows - r : TILE,
+                         codes + tile * codes_step);
+        ranked_begin(run, sums + tile * sums_step, TILE);
+    }
+    for (size_t g = 0; g < packed->groups; g++)
+        for (size_t r = 0, tile = 0; r < rows; r += TILE, tile++)
+            ranked_tile(run, group[g], group[g + 1], codes + tile * codes_step,
+                        sums + tile * sums_step, row0 + r, rows - r < TILE ? rows - r : TILE);
+    for (size_t r = 0, tile = 0; r < rows; r += TILE, tile++)
+        ranked_finish(run, sums + tile * sums_step, row0 + r, rows - r < TILE ? rows - r : TILE);
+}
+
+/* ---- few rows -------------------------------------------------------------------------------- */
+
+static void ranked_few(const struct ranked_run *run, size_t row0, size_t rows)
+{
+    const struct apx_packed *packed = run->packed;
+    uint32_t *leaf = (uint32_t *)(run->scratch + packed->index_at);
+    void *sums = run->scratch + packed->sums_at;
+    const uint32_t *ids = apx_packed_array(packed, packed->leaf_ids_at);
+    const void *values = apx_packed_array(packed, packed->leaf_values_at);
+    for (size_t n = row0; n < row0 + rows; n++) {
+        const bool nans =
+            packed->has_nan_right && walk_meets_nan(run->args, n, 1, packed->features);
+        walk_trees(&run->walk, run->trees, packed->trees, walk_row(run->args, n), run->values, nans,
+                   leaf);
+        ranked_begin(run, sums, 1);
+        for (size_t t = 0; t < packed->trees; t++) {
+            const struct apx_packed_tree *tree = &run->trees[t];
+            const size_t at = tree->leaves + leaf[t];
+            if (run->sums_kind == SUMS_FLOAT)
+                ((float *)sums)[(size_t)tree->output * TILE] += ((const float *)values)[at];
+            else if (run->sums_kind == SUMS_DOUBLE)
+                ((double *)sums)[(size_t)tree->output * TILE] += ((const double *)values)[at];
+            else
+                ranked_add_row(run, tree, n, at, sums);
+            if (run->args->leaves != NULL)
+                run->args->leaves[n * packed->trees + t] = ids[at];
+        }
+        ranked_finish(run, sums, n, 1);
+    }
+}
+
+static void ranked_run(const struct apx_forest_args *args)
+{
+    const struct apx_packed *packed = args->packed;
+    const struct ranked_run run = {
+        .packed = packed,
+        .args = args,
+        .trees = apx_packed_array(packed, packed->trees_at),
+        .walk = walk_open(packed),
+        .sums_kind = ranked_sums_of(packed),
+        .values = walk_values_of(packed, args),
+        .scratch = args->scratch,
+    };
+    const size_t block = (size_t)packed->tile * packed->block_tiles;
+    for (size_t row = 0; row < args->rows; row += block) {
+        size_t rows = args->rows - row < block ? args->rows - row : block;
+        size_t rest = rows % TILE;
+        if (rest > packed->small_rows)
+            rest = 0;
+        if (rows > rest)
+            ranked_block(&run, row, rows - rest);
+        if (rest > 0)
+            ranked_few(&run, row + rows - rest, rest);
+    }
+}
