@@ -104,8 +104,8 @@ static void forest_run(const struct apx_step *step, const void *memory, struct a
     const size_t x_size = is_float ? sizeof(float) : sizeof(double);
     const char *x =
         frame->slot[args->x.slot] + args->x.bytes / (frame->is_narrow[args->x.slot] ? 2 : 1);
-    const bool is_plain =
-        params->link.kind == APX_LINK_NONE && params->output_double == params->sums_double;
+    const bool is_plain = params->link.kind == APX_LINK_NONE && params->link.divide == 0 &&
+                          params->output_double == params->sums_double;
     char *scratch = (char *)frame->scratch + round_up(params->scratch_bytes);
     for (size_t first = 0; first < args->rows; first += CHUNK_ROWS) {
         size_t rows = args->rows - first < CHUNK_ROWS ? args->rows - first : CHUNK_ROWS;
