@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compare the engine with ONNX Runtime, model by model, on what PyTorch, Keras and scikit-learn write, on random
-recurrent nets and on random models of one operator. Prints a table and ends with "N passed, M failed"; exit status 1
-if any failed.
+recurrent nets and on random models of one operator; and with LightGBM on what that trains. Prints a table and ends
+with "N passed, M failed"; exit status 1 if any failed.
 
-    run.py [--families torch,keras,sklearn,random,trees,single] [--random N] [--trees N] [--single N] [--seed S] [--only TEXT] [--self] [--verbose]
+    run.py [--families torch,keras,sklearn,random,trees,lightgbm,single] [--random N] [--trees N] [--single N] [--seed S]
+           [--only TEXT] [--self] [--verbose]
 
 --only runs the models whose name holds TEXT; with the seed that is printed, any failure can be replayed. --self
 compares ONNX Runtime with the float64 reference instead, without the engine.
@@ -185,6 +186,17 @@ def check_single(table, arguments):
               f"refused, of {', '.join(sorted(refused))}")
 
 
+def check_trees(table, arguments):
+    """Tree ensembles in the files of the libraries that trained them, against those libraries."""
+    import tree_check
+
+    families = arguments.families.split(",")
+    if "lightgbm" in families:
+        import lightgbm_models
+        for case in lightgbm_models.cases(arguments.seed, arguments.only, arguments.trees):
+            tree_check.check(table, case)
+
+
 def all_cases(arguments):
     """(case, whether it goes through the program, whether its bits are compared), families imported when asked for."""
     families = arguments.families.split(",")
@@ -212,10 +224,10 @@ def all_cases(arguments):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--families", default="single,random,trees,sklearn,torch,keras")
+    parser.add_argument("--families", default="single,random,trees,sklearn,torch,keras,lightgbm")
     parser.add_argument("--random", type=int, default=300, metavar="N", help="random recurrent models")
-    parser.add_argument("--trees", type=int, default=300, metavar="N", help="random tree ensembles")
     parser.add_argument("--single", type=int, default=12, metavar="N", help="models of each single operator")
+    parser.add_argument("--trees", type=int, default=300, metavar="N", help="random tree ensembles of each kind")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", metavar="TEXT", help="the models whose name holds TEXT")
     parser.add_argument("--self", action="store_true", help="ONNX Runtime against the float64 reference alone")
@@ -225,6 +237,8 @@ def main():
     print(f"seed {arguments.seed}")
     if "single" in arguments.families.split(",") and not arguments.self:
         check_single(table, arguments)
+    if not arguments.self:
+        check_trees(table, arguments)
     cases = all_cases(arguments)
     while True:
         try:
