@@ -30,6 +30,10 @@ static const struct {
     {"classlabels_strings", APX_ATTR_STRINGS, ANY},
     {"clip", APX_ATTR_FLOAT, ANY},
     {"coefficients", APX_ATTR_FLOATS, ANY},
+    {"default_float", APX_ATTR_FLOAT, ANY},
+    {"default_int64", APX_ATTR_INT, ANY},
+    {"default_string", APX_ATTR_STRING, ANY},
+    {"default_tensor", APX_ATTR_TENSOR, ANY},
     {"direction", APX_ATTR_STRING, ANY},
     {"end", APX_ATTR_INT, ANY},
     {"ends", APX_ATTR_INTS, ANY},
@@ -43,6 +47,10 @@ static const struct {
     {"inputdimensions", APX_ATTR_INTS, ANY},
     {"intercepts", APX_ATTR_FLOATS, ANY},
     {"keepdims", APX_ATTR_INT, ANY},
+    {"keys_floats", APX_ATTR_FLOATS, ANY},
+    {"keys_int64s", APX_ATTR_INTS, ANY},
+    {"keys_strings", APX_ATTR_STRINGS, ANY},
+    {"keys_tensor", APX_ATTR_TENSOR, ANY},
     {"largest", APX_ATTR_INT, ANY},
     {"layout", APX_ATTR_INT, ANY},
     {"linear_before_reset", APX_ATTR_INT, ANY},
@@ -78,6 +86,10 @@ static const struct {
     {"transB", APX_ATTR_INT, ANY},
     {"value", APX_ATTR_FLOAT, APX_OP_PAD},
     {"value", APX_ATTR_TENSOR, APX_OP_CONSTANT_OF_SHAPE},
+    {"values_floats", APX_ATTR_FLOATS, ANY},
+    {"values_int64s", APX_ATTR_INTS, ANY},
+    {"values_strings", APX_ATTR_STRINGS, ANY},
+    {"values_tensor", APX_ATTR_TENSOR, ANY},
 };
 
 bool apx_attr_type_find(enum apx_op op, const char *name, enum apx_attr_type *type)

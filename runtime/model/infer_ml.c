@@ -2,6 +2,7 @@
 /* infer_ml.c - the classic operators of ai.onnx.ml: rows of features in, rows of numbers out. */
 #include "runtime/base/fail.h"
 #include "runtime/model/infer.h"
+#include "runtime/model/label_map.h"
 
 #include <string.h>
 
@@ -152,6 +153,18 @@ enum apx_status apx_infer_ml_feature_vectorizer(struct apx_graph *graph, struct 
         dims[1] = i == 0 ? width : apx_dim_add(&dims[1], &width);
     }
     return status != APX_OK ? status : apx_infer_set(graph, node, 0, APX_F32, 2, dims, error);
+}
+
+enum apx_status apx_infer_label_encoder(struct apx_graph *graph, struct apx_node *node,
+                                        struct apx_error *error)
+{
+    const struct apx_value *x = apx_node_in(graph, node, 0);
+    enum apx_dtype from, to;
+    enum apx_status status = apx_label_map_types(graph, node, &from, &to, error);
+    if (status == APX_OK && x->dtype != from)
+        return apx_fail(error, APX_EFORMAT, node->name, "LabelEncoder from %s, of %s",
+                        apx_dtype_name(from), apx_dtype_name(x->dtype));
+    return status != APX_OK ? status : apx_infer_set(graph, node, 0, to, x->rank, x->dims, error);
 }
 
 /* A list of maps from label to number: here the matrix of the numbers. */
