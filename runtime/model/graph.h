@@ -22,8 +22,8 @@
 /* Limits on what a file may ask for; each is named in the error that it causes. */
 #define APX_LIMIT_NODES       20000
 #define APX_LIMIT_VALUES      100000
-#define APX_LIMIT_NESTING     32 /* protobuf messages inside each other */
-#define APX_LIMIT_NODE_INPUTS 1024 /* an ensemble may be a Sum of its trees */
+#define APX_LIMIT_NESTING     32                 /* protobuf messages inside each other */
+#define APX_LIMIT_NODE_INPUTS 1024               /* an ensemble may be a Sum of its trees */
 #define APX_LIMIT_ATTRIBUTES  64                 /* of one node */
 #define APX_LIMIT_ELEMENTS    ((int64_t)1 << 31) /* of one tensor */
 #define APX_LIMIT_SHAPE_ELEMS 64                 /* integer tensors followed symbolically */
