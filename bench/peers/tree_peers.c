@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tree_peers - what trees.py calls through ctypes: open an engine, prepare calls, time them.
+ *
+ * The timed loop is here and not in Python, so that a call of a microsecond is measured as one. */
+#include "bench/peers/tree_peers.h"
+
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#pragma GCC visibility push(default)
+struct peer *peer_open(const struct peer_request *request);
+bool peer_prepare(struct peer *peer, const void *x, size_t rows, size_t calls);
+double peer_time(struct peer *peer, size_t count);
+bool peer_predict(struct peer *peer, double *predictions);
+const char *peer_message(const struct peer *peer);
+void peer_close(struct peer *peer);
+#pragma GCC visibility pop
+
+static const struct peer_engine *const engines[] = {
+    &peer_auspex,         &peer_xgboost,         &peer_lightgbm, &peer_onnxruntime,
+    &peer_treelite_float, &peer_treelite_double, &peer_lleaves,
+};
+
+bool peer_fail(struct peer *peer, const char *what, const char *detail)
+{
+    snprintf(peer->message, sizeof peer->message, "%s: %s", what, detail ? detail : "failed");
+    return false;
+}
+
+bool peer_find(struct peer *peer, const char *symbol, void *function)
+{
+    void *const address = dlsym(peer->library, symbol);
+    memcpy(function, &address, sizeof address);
+    return address != NULL || peer_fail(peer, symbol, "not in the library");
+}
+
+static bool open_engine(struct peer *peer, const struct peer_request *request)
+{
+    for (size_t i = 0; i < sizeof engines / sizeof *engines; i++)
+        if (strcmp(engines[i]->name, request->engine) == 0)
+            peer->engine = engines[i];
+    if (peer->engine == NULL)
+        return peer_fail(peer, request->engine, "no such engine");
+    if (request->library != NULL &&
+        (peer->library = dlopen(request->library, RTLD_NOW | RTLD_LOCAL)) == NULL)
+        return peer_fail(peer, "dlopen", dlerror());
+    return peer->engine->open(peer, request);
+}
+
+/* NULL only without memory: peer_message tells of other failures, "" is success. */
+struct peer *peer_open(const struct peer_request *request)
+{
+    struct peer *const peer = calloc(1, sizeof *peer);
+    if (peer == NULL)
+        return NULL;
+    peer->features = request->features;
+    peer->threads = request->threads;
+    if (!open_engine(peer, request) && peer->message[0] == '\0')
+        peer_fail(peer, request->engine, NULL);
+    return peer;
+}
+
+/* x stays the caller's and must outlive the calls. */
+bool peer_prepare(struct peer *peer, const void *x, size_t rows, size_t calls)
+{
+    peer->x = x;
+    peer->rows = rows;
+    peer->calls = calls;
+    return peer->engine->prepare(peer);
+}
+
+/* Seconds for `count` calls, over the table from its first rows on and over again; -1: failed. */
+double peer_time(struct peer *peer, size_t count)
+{
+    struct timespec from, to;
+    size_t index = 0;
+    clock_gettime(CLOCK_MONOTONIC, &from);
+    for (size_t i = 0; i < count; i++) {
+        if (!peer->engine->call(peer, index))
+            return -1;
+        if (++index == peer->calls)
+            index = 0;
+    }
+    clock_gettime(CLOCK_MONOTONIC, &to);
+    return (double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) * 1e-9;
+}
+
+/* One prediction for each row of the table. */
+bool peer_predict(struct peer *peer, double *predictions)
+{
+    for (size_t index = 0; index < peer->calls; index++) {
+        if (!peer->engine->call(peer, index))
+            return false;
+        for (size_t row = 0; row < peer->rows; row++) {
+            const size_t at = (row + 1) * peer->columns - 1;
+            *predictions++ = peer->result_is_double ? ((const double *)peer->result)[at]
+                                                    : (double)((const float *)peer->result)[at];
+        }
+    }
+    return true;
+}
+
+const char *peer_message(const struct peer *peer)
+{
+    return peer->message;
+}
+
+/* Accepts NULL. Libraries stay loaded: some of them leave threads behind. */
+void peer_close(struct peer *peer)
+{
+    if (peer == NULL)
+        return;
+    if (peer->engine != NULL)
+        peer->engine->close(peer);
+    free(peer);
+}

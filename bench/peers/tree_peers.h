@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tree_peers.h - one engine with one model, called through its C entry point again and again.
+ *
+ * A peer's calls are prepared once: call k predicts the rows [k * rows, (k + 1) * rows) of the
+ * table, so what an interface wants spelled out for each pointer (a JSON text, a tensor object) is
+ * no part of the time. Rows are float32 but for the engines whose entry point takes doubles only.
+ * Every model has one prediction a row: the last column of the output that was asked for. */
+#ifndef APX_TREE_PEERS_H
+#define APX_TREE_PEERS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct peer_request {
+    const char *engine;
+    const char *library; /* what to dlopen; NULL for engines that need none */
+    const char *model;   /* path of the model file; NULL for compiled models */
+    const char *output;  /* of models with named outputs: the one to compute */
+    const char *isa;     /* of Auspex: a limit to the instruction set, or NULL */
+    void (*entry)(void); /* of compiled models: the function */
+    size_t features;
+    int threads;
+};
+
+struct peer {
+    const struct peer_engine *engine;
+    void *library;
+    void *state; /* the engine's own */
+    size_t features, rows, calls;
+    const void *x; /* [calls * rows, features] */
+    int threads;
+    /* The newest call's predictions, [rows, columns]. */
+    const void *result;
+    size_t columns;
+    bool result_is_double;
+    char message[512]; /* why the newest function failed */
+};
+
+struct peer_engine {
+    const char *name;
+    bool (*open)(struct peer *peer, const struct peer_request *request);
+    bool (*prepare)(struct peer *peer); /* x, rows and calls are set; may be called again */
+    bool (*call)(struct peer *peer, size_t index);
+    void (*close)(struct peer *peer); /* also after a failed open */
+};
+
+extern const struct peer_engine peer_auspex, peer_xgboost, peer_lightgbm, peer_onnxruntime,
+    peer_treelite_float, peer_treelite_double, peer_lleaves;
+
+/* Address of a symbol of peer->library into *function; false with a message without it. */
+bool peer_find(struct peer *peer, const char *symbol, void *function);
+/* Sets the message; always false. */
+bool peer_fail(struct peer *peer, const char *what, const char *detail);
+
+#endif

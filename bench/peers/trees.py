@@ -1,0 +1,167 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Tree ensembles: Auspex beside XGBoost, LightGBM, ONNX Runtime, Treelite, lleaves, oneDAL and scikit-learn.
+
+Run it through bench/peers/trees, which makes its Python environment. Each model and number of threads gets a process of its
+own, bound to as many cores; in it every engine runs in turn, round after round, so that what disturbs the machine disturbs
+all of them. Medians of the rounds are quoted, ratios are medians of the ratios of a round.
+"""
+import argparse
+import fnmatch
+import json
+import os
+import pathlib
+import platform
+import subprocess
+import sys
+import tempfile
+
+import tree_models
+import tree_report
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+
+
+def cpu_facts():
+    name, flags = platform.processor(), ""
+    for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            name = line.split(":", 1)[1].strip()
+        if line.startswith("flags"):
+            flags = line.split(":", 1)[1].split()
+    isas = [isa for isa, needed in (("avx512", ("avx512f", "avx512bw", "avx512dq", "avx512vl")), ("avx2", ("avx2", "fma")))
+            if all(flag in flags for flag in needed)]
+    return name, isas or ["scalar"]
+
+
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="three small models, correctness only, about a minute")
+    parser.add_argument("--cases", nargs="+", default=["*"], help="names or patterns; --list shows them")
+    parser.add_argument("--list", action="store_true")
+    parser.add_argument("--prepare", action="store_true", help="train and compile what is missing, measure nothing")
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 10, 100, 10000, 1000000])
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--isa", nargs="+", help="Auspex's instruction sets, the best first; default: avx512 and avx2")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--round-ms", type=float, default=50)
+    parser.add_argument("--longest", type=float, default=10, help="seconds of a call that are still waited for")
+    parser.add_argument("--compile-limit", type=float, default=600, help="seconds for gcc or LLVM to compile a model")
+    parser.add_argument("--data", type=pathlib.Path, help="folder of the public sets; without it they are left out")
+    parser.add_argument("--work", type=pathlib.Path, default=ROOT / "build/peers", help="where trained models are kept")
+    parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build/release")
+    parser.add_argument("--json", type=pathlib.Path, help="write everything that was measured")
+    parser.add_argument("--write", action="store_true", help="write bench/results/trees.md and .json")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def measure_here(arguments, case):
+    """The child: bound to its cores before any engine counts them."""
+    threads = arguments.threads[0]
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+    import tree_engines
+    import tree_measure
+    lib = tree_engines.open_peers(arguments.build / "lib/tree_peers.so")
+    folder = arguments.work / case.name
+    pool = tree_models.rows_of(case, arguments.data, max(*arguments.batches, tree_measure.CHECKED_ROWS))
+    settings = {"threads": threads, "isas": arguments.isa, "batches": arguments.batches, "rounds": arguments.rounds,
+                "round_s": arguments.round_ms * 1e-3, "longest": arguments.longest, "work": arguments.work}
+    result = tree_measure.measure(case, folder, json.loads((folder / "about.json").read_text()), lib, pool, settings)
+    arguments.json.write_text(json.dumps(result))
+
+
+def measure_in_child(arguments, case, threads):
+    with tempfile.TemporaryDirectory() as scratch:
+        target = pathlib.Path(scratch) / "result.json"
+        command = [sys.executable, "-W", "ignore", __file__, "--one", case.name, "--threads", threads, "--json", target,
+                   "--work", arguments.work, "--build", arguments.build, "--rounds", arguments.rounds, "--round-ms",
+                   arguments.round_ms, "--longest", arguments.longest, "--isa", *arguments.isa, "--batches",
+                   *arguments.batches]
+        if arguments.data:
+            command += ["--data", arguments.data]
+        environment = dict(os.environ, OMP_NUM_THREADS=str(threads))
+        done = subprocess.run([str(word) for word in command], env=environment, capture_output=True, text=True)
+        if done.returncode != 0:
+            print(done.stderr, file=sys.stderr)
+            raise SystemExit(f"trees: {case.name} with {threads} threads ended with status {done.returncode}")
+        return json.loads(target.read_text())
+
+
+def failures(result):
+    """What --quick refuses: Auspex and the library must agree to the bit (scikit-learn and ONNX: to a float)."""
+    for engine in result["engines"]:
+        what = f"{result['case']}, {engine['engine']} on {engine['file']}"
+        if engine["engine"].startswith("Auspex"):
+            if engine["error"]:
+                yield f"{what}: {engine['error']}"
+            elif engine["file"] != "model.onnx" and not engine["same_bits"]:
+                yield f"{what}: differs from {result['library']} by {engine['difference']}"
+            elif engine["difference"] > 1e-5:
+                yield f"{what}: differs by {engine['difference']}"
+
+
+def text_of(facts, results, batches):
+    versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
+    lines = ["# Tree ensembles beside other engines", "",
+             f"`bench/peers/trees`: {facts['cpu']}, {facts['cores']} cores, {' and '.join(facts['isas'])}, load "
+             f"{facts['load']:.1f} before; commit {facts['commit']}; {versions}. Interleaved rounds of at least "
+             f"{facts['round_ms']:.0f} ms in one process for each model and number of threads, bound to as many cores; medians of "
+             f"{facts['rounds']} rounds. A cell: rows a second, ns a tree and row, how many times as long as Auspex on the same "
+             "file. \"(Python)\": called from Python, what such a call costs is included; the others are called from C."]
+    lines += tree_report.summary(results, batches)
+    lines += ["", "## Models"]
+    for result in results:
+        lines += tree_report.table(result, batches)
+    lines += tree_report.loading(results)
+    for case in facts["left_out"]:
+        lines += ["", f"{case}: left out, its data is not there (--data)."]
+    return "\n".join(lines) + "\n"
+
+
+def main():
+    arguments = parse()
+    cases = tree_models.QUICK if arguments.quick else tree_models.CASES
+    if arguments.one:
+        measure_here(arguments, next(c for c in tree_models.CASES + tree_models.QUICK if c.name == arguments.one))
+        return 0
+    cases = [case for case in cases if any(fnmatch.fnmatch(case.name, pattern) for pattern in arguments.cases)]
+    if arguments.list:
+        print("\n".join(case.name for case in cases))
+        return 0
+    cpu, isas = cpu_facts()
+    arguments.isa = arguments.isa or isas
+    if arguments.quick:
+        arguments.batches, arguments.rounds, arguments.round_ms, arguments.threads = [1, 1000], 1, 5, [1]
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    facts = {"cpu": cpu, "cores": len(os.sched_getaffinity(0)), "isas": arguments.isa, "load": os.getloadavg()[0],
+             "commit": subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty"], capture_output=True,
+                                      text=True).stdout.strip(),
+             "versions": tree_models.versions(), "python": platform.python_version(), "rounds": arguments.rounds,
+             "round_ms": arguments.round_ms, "left_out": []}
+    results = []
+    for case in cases:
+        if tree_models.prepare(case, arguments.work, arguments.data, arguments.compile_limit) is None:
+            facts["left_out"].append(case.name)
+            continue
+        if arguments.prepare:
+            continue
+        for threads in arguments.threads:
+            results.append(measure_in_child(arguments, case, threads))
+            print("\n".join(tree_report.table(results[-1], arguments.batches)), flush=True)
+    everything = json.dumps({"facts": facts, "results": results}, indent=1) + "\n"
+    if arguments.json:
+        arguments.json.write_text(everything)
+    if arguments.write:
+        (ROOT / "bench/results/trees.md").write_text(text_of(facts, results, arguments.batches))
+        (ROOT / "bench/results/trees.json").write_text(everything)
+    elif results:
+        print("\n".join(tree_report.summary(results, arguments.batches)))
+    wrong = [failure for result in results for failure in failures(result)]
+    for failure in wrong:
+        print(f"trees: {failure}", file=sys.stderr)
+    return 1 if arguments.quick and wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
