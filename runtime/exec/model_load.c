@@ -7,6 +7,7 @@
 #include "runtime/base/file.h"
 #include "runtime/base/memory.h"
 #include "runtime/exec/model_impl.h"
+#include "runtime/model/forest/forest_fold.h"
 #include "runtime/model/forest/forest_output.h"
 #include "runtime/model/forest/forest_read.h"
 #include "runtime/model/nan_missing.h"
@@ -160,6 +161,8 @@ static enum apx_status load(struct apx_model *model, const void *data, size_t by
         status = read_graph(model, data, bytes, directory, error);
     if (status == APX_OK)
         status = apx_graph_infer(model->graph, error);
+    if (status == APX_OK && model->graph->forests != NULL)
+        status = apx_forest_fold(model->graph, error);
     if (status == APX_OK && options->trees != NULL)
         status = apx_forest_choose_output(model->graph, options->trees, error);
     if (status == APX_OK)

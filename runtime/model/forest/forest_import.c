@@ -21,6 +21,9 @@ static enum apx_status read(const char *source, struct apx_graph **graph, struct
         return status;
     const struct apx_allocator *allocator = apx_allocator_default();
     switch (apx_model_format_guess(data, bytes)) {
+    case APX_MODEL_XGBOOST:
+        status = apx_xgboost_read(data, bytes, allocator, graph, error);
+        break;
     case APX_MODEL_LIGHTGBM:
         status = apx_lightgbm_read(data, bytes, allocator, graph, error);
         break;

@@ -14,9 +14,6 @@
 #include "runtime/model/forest/forest_sets.h"
 #include "runtime/model/forest/forest_tail.h"
 
-/* EXPECTILE has constants of K * K elements. */
-#define LIMIT_MATRIX_OUTPUTS 1024
-
 struct writing {
     struct apx_onnx *onnx;
     const struct apx_graph *graph;
@@ -179,10 +176,10 @@ static enum apx_status check(const struct writing *w, const struct apx_tail **ta
         return apx_fail(w->error, APX_EUNSUPPORTED, "link",
                         "this model is not one that XGBoost or LightGBM makes");
     if ((*tail)->kind == APX_LINK_EXPECTILE &&
-        (w->is_double || desc->outputs > LIMIT_MATRIX_OUTPUTS))
+        (w->is_double || desc->outputs > APX_TAIL_MATRIX_OUTPUTS))
         return apx_fail(w->error, APX_EUNSUPPORTED, "link",
                         "expectiles can be written for at most %d outputs in float32",
-                        LIMIT_MATRIX_OUTPUTS);
+                        APX_TAIL_MATRIX_OUTPUTS);
     return APX_OK;
 }
 
@@ -235,6 +232,8 @@ static void add_border(struct writing *w)
     apx_onnx_metadata(w->onnx, "source", w->forest->source);
     if (!desc->sums_double)
         apx_onnx_metadata(w->onnx, APX_FOREST_SUMS_KEY, APX_FOREST_SUMS_FLOAT);
+    if (w->is_double)
+        apx_onnx_metadata(w->onnx, APX_FOREST_LEAVES_KEY, APX_FOREST_LEAVES_BY_TREE);
     for (int i = 0; i < w->graph->metadata_count; i++)
         apx_onnx_metadata(w->onnx, w->graph->metadata[i].key, w->graph->metadata[i].value);
 }

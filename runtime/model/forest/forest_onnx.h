@@ -30,10 +30,13 @@ struct apx_forest_written {
 enum apx_status apx_forest_to_onnx(const struct apx_graph *graph, struct apx_onnx *onnx,
                                    struct apx_forest_written *written, struct apx_error *error);
 
-/* Metadata of such a file: its sums are made in float, tree after tree from the base value on, as
- * the library that trained the forest makes them. Other runtimes need not know. */
+/* Metadata of such a file, which other runtimes need not know: sums are made in float, tree after
+ * tree from the base value on, as the library that trained the forest makes them; */
 #define APX_FOREST_SUMS_KEY   "auspex_sums"
 #define APX_FOREST_SUMS_FLOAT "float32"
+/* leaves of TreeEnsemble, which have no numbers of their own, are counted in each tree. */
+#define APX_FOREST_LEAVES_KEY     "auspex_leaves"
+#define APX_FOREST_LEAVES_BY_TREE "by tree"
 
 /* One node with the trees of `desc`, but `nodes` in place of its own, which have no sets. False:
  * out of memory. */

@@ -48,6 +48,8 @@ const struct apx_tail *apx_forest_tail_of(const struct apx_link *link, struct ap
 
 /* The number that a scalar constant is; not for those of K. */
 double apx_tail_number(const struct apx_tail_step *step, const struct apx_link *link);
+/* EXPECTILE has constants of K * K elements. */
+#define APX_TAIL_MATRIX_OUTPUTS 1024
 /* One of the [K, K] constants, row-major. */
 void apx_tail_matrix(enum apx_tail_constant constant, size_t k, float *matrix);
 
