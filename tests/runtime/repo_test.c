@@ -3,6 +3,7 @@
 #include "runtime/base/sha256.h"
 #include "runtime/repo.h"
 #include "tests/harness/check.h"
+#include "tests/harness/tiny_trees.h"
 
 #include <dirent.h>
 #include <jansson.h>
@@ -12,7 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define MODEL "tests/golden/sklearn_linear.onnx"
+#define MODEL        "tests/golden/sklearn_linear.onnx"
+#define UBJSON_MODEL "runtime/examples/trees/xgboost.ubj"
 
 static char top[] = "/tmp/repo_test_XXXXXX";
 static char directory[256];
@@ -252,6 +254,55 @@ static void laid_out_by_hand(void)
     CHECK_STR(error.field, "version");
 }
 
+/* Each is stored as it came, under its format's name, whatever its own was. */
+static void formats_are_told_by_content(void)
+{
+    static const char *const stored[] = {"m/1/model.onnx", "m/2/model.json", "m/3/model.ubj",
+                                         "m/4/model.txt"};
+    int64_t version, removed;
+    struct apx_error error = {0};
+    char path[512], *before, *after;
+    size_t bytes, copied;
+    fresh("formats");
+    put("risk.model", tiny_xgboost);
+    put("risk.json", tiny_lightgbm);
+    add("m");
+    CHECK_EQ(apx_repo_add(repo, "m", in("risk.model"), NULL, &version, &error), APX_OK);
+    CHECK_EQ(apx_repo_add(repo, "m", UBJSON_MODEL, NULL, &version, &error), APX_OK);
+    CHECK_EQ(apx_repo_add(repo, "m", in("risk.json"), NULL, &version, &error), APX_OK);
+    for (int v = 1; v <= 4; v++) {
+        char digit[2] = {(char)('0' + v), '\0'};
+        REQUIRE(apx_repo_resolve(repo, "m", digit, &version, path, sizeof path, &error) == APX_OK);
+        CHECK_STR(path, in(stored[v - 1]));
+        CHECK_EQ(apx_repo_verify(repo, "m", v, NULL, &error), APX_OK);
+    }
+    REQUIRE(apx_file_read(UBJSON_MODEL, 1 << 20, &before, &bytes, NULL) == APX_OK);
+    REQUIRE(apx_file_read(in("m/3/model.ubj"), 1 << 20, &after, &copied, NULL) == APX_OK);
+    CHECK(bytes == copied && memcmp(before, after, bytes) == 0);
+    free(before);
+    free(after);
+    CHECK_EQ(apx_repo_promote(repo, "m", 3, NULL, &error), APX_OK);
+    CHECK_EQ(apx_repo_promote(repo, "m", 4, NULL, &error), APX_OK);
+    CHECK_EQ(apx_repo_rollback(repo, "m", NULL, &version, &error), APX_OK);
+    CHECK_EQ(version, 3);
+    CHECK_EQ(apx_repo_prune(repo, "m", 1, &removed, &error), APX_OK);
+    CHECK_EQ(removed, 2);
+    put("m/3/model.ubj", "{");
+    CHECK_EQ(apx_repo_verify(repo, "m", 3, NULL, &error), APX_EFORMAT);
+    CHECK_HAS(error.message, "m/3/model.ubj is damaged");
+
+    char *list;
+    REQUIRE(apx_repo_list(repo, &list, &error) == APX_OK);
+    CHECK_HAS(list, "\"file\": \"model.txt\"");
+    apx_string_release(list);
+    /* Cut short, no tree model becomes a version. */
+    put("cut.json", "{\"learner\": {");
+    CHECK_EQ(apx_repo_add(repo, "m", in("cut.json"), NULL, &version, &error), APX_EFORMAT);
+    put("cut.txt", "tree\nversion=v4\nnum_class=1\n");
+    CHECK_EQ(apx_repo_add(repo, "m", in("cut.txt"), NULL, &version, &error), APX_EFORMAT);
+    CHECK_EQ(resolve("m", "5"), -1);
+}
+
 /* A version has one model file: with two, nobody can say which was meant. */
 static void two_model_files_are_refused(void)
 {
@@ -457,6 +508,7 @@ int main(void)
     RUN(aliases);
     RUN(prune_keeps_what_is_pointed_at);
     RUN(laid_out_by_hand);
+    RUN(formats_are_told_by_content);
     RUN(two_model_files_are_refused);
     RUN(damaged_files_are_named);
     RUN(lists);
