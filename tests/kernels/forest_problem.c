@@ -33,6 +33,41 @@ static size_t pick(struct rng *rng, const size_t *sizes, size_t count)
 #define PICK(rng, ...)                                                                             \
     pick(rng, (const size_t[]){__VA_ARGS__}, sizeof((const size_t[]){__VA_ARGS__}) / sizeof(size_t))
 
+/* Where narrow types for features, nodes, trees and outputs would end. */
+static void plan_wide(struct rng *rng, struct forest_plan *out)
+{
+    switch (rng_below(rng, 5)) {
+    case 0:
+        out->features = PICK(rng, 255, 256, 257, 32767, 32768, 65535, 65536, 65537, 70000);
+        out->trees = 1 + rng_below(rng, 40);
+        out->leaves = PICK(rng, 20, 64, 300);
+        break;
+    case 1:
+        out->leaves = PICK(rng, 16384, 32767, 32768, 32769, 40000);
+        out->trees = 1 + rng_below(rng, 3);
+        out->shape = FOREST_LEAF_WISE;
+        break;
+    case 2:
+        out->leaves = PICK(rng, 1, 2, 3);
+        out->trees = 1000 + rng_below(rng, 3000);
+        break;
+    case 3:
+        out->outputs = PICK(rng, 64, 65, 255, 256, 257, 300);
+        out->trees = 1 + rng_below(rng, 300);
+        out->leaves = PICK(rng, 8, 31);
+        break;
+    default: /* a chain deeper than any counter of 8 bits */
+        out->leaves = 300 + rng_below(rng, 3000);
+        out->trees = 1 + rng_below(rng, 3);
+        out->shape = (enum forest_shape)(FOREST_LEFT_CHAIN + rng_below(rng, 3));
+    }
+    out->exact_leaves = rng_once(rng, 2);
+    out->in_turn = false;
+    out->linear = out->linear && out->outputs == 1;
+    while (out->rows > 3 && out->rows * out->features > 300000)
+        out->rows /= 2;
+}
+
 void forest_problem_plan(struct rng *rng, struct forest_plan *out)
 {
     memset(out, 0, sizeof *out);
@@ -85,6 +120,8 @@ void forest_problem_plan(struct rng *rng, struct forest_plan *out)
     out->has_cover = rng_once(rng, 2);
     out->rows = PICK(rng, 0, 1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129,
                      255, 256, 257, 1000);
+    if (rng_once(rng, 16))
+        plan_wide(rng, out);
     /* The naive evaluations of one problem: some ten million nodes at most. */
     size_t depth = out->shape >= FOREST_LEFT_CHAIN ? out->leaves / 2 + 1 : 16;
     while (out->rows > 9 && out->rows * out->trees * depth > 4000000)
@@ -248,12 +285,12 @@ static void write_tree(struct writer *w, const struct bud *buds, size_t bud_coun
 static void make_sets(struct rng *rng, struct forest_problem *p)
 {
     const struct forest_plan *plan = &p->plan;
-    enum { MOST = 300 };
+    enum { MOST = 3000 };
     uint32_t *begin = own(p, plan->sets + 1, sizeof *begin);
     double *bounds = own(p, plan->sets * MOST, sizeof *bounds);
     for (size_t s = 0; s < plan->sets; s++) {
         double *set = bounds + begin[s];
-        size_t count = rng_below(rng, rng_once(rng, 4) ? MOST : 8);
+        size_t count = rng_below(rng, rng_once(rng, 50) ? MOST : rng_once(rng, 4) ? 300 : 8);
         for (size_t i = 0; i < count; i++)
             set[i] = i > 0 && rng_once(rng, 3) ? step(plan, set[i - 1], true) : number(rng, plan);
         if (rng_once(rng, 6)) { /* everything */
