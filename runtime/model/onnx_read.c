@@ -5,6 +5,7 @@
 
 #include "runtime/base/fail.h"
 #include "runtime/base/memory.h"
+#include "runtime/model/forest/leaf_algebra.h"
 #include "runtime/model/onnx_reader.h"
 
 #include <stdio.h>
@@ -310,6 +311,14 @@ static enum apx_status unpack(struct apx_onnx_reader *reader, const void *data, 
     }
 }
 
+/* Before inference, which then has a node where there were thousands. */
+static enum apx_status fold_trees(struct apx_graph *graph, struct apx_error *error)
+{
+    bool changed;
+    enum apx_status status = apx_tree_sums_fold(graph, &changed, error);
+    return status == APX_OK && changed ? apx_onnx_order(graph, error) : status;
+}
+
 enum apx_status apx_onnx_read(const void *data, size_t bytes, const char *directory,
                               const struct apx_allocator *allocator, struct apx_graph **out,
                               struct apx_error *error)
@@ -339,7 +348,8 @@ enum apx_status apx_onnx_read(const void *data, size_t bytes, const char *direct
     if ((status = apx_onnx_read_nodes(&reader, &scope, reader.model->graph->node,
                                       reader.model->graph->n_node)) != APX_OK ||
         (status = read_outputs(&reader)) != APX_OK ||
-        (status = apx_onnx_order(reader.graph, error)) != APX_OK)
+        (status = apx_onnx_order(reader.graph, error)) != APX_OK ||
+        (status = fold_trees(reader.graph, error)) != APX_OK)
         goto fail;
     *out = reader.graph;
     reader.graph = NULL;
