@@ -131,7 +131,7 @@ static enum apx_status add_link(struct writing *w, const struct apx_tail *tail, 
     char names[APX_TAIL_STEPS][24], constant[24];
     for (int i = 0; i < tail->count; i++) {
         const struct apx_tail_step *step = &tail->steps[i];
-        const char *inputs[3], *outputs[2] = {i + 1 < tail->count ? names[i] : out, ""};
+        const char *inputs[3], *outputs[2] = {i + 1 < tail->count ? names[i] : out, "order"};
         char name[24];
         int count = 0;
         snprintf(names[i], sizeof names[i], "link_%d", i + 1);
