@@ -14,7 +14,8 @@
 static const char help[] =
     "usage: auspex bench MODEL [--rows 1,64,1024] [--steps T] [options]\n\n"
     "Time calls with random inputs: median and 99th percentile of one call, rows a second at the\n"
-    "median, and the kernels that ran.\n\n"
+    "median, and the kernels that ran; of tree ensembles, too, the time that a tree takes for a\n"
+    "row.\n\n"
     "  --rows N,N,...           rows of a call (1,64,1024)\n"
     "  --steps T                extent of the other free dimensions, such as the sequence length;\n"
     "                           needed where the model has one\n"
@@ -169,6 +170,17 @@ static int find_kernels(struct job *job)
     return CLI_DONE;
 }
 
+/* Trees of all ensembles together. */
+static long long trees_of(const struct job *job)
+{
+    size_t i;
+    json_t *forest;
+    long long trees = 0;
+    json_array_foreach (json_object_get(job->about, "forests"), i, forest)
+        trees += json_integer_value(json_object_get(forest, "trees"));
+    return trees;
+}
+
 static json_t *result(const struct job *job, int64_t rows, size_t calls)
 {
     int64_t median = job->times[calls / 2], p99 = job->times[(calls * 99 + 99) / 100 - 1];
@@ -184,6 +196,9 @@ static json_t *result(const struct job *job, int64_t rows, size_t calls)
     json_object_set_new(json, "p99_ns", json_integer(p99));
     json_object_set_new(json, "rows_per_s",
                         json_real((double)rows * 1e9 / (double)(median > 0 ? median : 1)));
+    if (trees_of(job) > 0)
+        json_object_set_new(json, "ns_per_tree_row",
+                            json_real((double)median / (double)rows / (double)trees_of(job)));
     json_object_set(json, "kernels", job->kernels);
     return json;
 }
@@ -200,14 +215,21 @@ static void print(const struct job *job, json_t *results)
            threads == 1 ? "" : "s");
     if (job->has_steps)
         printf(", %ld steps", job->steps);
-    puts("\n      rows     median us        p99 us        rows/s     calls");
-    json_array_foreach (results, i, entry)
-        printf("%10lld %13.3f %13.3f %13.0f %9lld\n",
+    if (trees_of(job) > 0)
+        printf(", %lld tree%s", trees_of(job), trees_of(job) == 1 ? "" : "s");
+    printf("\n      rows     median us        p99 us        rows/s     calls%s\n",
+           trees_of(job) > 0 ? "  ns/tree/row" : "");
+    json_array_foreach (results, i, entry) {
+        printf("%10lld %13.3f %13.3f %13.0f %9lld",
                (long long)json_integer_value(json_object_get(entry, "rows")),
                (double)json_integer_value(json_object_get(entry, "median_ns")) / 1e3,
                (double)json_integer_value(json_object_get(entry, "p99_ns")) / 1e3,
                json_real_value(json_object_get(entry, "rows_per_s")),
                (long long)json_integer_value(json_object_get(entry, "calls")));
+        if (trees_of(job) > 0)
+            printf(" %12.3f", json_real_value(json_object_get(entry, "ns_per_tree_row")));
+        putchar('\n');
+    }
     printf("kernels:");
     json_array_foreach (job->kernels, i, entry)
         printf(" %s", json_string_value(entry));

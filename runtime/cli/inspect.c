@@ -7,9 +7,10 @@
 
 static const char help[] =
     "usage: auspex inspect MODEL [--json] [options]\n\n"
-    "Inputs and outputs with their shapes (a word is a free dimension), nodes, the steps of the\n"
-    "plan with the kernel that each would use here, and the cost of one row, free dimensions\n"
-    "other than the rows counted as 1.\n\n" CLI_MODEL_HELP
+    "Inputs and outputs with their shapes (a word is a free dimension), nodes, tree ensembles,\n"
+    "the steps of the plan with the kernel that each would use here, and the cost of one row,\n"
+    "free dimensions other than the rows counted as 1. MODEL is an ONNX file, or one of XGBoost\n"
+    "(.json, .ubj) or LightGBM (text).\n\n" CLI_MODEL_HELP
     "  --json                   the same, and the model's metadata, for programs\n";
 
 static const char *text_of(json_t *object, const char *key)
@@ -58,6 +59,37 @@ static void print_nodes(json_t *nodes)
     putchar('\n');
 }
 
+static void print_count(const char *comma, json_t *forest, const char *key, const char *one)
+{
+    json_int_t count = json_integer_value(json_object_get(forest, key));
+    printf("%s%lld %s", comma, (long long)count, count == 1 ? one : key);
+}
+
+/* What the trees are, and what the library that made them called them. */
+static void print_forests(json_t *json)
+{
+    size_t i;
+    json_t *forest;
+    json_array_foreach (json_object_get(json, "forests"), i, forest) {
+        const char *source = text_of(json_object_get(json, "metadata"), "source"); /* imported */
+        if (source[0] == '\0')
+            source = text_of(forest, "source");
+        printf("%-9s ", i == 0 ? "trees" : "");
+        print_count("", forest, "trees", "tree");
+        print_count(", ", forest, "splits", "split");
+        print_count(", ", forest, "leaves", "leaf");
+        print_count(", ", forest, "features", "feature");
+        print_count(", ", forest, "margins", "margin");
+        if (json_integer_value(json_object_get(forest, "sets")) > 0)
+            print_count(", ", forest, "sets", "set");
+        printf("; compares in %s, sums in %s", text_of(forest, "compares"),
+               text_of(forest, "sums"));
+        if (source[0] != '\0')
+            printf("; %s", source);
+        putchar('\n');
+    }
+}
+
 static void print(const struct apx_model *model, json_t *json)
 {
     size_t i;
@@ -65,7 +97,9 @@ static void print(const struct apx_model *model, json_t *json)
     printf("model     %s", text_of(json, "name"));
     if (text_of(json, "producer")[0] != '\0')
         printf(", made by %s", text_of(json, "producer"));
-    printf(", opset %lld\n", (long long)json_integer_value(json_object_get(json, "opset")));
+    if (json_integer_value(json_object_get(json, "opset")) > 0) /* files of trees have none */
+        printf(", opset %lld", (long long)json_integer_value(json_object_get(json, "opset")));
+    putchar('\n');
     printf("runs on   %s, %s, %s\n", text_of(json, "device"), text_of(json, "isa"),
            text_of(json, "precision"));
     print_tensors("inputs", apx_model_input_count(model), model, apx_model_input);
@@ -73,14 +107,16 @@ static void print(const struct apx_model *model, json_t *json)
     if (!apx_model_rows_are_independent(model))
         puts("rows      a batch runs as one piece: no dimension counts independent rows");
     print_nodes(json_object_get(json, "nodes"));
+    print_forests(json);
     puts("plan          flops/row  isa         step, kernel, node");
     json_array_foreach (json_object_get(json, "steps"), i, step) {
         const char *kernel = text_of(step, "kernel"), *node = text_of(step, "node");
-        const char *isa = text_of(step, "isa");
-        printf("%9zu %13.0f  %-10s  %s%s%s%s%s\n", i + 1,
+        const char *isa = text_of(step, "isa"), *schedule = text_of(step, "schedule");
+        printf("%9zu %13.0f  %-10s  %s%s%s%s%s%s%s%s\n", i + 1,
                json_number_value(json_object_get(step, "flops_per_row")),
                isa[0] != '\0' ? isa : "-", text_of(step, "step"), kernel[0] != '\0' ? ", " : "",
-               kernel, node[0] != '\0' ? ", " : "", node);
+               kernel, node[0] != '\0' ? ", " : "", node, schedule[0] != '\0' ? " (" : "", schedule,
+               schedule[0] != '\0' ? ")" : "");
     }
     printf("cost      %.0f flops and %.0f bytes a row; %.0f bytes of packed weights\n",
            json_number_value(json_object_get(json, "flops_per_row")),

@@ -3,6 +3,7 @@
 #include "runtime/cli/cli.h"
 #include "runtime/cli/rows_file.h"
 
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -10,20 +11,28 @@
 
 static const char help[] =
     "usage: auspex predict MODEL --input [NAME=]FILE... [--output [NAME=]FILE...] [options]\n\n"
-    "Run the rows of a file through a model. Files are .npy or .csv.\n\n"
+    "Run the rows of a file through a model: ONNX, or tree ensembles of XGBoost (.json, .ubj) and\n"
+    "LightGBM (text) as these libraries save them. Files are .npy or .csv.\n\n"
     "  --input [NAME=]FILE      an input's rows; without NAME, of the next input in the model's\n"
     "                           order. A CSV line is one row: for an input [rows, steps, "
     "features]\n"
     "                           its columns are steps x features, step by step. Missing values\n"
     "                           are NaN. A .npy array has the input's shape and type; float64 is\n"
-    "                           converted to float32 where the model wants that, nothing else is\n"
+    "                           converted to float32 where the model wants that, and float32 to\n"
+    "                           float64, nothing else is.\n"
+    "                           Of a model that knows the names of its features, the columns are\n"
+    "                           taken by name if the CSV has a header with all of them: in any\n"
+    "                           order, beside others such as the label. Otherwise they are taken\n"
+    "                           in the order of the file, and there must be no others\n"
     "  --output [NAME=]FILE     where an output goes; may repeat for a model with several. "
     "Without\n"
-    "                           it the model's only output goes to standard output as "
-    "CSV\n" CLI_MODEL_HELP CLI_THREADS_HELP
-    "  --quiet                  no summary line on standard error\n";
+    "                           it the model's only output goes to standard output as CSV\n"
+    "  --margin                 of a tree ensemble, the sums before they become predictions\n"
+    "  --leaf                   of a tree ensemble, the leaf of every tree that a row reaches,\n"
+    "                           numbered as the library that trained it does\n" CLI_MODEL_HELP
+        CLI_THREADS_HELP "  --quiet                  no summary line on standard error\n";
 
-enum { INPUT = 1, OUTPUT, QUIET };
+enum { INPUT = 1, OUTPUT, QUIET, MARGIN, LEAF };
 #define MOST_FILES 256
 
 struct job {
@@ -115,14 +124,57 @@ static int64_t rows_of(const struct job *job)
     return 1;
 }
 
+/* The features' names, where a model says them and they are the columns of its only input: *count
+ * of them, the text owned by *json. */
+static const char **feature_names(const struct apx_model *model, json_t **json, size_t *count)
+{
+    const char *text = apx_model_metadata(model, "feature_names");
+    const struct apx_tensor_info *info = apx_model_input(model, 0);
+    size_t i;
+    json_t *name;
+    *json = text != NULL ? json_loads(text, 0, NULL) : NULL;
+    *count = json_array_size(*json);
+    if (apx_model_input_count(model) != 1 || info->rank != 2 || *count == 0 ||
+        info->dims[1] != (int64_t)*count)
+        return NULL;
+    const char **names = malloc(*count * sizeof *names);
+    bool ok = names != NULL;
+    json_array_foreach (*json, i, name) {
+        const char *word = json_string_value(name);
+        if (names != NULL)
+            names[i] = word;
+        ok = ok && word != NULL;
+    }
+    if (!ok) {
+        free(names);
+        return NULL;
+    }
+    return names;
+}
+
+static int read_inputs(struct job *job)
+{
+    struct apx_error error = {0};
+    size_t count, inputs = apx_model_input_count(job->model);
+    json_t *json;
+    const char **names = feature_names(job->model, &json, &count);
+    int status = CLI_DONE;
+    for (size_t i = 0; i < inputs && status == CLI_DONE; i++)
+        if (apx_rows_read(job->in_file[i], apx_model_input(job->model, i), names, &job->in[i],
+                          &error) != APX_OK)
+            status = apx_cli_failed("predict", job->in_file[i], &error);
+    free(names);
+    json_decref(json);
+    return status;
+}
+
 static int run(struct job *job)
 {
     struct apx_error error = {0};
     size_t inputs = apx_model_input_count(job->model), outputs = apx_model_output_count(job->model);
-    for (size_t i = 0; i < inputs; i++)
-        if (apx_rows_read(job->in_file[i], apx_model_input(job->model, i), &job->in[i], &error) !=
-            APX_OK)
-            return apx_cli_failed("predict", job->in_file[i], &error);
+    int read = read_inputs(job);
+    if (read != CLI_DONE)
+        return read;
     if (apx_session_shape(job->session, job->in, inputs, job->out, outputs, &error) != APX_OK)
         return apx_cli_failed("predict", job->path, &error);
     for (size_t i = 0; i < outputs; i++) {
@@ -161,6 +213,8 @@ static int read_options(int argc, char **argv, struct job *job)
                                             CLI_THREADS_OPTION,
                                             {"input", required_argument, NULL, INPUT},
                                             {"output", required_argument, NULL, OUTPUT},
+                                            {"margin", no_argument, NULL, MARGIN},
+                                            {"leaf", no_argument, NULL, LEAF},
                                             {"quiet", no_argument, NULL, QUIET},
                                             {"help", no_argument, NULL, CLI_HELP},
                                             {NULL, 0, NULL, 0}};
@@ -169,6 +223,13 @@ static int read_options(int argc, char **argv, struct job *job)
             return option;
         if (option == QUIET) {
             job->quiet = true;
+        } else if (option == MARGIN || option == LEAF) {
+            const char *trees = option == MARGIN ? "margin" : "leaf";
+            if (job->options.load.trees != NULL && strcmp(job->options.load.trees, trees) != 0) {
+                apx_cli_usage("predict", "say --margin or --leaf, not both");
+                return '?';
+            }
+            job->options.load.trees = trees;
         } else if (option == INPUT || option == OUTPUT) {
             const char *equals = strchr(optarg, '=');
             const char *file = equals != NULL ? equals + 1 : optarg;

@@ -10,11 +10,14 @@ bool apx_rows_is_csv(const char *path);
 bool apx_rows_is_npy(const char *path);
 
 /* Read `path` as the input `info` describes. A CSV line is one row: its columns are the row's
- * elements in row-major order. float64 files become float32 where the model wants that. On success
- * the caller frees tensor->data with free().
+ * elements in row-major order. names: those of an input [rows, columns], or NULL; if the CSV has a
+ * header with all of them, its columns are taken by name and others are left alone. float64 files
+ * become float32 where the model wants that, and float32 files float64. On success the caller frees
+ * tensor->data with free().
  *   APX_EINVAL (does not fit the input), and what the readers in runtime/table.h say */
 enum apx_status apx_rows_read(const char *path, const struct apx_tensor_info *info,
-                              struct apx_tensor *tensor, struct apx_error *error);
+                              const char *const *names, struct apx_tensor *tensor,
+                              struct apx_error *error);
 
 /* Write an output whose rows lie along dimension row_axis (-1: the first). A .csv gets a header of
  * the output's name, numbered if a row has several elements, and numbers that read back to the same

@@ -31,6 +31,41 @@ bool apx_rows_is_npy(const char *path)
     return ends_in(path, ".npy");
 }
 
+/* ---- columns by name ------------------------------------------------------------------------- */
+
+/* The table's columns as `names` order them, in its own list of columns: the others go to its end,
+ * out of sight. False, and nothing changes, if the header lacks one; *missing is its index. */
+static bool choose_columns(struct apx_table *table, const char *const *names, size_t count,
+                           size_t *missing, bool *out_of_memory)
+{
+    *missing = count;
+    *out_of_memory = false;
+    if (!table->has_header)
+        return false;
+    struct apx_table_column *chosen = malloc(count * sizeof *chosen);
+    if (chosen == NULL) {
+        *out_of_memory = true;
+        return false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        int at = apx_table_find(table, names[i]);
+        if (at < 0) {
+            *missing = i;
+            free(chosen);
+            return false;
+        }
+        chosen[i] = table->column[at];
+    }
+    /* As many names as columns at most, but for names that stand twice in the model. */
+    bool fits = count <= table->columns;
+    for (size_t i = 0; fits && i < count; i++)
+        table->column[i] = chosen[i];
+    if (fits)
+        table->columns = count;
+    free(chosen);
+    return fits;
+}
+
 /* ---- CSV ----------------------------------------------------------------------------------- */
 
 /* Fills dims from the table's extents, or says why the table does not fit. */
@@ -145,11 +180,34 @@ static enum apx_status fill(const char *path, const struct apx_table *table,
     return APX_OK;
 }
 
+/* Columns by name, or all of them; a header that lacks a name is worth a word when the number of
+ * columns is wrong, too. */
+static enum apx_status order_columns(const char *path, struct apx_table *table,
+                                     const struct apx_tensor_info *info, const char *const *names,
+                                     struct apx_error *error)
+{
+    size_t count = (size_t)info->dims[1], missing;
+    bool out_of_memory;
+    if (choose_columns(table, names, count, &missing, &out_of_memory))
+        return APX_OK;
+    if (out_of_memory)
+        return apx_fail(error, APX_ENOMEM, info->name, "out of memory for %s", path);
+    if (missing < count && table->columns != count)
+        return apx_fail(error, APX_EINVAL, info->name,
+                        "%s: the header has no \"%s\", which the model calls a feature; name all "
+                        "%zu features, or give %zu columns in the model's order",
+                        path, names[missing], count, count);
+    return APX_OK;
+}
+
 static enum apx_status read_csv(const char *path, const struct apx_tensor_info *info,
-                                struct apx_tensor *tensor, struct apx_error *error)
+                                const char *const *names, struct apx_tensor *tensor,
+                                struct apx_error *error)
 {
     struct apx_table *table;
     enum apx_status status = apx_table_read_csv(path, 0, &table, error);
+    if (status == APX_OK && names != NULL)
+        status = order_columns(path, table, info, names, error);
     if (status == APX_OK)
         status = check_columns(path, table, info, error);
     if (status == APX_OK)
@@ -183,6 +241,22 @@ static void narrow(struct apx_tensor *tensor)
     tensor->bytes = count * sizeof(float);
 }
 
+/* float32 to float64, which is exact. */
+static enum apx_status widen(const char *path, const struct apx_tensor_info *info,
+                             struct apx_tensor *tensor, struct apx_error *error)
+{
+    size_t count = tensor->bytes / sizeof(float);
+    double *wide = malloc((count + 1) * sizeof *wide);
+    if (wide == NULL)
+        return apx_fail(error, APX_ENOMEM, info->name, "out of memory for %s", path);
+    apx_cast(count, APX_F32, tensor->data, APX_F64, wide);
+    free(tensor->data);
+    tensor->data = wide;
+    tensor->dtype = APX_F64;
+    tensor->bytes = count * sizeof *wide;
+    return APX_OK;
+}
+
 static enum apx_status check_npy(const char *path, const struct apx_tensor_info *info,
                                  const struct apx_tensor *tensor, struct apx_error *error)
 {
@@ -207,16 +281,19 @@ static enum apx_status check_npy(const char *path, const struct apx_tensor_info 
 }
 
 enum apx_status apx_rows_read(const char *path, const struct apx_tensor_info *info,
-                              struct apx_tensor *tensor, struct apx_error *error)
+                              const char *const *names, struct apx_tensor *tensor,
+                              struct apx_error *error)
 {
     *tensor = (struct apx_tensor){0};
     enum apx_status status;
     if (apx_rows_is_csv(path)) {
-        status = read_csv(path, info, tensor, error);
+        status = read_csv(path, info, names, tensor, error);
     } else {
         status = apx_npy_read(path, tensor, error);
         if (status == APX_OK && tensor->dtype == APX_F64 && info->dtype == APX_F32)
             narrow(tensor);
+        if (status == APX_OK && tensor->dtype == APX_F32 && info->dtype == APX_F64)
+            status = widen(path, info, tensor, error);
         if (status == APX_OK)
             status = check_npy(path, info, tensor, error);
     }

@@ -43,6 +43,29 @@ static json_t *describe_nodes(const struct apx_graph *graph)
     return nodes;
 }
 
+static json_t *describe_forests(const struct apx_model *model)
+{
+    json_t *forests = json_array();
+    for (size_t i = 0; i < model->forest_count; i++) {
+        const struct apx_forest_facts *facts = &model->forests[i];
+        json_t *json = json_object();
+        json_object_set_new(json, "node", json_string(facts->node));
+        if (facts->source != NULL && facts->source[0] != '\0')
+            json_object_set_new(json, "source", json_string(facts->source));
+        json_object_set_new(json, "trees", json_integer((json_int_t)facts->trees));
+        json_object_set_new(json, "splits", json_integer((json_int_t)facts->splits));
+        json_object_set_new(json, "leaves", json_integer((json_int_t)facts->leaves));
+        json_object_set_new(json, "features", json_integer((json_int_t)facts->features));
+        json_object_set_new(json, "margins", json_integer((json_int_t)facts->margins));
+        json_object_set_new(json, "sets", json_integer((json_int_t)facts->sets));
+        json_object_set_new(json, "compares",
+                            json_string(facts->compares_double ? "float64" : "float32"));
+        json_object_set_new(json, "sums", json_string(facts->sums_double ? "float64" : "float32"));
+        json_array_append_new(forests, json);
+    }
+    return forests;
+}
+
 enum apx_status apx_model_describe(const struct apx_model *model, char **out,
                                    struct apx_error *error)
 {
@@ -65,6 +88,8 @@ enum apx_status apx_model_describe(const struct apx_model *model, char **out,
     json_object_set_new(json, "outputs", outputs);
     json_object_set_new(json, "metadata", metadata);
     json_object_set_new(json, "nodes", describe_nodes(graph));
+    if (model->forest_count > 0)
+        json_object_set_new(json, "forests", describe_forests(model));
     json_object_set_new(json, "device", json_string(model->backend->name));
     json_object_set_new(json, "rows_are_independent", json_boolean(model->row_symbol >= 0));
     if (json != NULL && model->backend->describe(model->program, json) == APX_OK)

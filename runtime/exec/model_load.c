@@ -7,6 +7,7 @@
 #include "runtime/base/file.h"
 #include "runtime/base/memory.h"
 #include "runtime/exec/model_impl.h"
+#include "runtime/model/forest/forest.h"
 #include "runtime/model/forest/forest_fold.h"
 #include "runtime/model/forest/forest_output.h"
 #include "runtime/model/forest/forest_read.h"
@@ -134,6 +135,38 @@ static enum apx_status check_inputs(const struct apx_graph *graph, struct apx_er
     return APX_OK;
 }
 
+/* In the order of nodes. */
+static enum apx_status note_forests(struct apx_model *model, struct apx_error *error)
+{
+    const struct apx_graph *graph = model->graph;
+    size_t count = 0;
+    for (int n = 0; n < graph->node_count; n++)
+        count += !graph->nodes[n].is_dead && graph->nodes[n].forest != NULL;
+    if (count == 0)
+        return APX_OK;
+    model->forests = apx_alloc(model->allocator, count, sizeof *model->forests);
+    if (model->forests == NULL)
+        return apx_fail(error, APX_ENOMEM, "", "out of memory");
+    for (int n = 0; n < graph->node_count; n++) {
+        const struct apx_forest *forest = graph->nodes[n].forest;
+        if (graph->nodes[n].is_dead || forest == NULL)
+            continue;
+        const struct apx_forest_desc *desc = &forest->desc;
+        struct apx_forest_facts *facts = &model->forests[model->forest_count++];
+        facts->node = graph->nodes[n].name;
+        facts->source = apx_graph_string(model->graph, forest->source, strlen(forest->source));
+        facts->trees = desc->trees;
+        facts->splits = desc->node_count - desc->leaf_count;
+        facts->leaves = desc->leaf_count;
+        facts->features = desc->features;
+        facts->margins = desc->outputs;
+        facts->sets = desc->set_count;
+        facts->compares_double = desc->compares_double;
+        facts->sums_double = desc->sums_double;
+    }
+    return APX_OK;
+}
+
 /* ---- load ------------------------------------------------------------------------------------ */
 
 /* The file itself tells whose it is. */
@@ -171,6 +204,8 @@ static enum apx_status load(struct apx_model *model, const void *data, size_t by
         status = check_inputs(model->graph, error);
     if (status == APX_OK)
         model->nan_is_missing = apx_graph_nan_is_missing(model->graph);
+    if (status == APX_OK)
+        status = note_forests(model, error);
     if (status == APX_OK)
         status = compile(model, options, error);
     if (status == APX_OK) {
@@ -248,6 +283,7 @@ void apx_model_destroy(struct apx_model *model)
     apx_topo_destroy(model->topo);
     apx_release(model->allocator, model->inputs);
     apx_release(model->allocator, model->outputs);
+    apx_release(model->allocator, model->forests);
     apx_release(model->allocator, model);
 }
 
