@@ -1,0 +1,127 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# The `auspex` program with tree ensembles: the files of XGBoost and LightGBM, and what `auspex import` makes of them.
+. tests/harness/cli.sh
+auspex=$APX_BIN/auspex tool=$APX_BIN/cli_tool trees=runtime/examples/trees rows=runtime/examples/trees/rows.csv
+
+# equal A B: the same text
+equal() {
+    checks=$((checks + 1))
+    cmp -s "$1" "$2" || fail "$1 and $2 differ"
+}
+# predict OUTPUT ARGUMENTS...
+predict() {
+    local to=$1
+    shift
+    run 0 "$auspex" predict "$@" --quiet
+    cp "$dir/out" "$to"
+}
+
+for model in xgboost.ubj lightgbm.txt; do
+    # Imported, a model gives the same predictions, sums and leaves, to the last digit.
+    run 0 "$auspex" import $trees/$model -o "$dir/m.onnx"
+    out_has '30 trees'
+    out_has '28 features'
+    for option in "" --margin --leaf; do
+        predict "$dir/a.csv" $trees/$model --input $rows $option
+        predict "$dir/b.csv" "$dir/m.onnx" --input $rows $option
+        equal "$dir/a.csv" "$dir/b.csv"
+    done
+    run 0 head -1 "$dir/a.csv"
+    out_has 'leaf_0,leaf_1,'
+    run 0 sed -n '$=' "$dir/a.csv"
+    out_has 21
+
+    # Columns by name: in another order, beside a column of text.
+    predict "$dir/a.csv" $trees/$model --input $rows
+    awk -F, '{ printf "%s", NR == 1 ? "label" : "yes"; for (i = NF; i > 0; i--) printf ",%s", $i; print "" }' $rows >"$dir/by_name.csv"
+    predict "$dir/b.csv" $trees/$model --input "$dir/by_name.csv"
+    equal "$dir/a.csv" "$dir/b.csv"
+    predict "$dir/b.csv" "$dir/m.onnx" --input "$dir/by_name.csv"
+    equal "$dir/a.csv" "$dir/b.csv"
+    # By position where there is no header, or one that speaks of something else.
+    sed 1d $rows >"$dir/plain.csv"
+    sed '1s/f/g/g' $rows >"$dir/other.csv"
+    for file in plain other; do
+        predict "$dir/b.csv" $trees/$model --input "$dir/$file.csv"
+        equal "$dir/a.csv" "$dir/b.csv"
+    done
+    cut -d, -f 1-5 $rows >"$dir/short.csv"
+    run 1 "$auspex" predict $trees/$model --input "$dir/short.csv"
+    err_has 'the header has no "f5"'
+    sed 1d "$dir/short.csv" >"$dir/short_plain.csv"
+    run 1 "$auspex" predict $trees/$model --input "$dir/short_plain.csv"
+    err_has 'it takes 28 columns, the file has 5'
+
+    # Either type of .npy array.
+    run 0 "$tool" fill "$dir/x.npy" 0.375 3 28
+    run 0 "$tool" wide "$dir/x.npy" "$dir/wide.npy"
+    predict "$dir/a.csv" $trees/$model --input "$dir/x.npy"
+    predict "$dir/b.csv" $trees/$model --input "$dir/wide.npy"
+    equal "$dir/a.csv" "$dir/b.csv"
+
+    run 0 "$auspex" inspect $trees/$model
+    out_has 'trees     30 trees'
+    out_has ', 1 margin; compares in float'
+    run 0 "$auspex" inspect "$dir/m.onnx"
+    out_has '30 trees'
+    out_has "; ${model%.*}"
+    run 0 "$auspex" inspect $trees/$model --json
+    out_has '"trees": 30'
+    out_has '"schedule"'
+    run 0 "$auspex" bench $trees/$model --rows 1,64 --seconds 0.01
+    out_has 'ns/tree/row'
+    run 0 "$auspex" bench $trees/$model --rows 64 --seconds 0.01 --json
+    out_has '"ns_per_tree_row"'
+done
+
+# Numbers between floats count for LightGBM: they are not rounded on the way.
+sed 1q $rows >"$dir/exact.csv"
+threshold=$(sed -n 's/^threshold=\([^ ]*\) .*/\1/p;T;q' $trees/lightgbm.txt)
+feature=$(sed -n 's/^split_feature=\([^ ]*\) .*/\1/p;T;q' $trees/lightgbm.txt)
+for value in "$threshold" "$(awk -v t="$threshold" 'BEGIN { printf "%.17g", t + (t < 0 ? -t : t) * 4e-16 }')"; do
+    awk -v f="$feature" -v v="$value" 'BEGIN { for (i = 0; i < 28; i++) printf "%s%s", i == f ? v : 0.5, i < 27 ? "," : "\n" }'
+done >>"$dir/exact.csv"
+predict "$dir/leaves.csv" $trees/lightgbm.txt --input "$dir/exact.csv" --leaf
+run 0 sed -n '2s/,.*//p' "$dir/leaves.csv"
+first=$(cat "$dir/out")
+run 0 sed -n '3s/,.*//p' "$dir/leaves.csv"
+checks=$((checks + 1))
+[ "$first" != "$(cat "$dir/out")" ] || fail "the neighbour of a threshold reaches the same leaf"
+
+# What was imported, for programs.
+run 0 "$auspex" import $trees/lightgbm.txt --output "$dir/m.onnx" --json
+out_has '"operator": "TreeEnsemble"'
+out_has '"dtype": "float64"'
+run 0 "$auspex" import $trees/xgboost.ubj -o "$dir/m.onnx" --json
+out_has '"operator": "TreeEnsembleRegressor"'
+out_has '"trees": 30'
+run 0 "$auspex" import --help
+out_has 'usage: auspex import'
+
+# What is refused, and what stays as it was then.
+echo old >"$dir/old.onnx"
+run 1 "$auspex" import tests/golden/sklearn_linear.onnx -o "$dir/old.onnx"
+err_has 'an ONNX file needs no import'
+head -c 5000 $trees/xgboost.ubj >"$dir/cut.ubj"
+run 1 "$auspex" import "$dir/cut.ubj" -o "$dir/old.onnx"
+err_has "$dir/cut.ubj"
+run 1 "$auspex" import "$dir/none.json" -o "$dir/old.onnx"
+err_has 'none.json'
+run 0 cat "$dir/old.onnx"
+out_has old
+run 1 "$auspex" import $trees/xgboost.ubj -o "$dir/none/m.onnx"
+err_has 'none'
+run 2 "$auspex" import $trees/xgboost.ubj
+err_has 'say -o MODEL.onnx'
+run 2 "$auspex" import -o "$dir/m.onnx"
+err_has 'name a model'
+run 2 "$auspex" import $trees/xgboost.ubj -o
+err_has 'wants a value'
+run 2 "$auspex" import $trees/xgboost.ubj -x
+err_has 'is not known'
+run 2 "$auspex" predict $trees/xgboost.ubj --input $rows --margin --leaf
+err_has 'not both'
+run 1 "$auspex" predict tests/golden/sklearn_linear.onnx --input $rows --leaf
+err_has 'this model has 0'
+report
