@@ -65,10 +65,10 @@ def resident_mib(process):
     return 0
 
 
-def load(binaries, server, rows, in_flight, calls):
+def load(binaries, server, rows, in_flight, calls, model="lstm", steps=STEPS, features=FEATURES):
     before = cpu_seconds(server["process"])
-    result = json.loads(output(str(binaries / "serve_load"), "--target", server["target"], "--model", "lstm", "--rows",
-                               str(rows), "--steps", str(STEPS), "--features", str(FEATURES), "--in-flight", str(in_flight),
+    result = json.loads(output(str(binaries / "serve_load"), "--target", server["target"], "--model", model, "--rows",
+                               str(rows), "--steps", str(steps), "--features", str(features), "--in-flight", str(in_flight),
                                "--calls", str(calls), "--warm-up", "50"))
     result["server_cpu_us"] = (cpu_seconds(server["process"]) - before) * 1e6 / (calls + 50)
     return result
