@@ -164,6 +164,35 @@ static void take_link(struct match *m, struct apx_graph *graph, struct apx_node 
     forest->link = m->link;
 }
 
+/* TreeEnsemble has no base values: they are added behind it. */
+static void fold_base(struct apx_graph *graph, struct apx_node *node, struct apx_forest *forest)
+{
+    struct apx_forest_desc *desc = &forest->desc;
+    double *base = (double *)(uintptr_t)desc->base; /* the forest's own */
+    int scores = node->out[0];
+    for (size_t k = 0; k < desc->outputs; k++)
+        if (base[k] != 0)
+            return;
+    if (!forest->output_double || !desc->sums_double || desc->sum != APX_FOREST_SUM || scores < 0 ||
+        forest->link.kind != APX_LINK_NONE || forest->link.divide != 0 ||
+        forest->label_rule != APX_LABEL_NONE || apx_graph_use_count(graph, scores) != 1)
+        return;
+    for (int n = 0; n < graph->node_count; n++) {
+        struct apx_node *add = &graph->nodes[n];
+        if (add->is_dead || add->op != APX_OP_ADD || add->in_count != 2 || add->in[0] != scores)
+            continue;
+        const struct apx_value *constant = apx_node_in(graph, add, 1);
+        if (constant == NULL || constant->data == NULL || constant->rank != 1 ||
+            constant->bytes != desc->outputs * sizeof *base)
+            return;
+        memcpy(base, constant->data, constant->bytes);
+        add->is_dead = true;
+        node->out[0] = add->out[0];
+        graph->values[add->out[0]].producer = (int)(node - graph->nodes);
+        return;
+    }
+}
+
 /* The longest list of steps that is there, a division before it included. Lists are in their order,
  * and what begins with a division is longer. */
 static void fold_link(struct apx_graph *graph, struct apx_node *node, struct apx_forest *forest)
@@ -244,6 +273,7 @@ enum apx_status apx_forest_fold(struct apx_graph *graph, struct apx_error *error
             sum_in_float(forest);
         if (by_tree)
             number_by_tree(forest);
+        fold_base(graph, node, forest);
         fold_link(graph, node, forest);
         status = apx_infer_forest(graph, node, error);
     }

@@ -7,6 +7,7 @@
 
 /* Of an inferred graph, as forest_onnx.c writes it or anybody else:
  *   - a forest over columns of which another forest computes some as 0 and 1 looks at sets instead;
+ *   - base values added in double behind a forest become its own;
  *   - the operators of a link (forest_tail.h) behind a forest become its link;
  *   - what the metadata says of a forest that was imported: sums in float, leaves by tree.
  * Every row reaches the leaves it reached, and predictions are those of the library that trained
