@@ -40,7 +40,7 @@ class Entry:
 
 
 def _prepare(entries, x, rows, longest):
-    """Engines that take part at this batch, with the seconds of one call."""
+    """Engines that take part at this batch, with the seconds of one call and the rounds that are done."""
     ready = []
     for entry in entries:
         known = max((k for k, batch in entry.facts["batches"].items() if batch["s_per_row"]), default=0)
@@ -55,7 +55,8 @@ def _prepare(entries, x, rows, longest):
                 calls = max(1, math.ceil(0.002 / max(seconds, 1e-7)))
                 entry.engine.time(calls)
                 seconds = entry.engine.time(calls) / calls
-            ready.append((entry, seconds))
+            # A call of a second needs no other before it.
+            ready.append((entry, seconds, [seconds / rows] if seconds > 1 else []))
         except Exception as error:
             entry.facts["batches"][rows] = {"s_per_row": None, "why": " ".join(str(error).split())[:160]}
     return ready
@@ -65,24 +66,22 @@ def time_batch(entries, pool, rows, rounds, round_s, longest):
     calls = min(len(pool) // rows, MOST_CALLS)
     x = pool[:calls * rows]
     ready = _prepare([entry for entry in entries if entry.engine], x, rows, longest)
-    times = {id(entry): [] for entry, _ in ready}
     for done in range(rounds):
-        for entry, seconds in ready:
+        for entry, seconds, times in ready:
             # Seven rounds of a call of many seconds would be nothing but waiting.
-            if done and done * seconds > 10 * round_s + 3:
+            if len(times) > done or len(times) * seconds > 40 * round_s:
                 continue
             if seconds < round_s:
                 entry.engine.time(max(1, math.ceil(0.002 / seconds)))  # caches are another engine's
             count = max(1, math.ceil(round_s / seconds))
-            times[id(entry)].append(entry.engine.time(count) / (count * rows))
-    for entry, _ in ready:
-        own = times[id(entry)]
-        entry.facts["batches"][rows] = {"s_per_row": statistics.median(own), "least": min(own), "most": max(own),
-                                        "rounds": own}
+            times.append(entry.engine.time(count) / (count * rows))
+    for entry, _, times in ready:
+        entry.facts["batches"][rows] = {"s_per_row": statistics.median(times), "least": min(times), "most": max(times),
+                                        "rounds": times}
 
 
 def measure(case, folder, about, lib, pool, settings):
-    """Facts of every engine; settings: threads, isas, batches, rounds, round_s, longest, work."""
+    """Facts of every engine; settings: threads, isas, batches, rounds, round_s, longest, work, program."""
     makers = tree_engines.makers(case, folder, about, lib, settings["threads"], settings["isas"], settings["work"])
     entries = [Entry(name, file, make) for (name, file), make in makers.items()]
     x = pool[:CHECKED_ROWS]
@@ -100,6 +99,9 @@ def measure(case, folder, about, lib, pool, settings):
     for entry in entries:
         if entry.engine:
             entry.engine.close()
+            name, _, isa = entry.facts["engine"].partition(" ")
+            if name == "Auspex":
+                entry.facts.update(tree_engines.plan(settings["program"], folder / entry.facts["file"], isa))
     return {"case": case.name, "threads": settings["threads"], "library": by_library,
             "measured_s": time.monotonic() - start, "rows": len(pool),
             "model": {key: about[key] for key in ("features", "trees", "leaves", "most_leaves", "nodes")},

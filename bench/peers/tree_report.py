@@ -24,6 +24,14 @@ def _rate(rows_per_s):
     return f"{rows_per_s:.3g}"
 
 
+def _times(value):
+    return f"{value:.1f}" if value >= 1 else f"{value:.2f}"
+
+
+def _rows(rows):
+    return f"{rows:,} row{'s' * (rows > 1)}"
+
+
 def _cell(result, engine, rows):
     batch = engine["batches"].get(str(rows))
     if batch is None:
@@ -34,7 +42,7 @@ def _cell(result, engine, rows):
     text = f"{_rate(1 / batch['s_per_row'])}/s, {per_tree:.3g} ns"
     times = None if engine["engine"].startswith("Auspex") else ratio(result, engine, rows)
     few = f" ({len(batch['rounds'])} round{'s' * (len(batch['rounds']) > 1)})" if len(batch["rounds"]) < 7 else ""
-    return text + (f", **{times:.1f}x**" if times else "") + few
+    return text + (f", **{_times(times)}x**" if times else "") + few
 
 
 def table(result, batches):
@@ -43,14 +51,15 @@ def table(result, batches):
     lines = ["", f"### {result['case']}, {result['threads']} thread{'s' * (result['threads'] > 1)}", "",
              f"{model['trees']} trees, {model['leaves']:,} leaves (at most {model['most_leaves']:,} a tree), "
              f"{model['features']} features.", "",
-             "| engine | file | " + " | ".join(f"{rows:,} rows" for rows in measured)
+             "| engine | file | " + " | ".join(map(_rows, measured))
              + f" | largest difference from {result['library']} | load |",
              "|---" * (len(measured) + 4) + "|"]
     for engine in result["engines"]:
         if engine["error"]:
             continue
+        engine_name = engine["engine"] + " (Python)" * engine["in_python"]
         difference = "same bits" if engine.get("same_bits") else f"{engine['difference']:.1e}" if "difference" in engine else ""
-        lines.append(f"| {engine['engine']}{' (Python)' if engine['in_python'] else ''} | {engine['file']} | "
+        lines.append(f"| {engine_name} | {engine['file']} | "
                      + " | ".join(_cell(result, engine, rows) for rows in measured)
                      + f" | {difference} | {engine['load_s'] * 1e3:.0f} ms |")
     lines.append("")
@@ -63,7 +72,7 @@ def summary(results, batches):
     lines = ["", "## Ratios at a glance", "",
              "How many times as long as Auspex a peer takes for the same rows and the same model file: the least, the median and "
              "the greatest over the models below, with the model of the least.", "",
-             "| peer | threads | " + " | ".join(f"{rows:,} rows" for rows in batches) + " |", "|---" * (len(batches) + 2) + "|"]
+             "| peer | threads | " + " | ".join(map(_rows, batches)) + " |", "|---" * (len(batches) + 2) + "|"]
     found = {}
     for result in results:
         for engine in result["engines"]:
@@ -78,8 +87,8 @@ def summary(results, batches):
         cells = []
         for rows in batches:
             values = sorted(by_rows.get(rows, []))
-            cells.append(f"{values[0][0]:.1f} - {statistics.median(v for v, _ in values):.1f} - {values[-1][0]:.1f} "
-                         f"({values[0][1]})" if values else "")
+            middle = statistics.median(value for value, _ in values) if values else 0
+            cells.append(f"{_times(values[0][0])} - {_times(middle)} - {_times(values[-1][0])} ({values[0][1]})" if values else "")
         lines.append(f"| {name} | {threads} | " + " | ".join(cells) + " |")
     return lines
 
@@ -87,14 +96,19 @@ def summary(results, batches):
 def loading(results):
     """What a model costs before its first row, for the models measured on one thread."""
     lines = ["", "## Loading", "",
-             "Milliseconds from the file to a model that can be run, and what the process then holds more. \"Node data\" counts "
-             "8 bytes a node.", "", "| model | node data | engine | load | resident |", "|---|---|---|---|---|"]
+             "From the file to a model that can be run, the median of three; what the process then holds more (resident; 0 where "
+             "earlier memory was used again); and what Auspex keeps of the trees, beside 8 bytes a node (a float and two indices "
+             "of 16 bits) and 20 bytes a node (as XGBoost has it in memory).", "",
+             "| model | 8 bytes a node | 20 bytes a node | engine | load | resident | Auspex keeps | schedule |",
+             "|---|---|---|---|---|---|---|---|"]
     for result in results:
         if result["threads"] != 1:
             continue
+        mib = [f"{result['model']['nodes'] * size / 2**20:.2f} MiB" for size in (8, 20)]
         for engine in result["engines"]:
-            if not engine["error"] and not engine["in_python"] and engine["engine"] not in ("Treelite", "lleaves"):
-                lines.append(f"| {result['case']} | {result['model']['nodes'] * 8 / 2**20:.2f} MiB | {engine['engine']}, "
-                             f"{engine['file']} | {engine['load_s'] * 1e3:.1f} ms | "
-                             f"{engine['resident_bytes'] / 2**20:.2f} MiB |")
+            if not engine["error"] and not engine["in_python"] and not engine["engine"].startswith(("Treelite", "lleaves")):
+                kept = engine.get("packed_bytes")
+                lines.append(f"| {result['case']} | {mib[0]} | {mib[1]} | {engine['engine']}, {engine['file']} | "
+                             f"{engine['load_s'] * 1e3:.1f} ms | {max(0, engine['resident_bytes']) / 2**20:.2f} MiB | "
+                             f"{f'{kept / 2**20:.2f} MiB' if kept else ''} | {engine.get('schedule') or ''} |")
     return lines

@@ -51,7 +51,8 @@ def parse():
     parser.add_argument("--work", type=pathlib.Path, default=ROOT / "build/peers", help="where trained models are kept")
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build/release")
     parser.add_argument("--json", type=pathlib.Path, help="write everything that was measured")
-    parser.add_argument("--write", action="store_true", help="write bench/results/trees.md and .json")
+    parser.add_argument("--write", action="store_true", help="write bench/results/trees.md and .json, after each model")
+    parser.add_argument("--add", action="store_true", help="the same, keeping what they hold of other models and batches")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -66,7 +67,8 @@ def measure_here(arguments, case):
     folder = arguments.work / case.name
     pool = tree_models.rows_of(case, arguments.data, max(*arguments.batches, tree_measure.CHECKED_ROWS))
     settings = {"threads": threads, "isas": arguments.isa, "batches": arguments.batches, "rounds": arguments.rounds,
-                "round_s": arguments.round_ms * 1e-3, "longest": arguments.longest, "work": arguments.work}
+                "round_s": arguments.round_ms * 1e-3, "longest": arguments.longest, "work": arguments.work,
+                "program": arguments.build / "bin/auspex"}
     result = tree_measure.measure(case, folder, json.loads((folder / "about.json").read_text()), lib, pool, settings)
     arguments.json.write_text(json.dumps(result))
 
@@ -101,13 +103,33 @@ def failures(result):
                 yield f"{what}: differs by {engine['difference']}"
 
 
+def merge(kept, new):
+    """Adds a result to those kept: in place of the same engine's same batches."""
+    old = next((r for r in kept if (r["case"], r["threads"]) == (new["case"], new["threads"])), None)
+    if old is None:
+        kept.append(new)
+        return
+    before = {(e["engine"], e["file"]): e for e in old["engines"]}
+    for engine in new["engines"]:
+        engine["batches"] = {**before.get((engine["engine"], engine["file"]), {"batches": {}})["batches"], **engine["batches"]}
+    kept[kept.index(old)] = new
+
+
+def write(facts, results):
+    folder = ROOT / "bench/results"
+    batches = sorted({int(rows) for r in results for engine in r["engines"] for rows in engine["batches"]})
+    (folder / "trees.md").write_text(text_of(facts, results, batches))
+    (folder / "trees.json").write_text(json.dumps({"facts": facts, "results": results}, indent=1) + "\n")
+
+
 def text_of(facts, results, batches):
     versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
+    commits = sorted({result["commit"] for result in results})
     lines = ["# Tree ensembles beside other engines", "",
              f"`bench/peers/trees`: {facts['cpu']}, {facts['cores']} cores, {' and '.join(facts['isas'])}, load "
-             f"{facts['load']:.1f} before; commit {facts['commit']}; {versions}. Interleaved rounds of at least "
-             f"{facts['round_ms']:.0f} ms in one process for each model and number of threads, bound to as many cores; medians of "
-             f"{facts['rounds']} rounds. A cell: rows a second, ns a tree and row, how many times as long as Auspex on the same "
+             f"{facts['load']:.1f} before; commit {', '.join(commits)}; {versions}. Interleaved rounds of at least "
+             f"{facts['round_ms']:.0f} ms in one process for each model and number of threads, bound to as many cores; medians "
+             f"of {facts['rounds']} rounds. A cell: rows a second, ns a tree and row, how many times as long as Auspex on the same "
              "file. \"(Python)\": called from Python, what such a call costs is included; the others are called from C."]
     lines += tree_report.summary(results, batches)
     lines += ["", "## Models"]
@@ -140,6 +162,8 @@ def main():
              "versions": tree_models.versions(), "python": platform.python_version(), "rounds": arguments.rounds,
              "round_ms": arguments.round_ms, "left_out": []}
     results = []
+    if arguments.add and (ROOT / "bench/results/trees.json").exists():
+        results = json.loads((ROOT / "bench/results/trees.json").read_text())["results"]
     for case in cases:
         if tree_models.prepare(case, arguments.work, arguments.data, arguments.compile_limit) is None:
             facts["left_out"].append(case.name)
@@ -147,15 +171,15 @@ def main():
         if arguments.prepare:
             continue
         for threads in arguments.threads:
-            results.append(measure_in_child(arguments, case, threads))
-            print("\n".join(tree_report.table(results[-1], arguments.batches)), flush=True)
-    everything = json.dumps({"facts": facts, "results": results}, indent=1) + "\n"
+            result = measure_in_child(arguments, case, threads)
+            result["commit"] = facts["commit"]
+            print("\n".join(tree_report.table(result, arguments.batches)), flush=True)
+            merge(results, result)
+            if arguments.write or arguments.add:
+                write(facts, results)
     if arguments.json:
-        arguments.json.write_text(everything)
-    if arguments.write:
-        (ROOT / "bench/results/trees.md").write_text(text_of(facts, results, arguments.batches))
-        (ROOT / "bench/results/trees.json").write_text(everything)
-    elif results:
+        arguments.json.write_text(json.dumps({"facts": facts, "results": results}, indent=1) + "\n")
+    if results:
         print("\n".join(tree_report.summary(results, arguments.batches)))
     wrong = [failure for result in results for failure in failures(result)]
     for failure in wrong:
