@@ -104,6 +104,12 @@ static void print(const struct apx_model *model, json_t *json)
            text_of(json, "precision"));
     print_tensors("inputs", apx_model_input_count(model), model, apx_model_input);
     print_tensors("outputs", apx_model_output_count(model), model, apx_model_output);
+    json_array_foreach (json_object_get(json, "left_out"), i, step)
+        printf("left out  %s  text: the columns of the scores are the classes in their order\n",
+               json_string_value(step));
+    if (json_array_size(json_object_get(json, "left_out")) > 0 &&
+        text_of(json_object_get(json, "metadata"), "classes")[0] != '\0')
+        printf("classes   %s\n", text_of(json_object_get(json, "metadata"), "classes"));
     if (!apx_model_rows_are_independent(model))
         puts("rows      a batch runs as one piece: no dimension counts independent rows");
     print_nodes(json_object_get(json, "nodes"));

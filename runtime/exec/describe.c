@@ -72,7 +72,7 @@ enum apx_status apx_model_describe(const struct apx_model *model, char **out,
     const struct apx_graph *graph = model->graph;
     *out = NULL;
     json_t *json = json_object(), *inputs = json_array(), *outputs = json_array(),
-           *metadata = json_object();
+           *left_out = json_array(), *metadata = json_object();
     for (int i = 0; i < graph->input_count; i++)
         json_array_append_new(inputs, describe_tensor(&model->inputs[i]));
     for (int i = 0; i < graph->output_count; i++)
@@ -80,12 +80,15 @@ enum apx_status apx_model_describe(const struct apx_model *model, char **out,
     for (int i = 0; i < graph->metadata_count; i++)
         json_object_set_new(metadata, graph->metadata[i].key,
                             json_string(graph->metadata[i].value));
+    for (int i = 0; i < graph->left_out_count; i++)
+        json_array_append_new(left_out, json_string(graph->left_out[i]));
     json_object_set_new(json, "name", json_string(graph->name != NULL ? graph->name : ""));
     json_object_set_new(json, "producer",
                         json_string(graph->producer != NULL ? graph->producer : ""));
     json_object_set_new(json, "opset", json_integer((json_int_t)graph->opset));
     json_object_set_new(json, "inputs", inputs);
     json_object_set_new(json, "outputs", outputs);
+    json_object_set_new(json, "left_out", left_out);
     json_object_set_new(json, "metadata", metadata);
     json_object_set_new(json, "nodes", describe_nodes(graph));
     if (model->forest_count > 0)

@@ -121,6 +121,8 @@ struct apx_graph {
     int merges; /* of symbols, done by apx_graph_infer */
     struct apx_metadata *metadata;
     int metadata_count;
+    const char **left_out; /* [left_out_count] outputs of the file that hold text */
+    int left_out_count;
     struct apx_graph_block *blocks; /* the graph's memory */
     struct apx_forest *forests;     /* of its Forest nodes */
 };
@@ -166,6 +168,13 @@ const char *apx_node_string(const struct apx_node *node, const char *name, const
 int apx_graph_use_count(const struct apx_graph *graph, int v);
 /* Every reader of `from`, graph outputs included, reads `to` instead. */
 void apx_graph_replace_value(struct apx_graph *graph, int from, int to);
+/* A JSON list of the names as metadata, unless there is something under that key already. False if
+ * out of memory. */
+bool apx_graph_add_names(struct apx_graph *graph, const char *key, const char *const *names,
+                         size_t count);
+/* Of an inferred graph, outputs that hold text go, where others remain: a classifier's scores are of
+ * use without the words for its classes. False if out of memory. */
+bool apx_graph_leave_out_text(struct apx_graph *graph);
 /* Mark nodes none of whose outputs are needed as dead. */
 void apx_graph_sweep(struct apx_graph *graph);
 

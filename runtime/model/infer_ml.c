@@ -103,6 +103,10 @@ enum apx_status apx_infer_ml_linear_classifier(struct apx_graph *graph, struct a
         (labels != classes && !(classes == 1 && labels == 2)))
         return apx_fail(error, APX_EFORMAT, node->name, "%zu coefficients, %zu classes, %zu labels",
                         coefficients, classes, labels);
+    if (texts > 0 &&
+        !apx_graph_add_names(graph, "classes", apx_node_attr(node, "classlabels_strings")->strings,
+                             texts))
+        return apx_fail(error, APX_ENOMEM, NULL, "out of memory");
     weights = apx_dim_constant((int64_t)(coefficients / classes));
     status = apx_infer_meet(graph, node, &features, &weights, "coefficients and features", error);
     if (status == APX_OK)

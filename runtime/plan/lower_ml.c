@@ -98,17 +98,41 @@ void apx_lower_ml_linear_regressor(struct apx_lowering *lo, const struct apx_nod
     set_reshaped(lo, node, 0, post_transform(lo, node, linear(lo, node, targets)));
 }
 
+static void set_labels(struct apx_lowering *lo, const struct apx_node *node,
+                       const struct apx_attr *labels, struct apx_view *raw, bool is_binary)
+{
+    struct apx_view *index;
+    void *table;
+    if (node->out[0] < 0)
+        return;
+    struct apx_view *label_table =
+        apx_lower_storage(lo, APX_I64, 1, &(int64_t){(int64_t)labels->count}, &table);
+    if (label_table == NULL)
+        return;
+    memcpy(table, labels->ints, labels->count * sizeof labels->ints[0]);
+    if (is_binary)
+        index = apx_emit_cast(
+            lo, apx_emit_compare(lo, APX_COMPARE_GT, raw, apx_lower_scalar(lo, APX_F32, 0)),
+            APX_I64);
+    else
+        index = apx_emit_reduce(lo, APX_REDUCE_ARGMAX, false, raw, 1u << (raw->rank - 1), false);
+    set_reshaped(lo, node, 0, apx_emit_gather(lo, label_table, index, 0));
+}
+
 /* Labels follow the raw scores. One row of coefficients for two labels: its sign decides, and the
  * two columns of scores are made from it as ONNX Runtime makes them. */
 void apx_lower_ml_linear_classifier(struct apx_lowering *lo, const struct apx_node *node)
 {
+    const struct apx_attr *texts = apx_node_attr(node, "classlabels_strings");
     const struct apx_attr *labels = apx_node_attr(node, "classlabels_ints");
     const struct apx_attr *coefficients = apx_node_attr(node, "coefficients");
     struct apx_view *x = apx_lower_in(lo, node, 0);
     int64_t width = 0;
     if (x == NULL)
         return;
-    if (labels == NULL || labels->type != APX_ATTR_INTS || labels->count == 0) {
+    if (texts != NULL && texts->count > 0)
+        labels = texts;
+    if (labels == NULL || labels->count == 0 || (labels == texts && node->out[0] >= 0)) {
         apx_lower_fail(lo, APX_EUNSUPPORTED, "labels that are text");
         return;
     }
@@ -125,17 +149,11 @@ void apx_lower_ml_linear_classifier(struct apx_lowering *lo, const struct apx_no
         return;
     }
     const char *transform = apx_node_string(node, "post_transform", "NONE");
-    struct apx_view *raw = linear(lo, node, outputs), *scores = raw, *index;
-    void *table;
-    struct apx_view *label_table =
-        apx_lower_storage(lo, APX_I64, 1, &(int64_t){(int64_t)labels->count}, &table);
-    if (raw == NULL || label_table == NULL)
+    struct apx_view *raw = linear(lo, node, outputs), *scores = raw;
+    if (raw == NULL)
         return;
-    memcpy(table, labels->ints, labels->count * sizeof labels->ints[0]);
+    set_labels(lo, node, labels, raw, is_binary);
     if (is_binary) {
-        index = apx_emit_cast(
-            lo, apx_emit_compare(lo, APX_COMPARE_GT, raw, apx_lower_scalar(lo, APX_F32, 0)),
-            APX_I64);
         struct apx_view *pair[2] = {NULL, raw};
         if (strcmp(transform, "LOGISTIC") == 0) {
             pair[1] = apx_emit_unary(lo, APX_UNARY_SIGMOID, raw, 0, 0);
@@ -147,10 +165,8 @@ void apx_lower_ml_linear_classifier(struct apx_lowering *lo, const struct apx_no
             scores = post_transform(lo, node, apx_emit_concat(lo, pair, 2, raw->rank - 1));
         }
     } else {
-        index = apx_emit_reduce(lo, APX_REDUCE_ARGMAX, false, raw, 1u << (raw->rank - 1), false);
         scores = post_transform(lo, node, raw);
     }
-    set_reshaped(lo, node, 0, apx_emit_gather(lo, label_table, index, 0));
     set_reshaped(lo, node, 1, scores);
 }
 

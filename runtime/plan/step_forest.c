@@ -238,6 +238,10 @@ void apx_lower_forest(struct apx_lowering *lo, const struct apx_node *node)
         if (i >= node->out_count || node->out[i] < 0)
             continue;
         const struct apx_value *value = &lo->graph->values[node->out[i]];
+        if (value->dtype == APX_STRING) {
+            apx_lower_fail(lo, APX_EUNSUPPORTED, "labels that are text");
+            return;
+        }
         step->out[i] = apx_lower_new(lo, value->dtype, value->rank, value->dims, NULL);
         if (step->out[i] == NULL)
             return;

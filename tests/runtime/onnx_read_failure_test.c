@@ -70,7 +70,7 @@ static void survives_every_failure(const char *path)
         CHECK(status == APX_OK || status == APX_ENOMEM);
         CHECK_EQ(heap.live, 0);
     }
-    CHECK(ignored <= 4); /* two allocations, each both ways */
+    CHECK(ignored <= 8); /* two allocations, each both ways, and again where text was an output */
     free(data);
 }
 

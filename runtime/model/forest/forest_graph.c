@@ -1,68 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* forest_graph.c - the graph around one forest: "input", a Forest node, "output". */
-#include <stdio.h>
 #include <string.h>
 
 #include "runtime/base/fail.h"
 #include "runtime/model/forest/forest_read.h"
-
-/* Appends to text[size]; only counts while text is NULL. */
-struct writer {
-    char *text;
-    size_t length;
-};
-
-static void put(struct writer *writer, const char *piece, size_t length)
-{
-    if (writer->text != NULL)
-        memcpy(writer->text + writer->length, piece, length);
-    writer->length += length;
-}
-
-/* A JSON string. Bytes that are not ASCII go through as they are: the file's names are UTF-8. */
-static void put_string(struct writer *writer, const char *text)
-{
-    put(writer, "\"", 1);
-    for (const char *at = text; *at != '\0'; at++) {
-        char escape[8];
-        if (*at == '"' || *at == '\\') {
-            put(writer, "\\", 1);
-            put(writer, at, 1);
-        } else if ((unsigned char)*at < 0x20) {
-            snprintf(escape, sizeof escape, "\\u%04x", (unsigned)*at);
-            put(writer, escape, 6);
-        } else {
-            put(writer, at, 1);
-        }
-    }
-    put(writer, "\"", 1);
-}
-
-static void put_list(struct writer *writer, const char *const *names, size_t count)
-{
-    put(writer, "[", 1);
-    for (size_t i = 0; i < count; i++) {
-        if (i > 0)
-            put(writer, ", ", 2);
-        put_string(writer, names[i]);
-    }
-    put(writer, "]", 2); /* and the end of the text */
-}
-
-static bool add_names(struct apx_graph *graph, const char *const *names, size_t count)
-{
-    struct writer writer = {0};
-    put_list(&writer, names, count);
-    writer.text = apx_graph_alloc(graph, writer.length);
-    graph->metadata = apx_graph_alloc(graph, sizeof *graph->metadata);
-    if (writer.text == NULL || graph->metadata == NULL)
-        return false;
-    writer.length = 0;
-    put_list(&writer, names, count);
-    graph->metadata[0] = (struct apx_metadata){"feature_names", writer.text};
-    graph->metadata_count = 1;
-    return true;
-}
 
 /* The producer is the first part of "xgboost 3.1.0, binary:logistic". */
 static bool add_source(struct apx_graph *graph, const char *source)
@@ -96,7 +37,8 @@ static bool build(struct apx_graph *graph, const struct apx_forest *forest,
     graph->inputs[0] = x;
     graph->outputs[0] = y;
     graph->input_count = graph->output_count = 1;
-    return feature_names == NULL || add_names(graph, feature_names, desc->features);
+    return feature_names == NULL ||
+           apx_graph_add_names(graph, "feature_names", feature_names, desc->features);
 }
 
 enum apx_status apx_forest_graph(struct apx_forest *forest, const char *const *feature_names,

@@ -202,6 +202,26 @@ static enum apx_status read_list(struct trees *t, const Onnx__AttributeProto *fr
     return APX_OK;
 }
 
+/* Names of classes: for people, as metadata. */
+static enum apx_status read_texts(struct trees *t, const Onnx__AttributeProto *from)
+{
+    const char **names = apx_graph_alloc(t->reader->graph, from->n_strings * sizeof *names);
+    t->attrs.text_labels = from->n_strings;
+    for (size_t i = 0; names != NULL && i < from->n_strings; i++) {
+        const char *data = (const char *)from->strings[i].data;
+        size_t length = from->strings[i].len;
+        if (length > 0 && memchr(data, '\0', length) != NULL)
+            return apx_fail(t->reader->error, APX_EFORMAT, t->label, "a label holds a zero byte");
+        names[i] = apx_graph_string(t->reader->graph, length > 0 ? data : "", length);
+        if (names[i] == NULL)
+            names = NULL;
+    }
+    if (names == NULL || (from->n_strings > 0 && !apx_graph_add_names(t->reader->graph, "classes",
+                                                                      names, from->n_strings)))
+        return apx_onnx_cannot_grow(t->reader);
+    return APX_OK;
+}
+
 static enum apx_status read_one(struct trees *t, const struct apx_onnx_scope *scope,
                                 const Onnx__AttributeProto *from)
 {
@@ -234,7 +254,7 @@ static enum apx_status read_one(struct trees *t, const struct apx_onnx_scope *sc
     /* Read once for each call, if this is a function's. */
     status = apx_onnx_charge(t->reader, t->label,
                              from->n_ints * sizeof(int64_t) + from->n_floats * sizeof(float) +
-                                 from->n_strings);
+                                 from->n_strings * sizeof(char *));
     if (status != APX_OK)
         return status;
     switch (entry->kind) {
@@ -247,8 +267,7 @@ static enum apx_status read_one(struct trees *t, const struct apx_onnx_scope *sc
     case MODES:
         return read_modes(t, from);
     case TEXTS:
-        t->attrs.text_labels = from->n_strings;
-        return APX_OK;
+        return read_texts(t, from);
     case INT:
         if (entry->at != AT(targets))
             return read_choice(t, from, entry);

@@ -171,7 +171,8 @@ static enum apx_status choose_labels(const struct apx_tree_attrs *attrs,
         from = yes_or_no;
         count = 2;
     }
-    if (attrs->text_labels > 0) /* the index; nobody reads it */
+    forest->labels_are_text = attrs->text_labels > 0;
+    if (forest->labels_are_text)
         return APX_OK;
     int64_t *labels = apx_forest_alloc(forest, count * sizeof *labels);
     if (labels == NULL)
