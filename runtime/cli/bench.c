@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* bench.c - `auspex bench`: how long a call takes, for several numbers of rows.
  *
- * Inputs are random from a fixed seed. Each number of rows is first run until its memory is
- * reserved and the clock is up, then for a fixed time; the median says what a call costs, the 99th
- * percentile what a waiting caller may meet. */
+ * Inputs are random from a fixed seed, or the rows of a file over and over: which way a row takes
+ * through a tree, and so the time, depends on its numbers. Each number of rows is first run until
+ * its memory is reserved and the clock is up, then for a fixed time; the median says what a call
+ * costs, the 99th percentile what a waiting caller may meet. */
 #include "runtime/cli/cli.h"
+#include "runtime/cli/rows_file.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -12,17 +14,20 @@
 #include <time.h>
 
 static const char help[] =
-    "usage: auspex bench MODEL [--rows 1,64,1024] [--steps T] [options]\n\n"
-    "Time calls with random inputs: median and 99th percentile of one call, rows a second at the\n"
+    "usage: auspex bench MODEL [--rows 1,64,1024] [--steps T] [--input FILE] [options]\n\n"
+    "Time calls with random inputs, or the rows of a file: median and 99th percentile of one call, "
+    "rows a second at the\n"
     "median, and the kernels that ran; of tree ensembles, too, the time that a tree takes for a\n"
     "row.\n\n"
     "  --rows N,N,...           rows of a call (1,64,1024)\n"
     "  --steps T                extent of the other free dimensions, such as the sequence length;\n"
     "                           needed where the model has one\n"
+    "  --input FILE             rows to run, .npy or .csv as for predict, over and over (random\n"
+    "                           numbers from -1 to 1); for models with one input\n"
     "  --seconds S              time to measure each number of rows (0.5)\n" CLI_MODEL_HELP
         CLI_THREADS_HELP "  --json                   a list of results, for programs\n";
 
-enum { ROWS = 1, STEPS, SECONDS };
+enum { ROWS = 1, STEPS, SECONDS, INPUT };
 #define MOST_ROW_COUNTS 64
 #define MOST_CALLS      1000000
 #define LEAST_CALLS     5
@@ -35,6 +40,8 @@ struct job {
     long steps; /* 0: not given */
     double seconds;
     bool rows_given, as_json, has_steps;
+    const char *input;        /* file, or NULL */
+    struct apx_tensor sample; /* its rows */
     struct apx_model *model;
     struct apx_session *session;
     struct apx_tensor *in, *out;
@@ -71,6 +78,40 @@ static void fill_random(struct apx_tensor *tensor, uint64_t seed)
     }
 }
 
+/* Rows of the file in turn. */
+static void fill_from(struct apx_tensor *tensor, const struct apx_tensor *sample)
+{
+    size_t row = tensor->bytes / (size_t)tensor->dims[0];
+    for (int64_t i = 0; i < tensor->dims[0]; i++)
+        memcpy((char *)tensor->data + (size_t)i * row,
+               (const char *)sample->data + (size_t)(i % sample->dims[0]) * row, row);
+}
+
+static int read_sample(struct job *job)
+{
+    struct apx_error error = {0};
+    const struct apx_tensor_info *info = apx_model_input(job->model, 0);
+    if (job->input == NULL)
+        return CLI_DONE;
+    if (apx_model_input_count(job->model) != 1 || info->row_axis != 0)
+        return apx_cli_refuse("bench", job->path,
+                              "--input is for models with one input whose rows come first");
+    struct apx_rows_names names = apx_rows_names_of(job->model);
+    enum apx_status status = apx_rows_read(job->input, info, names.list, &job->sample, &error);
+    apx_rows_names_release(&names);
+    if (status != APX_OK)
+        return apx_cli_failed("bench", job->input, &error);
+    if (job->sample.dims[0] == 0)
+        return apx_cli_refuse("bench", job->input, "there are no rows in it");
+    for (int d = 1; d < info->rank; d++)
+        if (info->dims[d] < 0 && job->steps == 0)
+            job->steps = (long)job->sample.dims[d];
+        else if (info->dims[d] < 0 && job->steps != (long)job->sample.dims[d])
+            return apx_cli_refuse("bench", job->input, "its rows have %lld steps, not %ld",
+                                  (long long)job->sample.dims[d], job->steps);
+    return CLI_DONE;
+}
+
 /* Inputs of these rows, with memory and values. The kernel's own limits refuse absurd sizes. */
 static int make_inputs(struct job *job, int64_t rows)
 {
@@ -92,7 +133,10 @@ static int make_inputs(struct job *job, int64_t rows)
         if (tensor->data == NULL)
             return apx_cli_refuse("bench", job->path, "out of memory for %lld rows of input \"%s\"",
                                   (long long)rows, info->name);
-        fill_random(tensor, i + 1);
+        if (job->input != NULL)
+            fill_from(tensor, &job->sample);
+        else
+            fill_random(tensor, i + 1);
     }
     return CLI_DONE;
 }
@@ -279,7 +323,9 @@ static int run(struct job *job)
     job->times = malloc(MOST_CALLS * sizeof *job->times);
     if (job->in == NULL || job->out == NULL || job->times == NULL)
         return apx_cli_refuse("bench", NULL, "out of memory");
-    int status = check_shapes(job);
+    int status = read_sample(job);
+    if (status == CLI_DONE)
+        status = check_shapes(job);
     if (status == CLI_DONE)
         status = find_kernels(job);
     json_t *results = json_array();
@@ -320,6 +366,7 @@ static int read_options(int argc, char **argv, struct job *job)
                                             {"rows", required_argument, NULL, ROWS},
                                             {"steps", required_argument, NULL, STEPS},
                                             {"seconds", required_argument, NULL, SECONDS},
+                                            {"input", required_argument, NULL, INPUT},
                                             {"json", no_argument, NULL, CLI_JSON},
                                             {"help", no_argument, NULL, CLI_HELP},
                                             {NULL, 0, NULL, 0}};
@@ -341,6 +388,12 @@ static int read_options(int argc, char **argv, struct job *job)
                 apx_cli_usage("bench", "--steps is a number from 1, not \"%s\"", optarg);
                 return '?';
             }
+        } else if (option == INPUT) {
+            if (!apx_rows_is_csv(optarg) && !apx_rows_is_npy(optarg)) {
+                apx_cli_usage("bench", "\"%s\" ends neither in .npy nor in .csv", optarg);
+                return '?';
+            }
+            job->input = optarg;
         } else if (option == SECONDS) {
             job->seconds = strtod(optarg, &end);
             if (end == optarg || *end != '\0' || !(job->seconds >= 0 && job->seconds <= 3600)) {
@@ -376,6 +429,7 @@ int apx_cli_bench(int argc, char **argv)
     free(job.in);
     free(job.out);
     free(job.times);
+    free(job.sample.data);
     json_decref(job.kernels);
     json_decref(job.about);
     apx_session_destroy(job.session);

@@ -3,7 +3,6 @@
 #include "runtime/cli/cli.h"
 #include "runtime/cli/rows_file.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -124,47 +123,17 @@ static int64_t rows_of(const struct job *job)
     return 1;
 }
 
-/* The features' names, where a model says them and they are the columns of its only input: *count
- * of them, the text owned by *json. */
-static const char **feature_names(const struct apx_model *model, json_t **json, size_t *count)
-{
-    const char *text = apx_model_metadata(model, "feature_names");
-    const struct apx_tensor_info *info = apx_model_input(model, 0);
-    size_t i;
-    json_t *name;
-    *json = text != NULL ? json_loads(text, 0, NULL) : NULL;
-    *count = json_array_size(*json);
-    if (apx_model_input_count(model) != 1 || info->rank != 2 || *count == 0 ||
-        info->dims[1] != (int64_t)*count)
-        return NULL;
-    const char **names = malloc(*count * sizeof *names);
-    bool ok = names != NULL;
-    json_array_foreach (*json, i, name) {
-        const char *word = json_string_value(name);
-        if (names != NULL)
-            names[i] = word;
-        ok = ok && word != NULL;
-    }
-    if (!ok) {
-        free(names);
-        return NULL;
-    }
-    return names;
-}
-
 static int read_inputs(struct job *job)
 {
     struct apx_error error = {0};
-    size_t count, inputs = apx_model_input_count(job->model);
-    json_t *json;
-    const char **names = feature_names(job->model, &json, &count);
+    size_t inputs = apx_model_input_count(job->model);
+    struct apx_rows_names names = apx_rows_names_of(job->model);
     int status = CLI_DONE;
     for (size_t i = 0; i < inputs && status == CLI_DONE; i++)
-        if (apx_rows_read(job->in_file[i], apx_model_input(job->model, i), names, &job->in[i],
+        if (apx_rows_read(job->in_file[i], apx_model_input(job->model, i), names.list, &job->in[i],
                           &error) != APX_OK)
             status = apx_cli_failed("predict", job->in_file[i], &error);
-    free(names);
-    json_decref(json);
+    apx_rows_names_release(&names);
     return status;
 }
 

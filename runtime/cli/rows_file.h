@@ -9,6 +9,15 @@
 bool apx_rows_is_csv(const char *path);
 bool apx_rows_is_npy(const char *path);
 
+/* The features' names, where the model says them (metadata "feature_names", a JSON list) and they
+ * are the columns of its only input; else list is NULL. */
+struct apx_rows_names {
+    const char **list;
+    void *memory;
+};
+struct apx_rows_names apx_rows_names_of(const struct apx_model *model);
+void apx_rows_names_release(struct apx_rows_names *names);
+
 /* Read `path` as the input `info` describes. A CSV line is one row: its columns are the row's
  * elements in row-major order. names: those of an input [rows, columns], or NULL; if the CSV has a
  * header with all of them, its columns are taken by name and others are left alone. float64 files

@@ -73,6 +73,8 @@ for model in xgboost.ubj lightgbm.txt; do
     out_has 'ns/tree/row'
     run 0 "$auspex" bench $trees/$model --rows 64 --seconds 0.01 --json
     out_has '"ns_per_tree_row"'
+    run 0 "$auspex" bench $trees/$model --rows 1,50 --seconds 0.01 --input "$dir/by_name.csv"
+    out_has '30 trees'
 done
 
 # Numbers between floats count for LightGBM: they are not rounded on the way.
@@ -120,6 +122,15 @@ run 2 "$auspex" import $trees/xgboost.ubj -o
 err_has 'wants a value'
 run 2 "$auspex" import $trees/xgboost.ubj -x
 err_has 'is not known'
+run 1 "$auspex" bench $trees/xgboost.ubj --input "$dir/short.csv"
+err_has 'the header has no "f5"'
+run 1 "$auspex" bench $trees/xgboost.ubj --input "$dir/none.csv"
+err_has 'none.csv'
+sed 1q $rows >"$dir/header.csv"
+run 1 "$auspex" bench $trees/xgboost.ubj --input "$dir/header.csv"
+err_has 'header.csv'
+run 2 "$auspex" bench $trees/xgboost.ubj --input rows.txt
+err_has 'neither in .npy nor in .csv'
 run 2 "$auspex" predict $trees/xgboost.ubj --input $rows --margin --leaf
 err_has 'not both'
 run 1 "$auspex" predict tests/golden/sklearn_linear.onnx --input $rows --leaf
