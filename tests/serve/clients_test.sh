@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The Go and Python clients and their examples against a real server:
 #   tests/serve/clients_test.sh BIN_DIR MODEL.onnx, with a model of windows of 10 steps and 4 features
+# and the tree model of runtime/examples/trees, whose scores `auspex predict` tells too.
 # A client whose tools are missing is reported and left out.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -18,6 +19,8 @@ trap finish EXIT
 mkdir -p "$work/repository/forecast/1"
 cp "$model" "$work/repository/forecast/1/model.onnx"
 echo '{"version": 1}' >"$work/repository/forecast/current.json"
+trees=$root/runtime/examples/trees
+"$bin/auspex" repo add --repository "$work/repository" --model particles "$trees/lightgbm.txt"
 "$bin/auspex-serve" --repository "$work/repository" --listen 127.0.0.1:0 --listen "unix:$work/socket" \
     --port-file "$work/port" 2>"$work/log" &
 server=$!
@@ -63,6 +66,27 @@ if "$python" -c 'import grpc, google.protobuf' 2>/dev/null; then
     "$python" "$root/serve/client/python/batch100.py" --address "$AUSPEX_TARGET" --model forecast --calls 50 |
         tee "$work/out"
     grep -q '^100 machines, model forecast version 1$' "$work/out"
+
+    # The table with a label in front and a hole, in calls of 7 rows: float64 there and back, digit by digit.
+    sed '1s/^/label,/; 2,$s/^/1,/; 3s/^1,[^,]*,/1,,/' "$trees/rows.csv" >"$work/table.csv"
+    sed '2,$s/^1,//; 1s/^label,//; 3s/^,/nan,/' "$work/table.csv" >"$work/bare.csv"
+    score=("$python" "$root/serve/client/python/score_table.py" --address "$AUSPEX_TARGET" --model particles)
+    "${score[@]}" --skip label --rows 7 "$work/table.csv" >"$work/scores"
+    "$bin/auspex" predict "$trees/lightgbm.txt" --input "$work/bare.csv" --output "$work/predicted.npy"
+    "$python" - "$work/scores" "$work/predicted.npy" <<'END'
+import ast, struct, sys
+scores = [float(line) for line in open(sys.argv[1])]
+data = open(sys.argv[2], "rb").read()
+start = 10 + struct.unpack("<H", data[8:10])[0]
+assert ast.literal_eval(data[10:start].decode())["descr"] == "<f8", data[:start]
+predicted = list(struct.unpack(f"<{(len(data) - start) // 8}d", data[start:]))
+assert len(scores) == 20 and scores == predicted, (scores, predicted)
+END
+    if "${score[@]}" "$work/table.csv" 2>"$work/out"; then
+        echo "a table with a column too many was scored" >&2
+        exit 1
+    fi
+    grep -q 'features: model "particles" takes 28, the request has 29' "$work/out"
     ran=$((ran + 1))
 else
     echo "SKIPPED: no grpc module for $python"
