@@ -172,8 +172,8 @@ void apx_graph_replace_value(struct apx_graph *graph, int from, int to);
  * out of memory. */
 bool apx_graph_add_names(struct apx_graph *graph, const char *key, const char *const *names,
                          size_t count);
-/* Of an inferred graph, outputs that hold text go, where others remain: a classifier's scores are of
- * use without the words for its classes. False if out of memory. */
+/* Of an inferred graph, outputs that hold text go, where others remain: a classifier's scores are
+ * of use without the words for its classes. False if out of memory. */
 bool apx_graph_leave_out_text(struct apx_graph *graph);
 /* Mark nodes none of whose outputs are needed as dead. */
 void apx_graph_sweep(struct apx_graph *graph);

@@ -169,6 +169,10 @@ static enum apx_status find_children(struct lists *l, size_t begin, size_t end)
                 return apx_fail(l->error, APX_EFORMAT, "",
                                 "node %lld of tree %lld has the child %lld, which is not there",
                                 (long long)key->node, (long long)key->tree, (long long)ids[side]);
+            if (at == begin + i)
+                return apx_fail(l->error, APX_EFORMAT, "",
+                                "node %lld of tree %lld is its own child", (long long)key->node,
+                                (long long)key->tree);
             (side == 0 ? l->when_true : l->when_false)[i] = at - (uint32_t)begin;
             l->is_child[at - begin] = true;
         }
