@@ -9,8 +9,6 @@
 
 #include "kernels/tree/reach_avx2.h"
 
-enum { RANK_BIAS = 128 };
-
 #include "kernels/tree/forest_ranked_body.h"
 
 /* One Zen 4 core at 3.7 GHz; see README.md. */
@@ -20,11 +18,11 @@ static const struct apx_forest_isa isa = {
     .mask_bytes = TILE,
     .lanes = 8,
     .first = 8,
-    .bias = RANK_BIAS,
     .slice = 0.022,
-    .visit = 0.8,
+    .visit = 0.6,
+    .visit_code = 0.4,
     .tree = 0.3,
-    .walk_tree = 0.8,
+    .walk_tree = 0.7,
     .visit_one = 1.1,
     .rank_value = 0.3,
     .rank_step = 0.15,

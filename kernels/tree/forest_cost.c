@@ -1,12 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* forest_cost.c - how much of each tree is its top, by estimated time.
  *
- * A slice costs the same for every row, a step of a walk only for rows that come by. So a node
- * belongs to the top if the share of the rows that come to it is above (slice / visit); shares
- * fall along each path, so these nodes are a top. A tree whose whole top costs no more than this
- * and its walks is taken whole. Ranks have to be made for every feature the tops compare, once
- * for all trees: if that is more than the tops save, there are none. */
+ * Below a top eight walks go in step, as many steps as the highest exit needs: counting them is
+ * free, looking whether all have ended costs more than it saves. So a top is made of all nodes
+ * higher than some h: a slice for each, h steps of a walk below, and the h with the least sum is
+ * found from how many nodes there are of each height. A tree with few leaves is taken whole (h =
+ * 0).
+ *
+ * Walks read codes if the forest's distinct thresholds make few enough columns; otherwise keys,
+ * and then only the tops' thresholds are ranked. Ranks have to be made of every feature that is
+ * compared, once for all trees: if that is more than the tops save, there are none. */
 #include "kernels/tree/forest_pack.h"
+
+/* Codes of a tile that still leave room in the second cache for trees. */
+enum { CODES_BYTES = 128 << 10 };
 
 static void measure_nodes(struct apx_pack *pack)
 {
@@ -21,19 +28,6 @@ static void measure_nodes(struct apx_pack *pack)
         nodes[i].size = 1 + left->size + right->size;
         nodes[i].height = 1 + (left->height > right->height ? left->height : right->height);
     }
-    for (size_t t = 0; t < desc->trees; t++)
-        nodes[desc->roots[t]].weight = 1;
-    for (size_t i = 0; i < desc->node_count; i++) {
-        const struct apx_tree_node *node = &desc->nodes[i];
-        if (node->feature < 0)
-            continue;
-        const float left = desc->nodes[node->left].cover, right = desc->nodes[node->right].cover;
-        /* Half of what the training rows say, half of a fair coin: covers mean different things
-         * in different libraries, and the rows to come are others. */
-        float share = left > 0 && right > 0 ? 0.25f + 0.5f * (left / (left + right)) : 0.5f;
-        nodes[node->left].weight = nodes[i].weight * share;
-        nodes[node->right].weight = nodes[i].weight * (1 - share);
-    }
 }
 
 static bool can_slice(const struct apx_forest_desc *desc, const struct apx_tree_node *node)
@@ -42,8 +36,8 @@ static bool can_slice(const struct apx_forest_desc *desc, const struct apx_tree_
                              node->feature < APX_SET_FEATURES_MAX);
 }
 
-/* Marks the top of nodes with at least this weight; how many. */
-static uint32_t mark_top(struct apx_pack *pack, size_t tree, float least)
+/* Marks the top of nodes above `height`; how many. */
+static uint32_t mark_top(struct apx_pack *pack, size_t tree, uint32_t height)
 {
     const struct apx_forest_desc *desc = pack->desc;
     struct apx_pack_node *nodes = pack->nodes;
@@ -51,61 +45,96 @@ static uint32_t mark_top(struct apx_pack *pack, size_t tree, float least)
     for (uint32_t i = root; i < end; i++)
         nodes[i].sliced = false;
     for (uint32_t i = root; i < end;) {
-        nodes[i].sliced = desc->nodes[i].feature >= 0 && nodes[i].weight >= least &&
-                          can_slice(desc, &desc->nodes[i]);
+        nodes[i].sliced = nodes[i].height > height && can_slice(desc, &desc->nodes[i]);
         count += nodes[i].sliced;
         i += nodes[i].sliced ? 1 : nodes[i].size;
     }
     return count;
 }
 
-/* Nanoseconds a row for one tree with the top as marked. */
-static double tree_cost(const struct apx_pack *pack, size_t tree, uint32_t slices)
+/* Trees higher than this are walked from the root. */
+enum { HEIGHT_MAX = 1024 };
+
+/* Marks a tree's best top, if a step of a walk costs `visit`; nanoseconds a row. */
+static double mark_best(struct apx_pack *pack, size_t tree, double visit)
 {
     const struct apx_forest_desc *desc = pack->desc;
     const struct apx_forest_isa *isa = pack->isa;
-    double visits = 0;
-    for (uint32_t i = desc->roots[tree]; i < desc->roots[tree + 1]; i++)
-        if (desc->nodes[i].feature >= 0 && !pack->nodes[i].sliced)
-            visits += (double)pack->nodes[i].weight;
-    return isa->tree + isa->slice * slices +
-           (visits > 0 ? isa->walk_tree + isa->visit * visits : 0);
+    const uint32_t root = desc->roots[tree], height = pack->nodes[root].height;
+    double best = isa->tree + (height > 0 ? isa->walk_tree + visit * height : 0);
+    uint32_t of_height[HEIGHT_MAX], best_height = height, count = 0;
+    if (height < HEIGHT_MAX) {
+        memset(of_height, 0, (height + 1) * sizeof of_height[0]);
+        for (uint32_t i = root; i < desc->roots[tree + 1]; i++)
+            of_height[pack->nodes[i].height]++;
+        for (uint32_t h = height; h-- > 0;) {
+            count += of_height[h + 1];
+            if (count > APX_SLICES_MAX)
+                break;
+            double cost = isa->tree + isa->slice * count + (h > 0 ? isa->walk_tree + visit * h : 0);
+            if (cost < best) {
+                best = cost;
+                best_height = h;
+            }
+        }
+    }
+    mark_top(pack, tree, best_height);
+    return best;
 }
 
-static double rank_cost(const struct apx_pack *pack)
+/* Making the codes of a row, with the cuts as collected; *columns: how many. */
+static double rank_cost(const struct apx_pack *pack, size_t *columns)
 {
-    const struct apx_forest_desc *desc = pack->desc;
     const struct apx_forest_isa *isa = pack->isa;
-    uint32_t *count = pack->cut_count;
     double cost = 0;
-    memset(count, 0, desc->features * sizeof *count);
-    for (size_t i = 0; i < desc->node_count; i++)
-        if (pack->nodes[i].sliced)
-            count[desc->nodes[i].feature]++;
-    for (size_t f = 0; f < desc->features; f++) {
-        uint32_t tables = 1;
-        for (uint32_t n = count[f]; n >= isa->first; n -= n / 2)
+    *columns = 0;
+    for (size_t f = 0; f < pack->desc->features; f++) {
+        if (pack->wanted[f] == 0)
+            continue;
+        const uint32_t cuts = pack->cut_count[f], parts = cuts / APX_CUTS_MAX + 1;
+        uint32_t tables = 0;
+        for (uint32_t n = isa->first; n > 1; n /= 2)
             tables++;
-        cost += count[f] > 0 ? isa->rank_value +
-                                   isa->rank_step * (5 + (count[f] > APX_CUTS_MAX
-                                                              ? count[f] / 8
-                                                              : count[f] / isa->first + tables))
-                             : 0;
+        for (uint32_t n = cuts / parts + 1; n > isa->first; n -= n / 2)
+            tables += 1 + n / isa->first / 2;
+        cost += isa->rank_value + isa->rank_step * tables * parts;
+        *columns += pack->wanted[f] == 3 ? 2 * parts : parts;
     }
     return cost;
 }
 
 /* Few enough columns for a slice's 16 bits, whatever the cuts turn out to be. */
-static bool columns_fit(const struct apx_forest_desc *desc)
+static bool columns_fit(const struct apx_forest_desc *desc, size_t *sets)
 {
-    size_t inner = desc->node_count - desc->leaf_count, bounds = 0, sets = 0;
+    size_t inner = desc->node_count - desc->leaf_count, bounds = 0;
+    *sets = 0;
     for (size_t i = 0; i < desc->node_count; i++)
         if (desc->nodes[i].feature >= 0 && desc->nodes[i].set >= 0) {
-            sets++;
+            ++*sets;
             bounds += apx_set_size(desc, desc->nodes[i].set);
         }
     size_t used = desc->features < inner ? desc->features : inner;
-    return 2 * (used + (inner + bounds) / APX_CUTS_MAX) + sets < UINT16_MAX;
+    return 2 * (used + (inner + bounds) / APX_CUTS_MAX) + *sets < UINT16_MAX;
+}
+
+/* Could all walks be over codes? */
+static bool can_code(const struct apx_forest_desc *desc)
+{
+    for (size_t t = 0; t < desc->trees; t++)
+        if (desc->roots[t + 1] - desc->roots[t] + 1 >= 2 * APX_CODE_LIMIT)
+            return false;
+    for (size_t i = 0; i < desc->node_count; i++)
+        if (desc->nodes[i].feature >= 0 && !can_slice(desc, &desc->nodes[i]))
+            return false;
+    return true;
+}
+
+static double mark_tops(struct apx_pack *pack, double visit)
+{
+    double total = 0;
+    for (size_t t = 0; t < pack->desc->trees; t++)
+        total += mark_best(pack, t, visit);
+    return total;
 }
 
 void apx_pack_choose_tops(struct apx_pack *pack)
@@ -113,40 +142,42 @@ void apx_pack_choose_tops(struct apx_pack *pack)
     const struct apx_forest_desc *desc = pack->desc;
     const struct apx_forest_isa *isa = pack->isa;
     struct apx_packed *packed = pack->packed;
-    double with_tops = 0, without = 0, one = 0;
+    size_t sets, columns = 0;
     measure_nodes(pack);
-    for (size_t t = 0; t < desc->trees; t++) {
-        uint32_t root = desc->roots[t], inner = pack->nodes[root].size / 2;
-        double plain = tree_cost(pack, t, 0);
-        without += plain;
-        one += isa->visit_one / isa->visit * plain;
-        bool sets = false;
-        for (uint32_t i = root; i < desc->roots[t + 1]; i++)
-            sets |= desc->nodes[i].feature >= 0 && desc->nodes[i].set >= 0;
-        uint32_t whole = inner < APX_SLICES_MAX ? mark_top(pack, t, 0) : 0;
-        double whole_cost = whole == inner ? tree_cost(pack, t, whole) : INFINITY;
-        /* Walks are slow where there are sets. */
-        if (sets && whole_cost < (double)INFINITY) {
-            with_tops += whole_cost;
-            continue;
-        }
-        float least = (float)(isa->slice / isa->visit);
-        uint32_t slices = mark_top(pack, t, least);
-        while (slices > APX_SLICES_MAX)
-            slices = mark_top(pack, t, least *= 1.3f);
-        double cost = tree_cost(pack, t, slices);
-        if (whole_cost <= cost)
-            mark_top(pack, t, 0);
-        with_tops += whole_cost <= cost ? whole_cost : cost;
+    const bool fit = columns_fit(desc, &sets);
+    /* Walks over keys take sets one by one. */
+    const double visit = sets > 0 ? 8 * isa->visit : isa->visit;
+    double plain = 0, coded = INFINITY, keyed = INFINITY;
+    for (size_t t = 0; t < desc->trees; t++)
+        plain += isa->tree + isa->walk_tree + visit * pack->nodes[desc->roots[t]].height;
+    plain += isa->rank_value * (double)desc->features;
+    const double one = plain * isa->visit_one / isa->visit;
+    if (fit && can_code(desc)) {
+        pack->coded = true;
+        apx_pack_collect_cuts(pack);
+        coded = rank_cost(pack, &columns);
+        columns += sets;
+        coded = columns <= APX_CODE_LIMIT && columns * isa->tile <= CODES_BYTES
+                    ? coded + mark_tops(pack, isa->visit_code)
+                    : INFINITY;
+        pack->coded = false;
     }
-    with_tops += rank_cost(pack);
-    bool tops = columns_fit(desc) && with_tops < without;
-    for (size_t i = 0; i < desc->node_count && !tops; i++)
+    if (fit) {
+        keyed = mark_tops(pack, visit);
+        apx_pack_collect_cuts(pack);
+        keyed += rank_cost(pack, &columns);
+    }
+    packed->tops = coded < plain || keyed < plain;
+    if (coded < plain && coded <= keyed) {
+        pack->coded = true;
+        mark_tops(pack, isa->visit_code);
+    }
+    for (size_t i = 0; i < desc->node_count && !packed->tops; i++)
         pack->nodes[i].sliced = false;
-    packed->tops = tops;
-    packed->seconds_per_row = 1e-9 * (tops ? with_tops : without);
+    const double best = fmin(plain, fmin(coded, keyed));
+    packed->seconds_per_row = 1e-9 * best;
     packed->seconds_per_row_one = 1e-9 * one;
     /* A tile costs the same however few rows it has. */
-    double rows = (double)isa->tile * with_tops / (one > 0 ? one : 1);
-    packed->small_rows = tops ? (uint32_t)(rows < isa->tile ? rows : isa->tile) : 0;
+    const double rows = one > 0 ? (double)isa->tile * best / one : 0;
+    packed->small_rows = (uint32_t)(rows < isa->tile ? rows : isa->tile);
 }

@@ -9,10 +9,10 @@
  *   what a top has begun, and serve small batches from the root.
  *
  * Ranks: the thresholds that tops compare a feature with, sorted, are its cuts. A column of codes
- * says of each row of a tile how many cuts are <= x; `x >= cut k` is `code > k`. A column holds up
- * to 254 cuts; a feature with more has several. NaN is code 0 (left everywhere) or 255 (right
- * everywhere); a feature whose nodes disagree has both columns. A set of intervals whose bounds
- * are cuts is a table over codes; its columns are 0 or 255, made once a tile. */
+ * says of each row of a tile how many cuts are <= x; `x >= cut k` is `code >= k`, counted from 1. A
+ * column holds up to 254 cuts; a feature with more has several. NaN is code 0 (left everywhere) or
+ * 255 (right everywhere); a feature whose nodes disagree has both columns. A set of intervals whose
+ * bounds are cuts is a table over codes; its columns are 0 or 255, made once a tile. */
 #ifndef APX_TREE_FOREST_LAYOUT_H
 #define APX_TREE_FOREST_LAYOUT_H
 
@@ -23,7 +23,8 @@
 #endif
 
 enum {
-    APX_CUTS_MAX = 254,  /* of a column: the codes 0..254, and 255 for NaN */
+    APX_CUTS_MAX = 253, /* of a column: the codes 0..253, and one for NaN */
+    APX_NAN_CODE = 254,
     APX_EXITS_MAX = 256, /* of a top: the number of a row's exit is a byte */
     APX_SLICES_MAX = APX_EXITS_MAX - 1,
     APX_SLOTS_MAX = 2 * APX_SLICES_MAX + 1, /* masks of reach: the root's and two a node */
@@ -34,26 +35,51 @@ enum {
 struct apx_slice {
     uint16_t column;
     uint16_t slot; /* the mask of the rows that come here */
-    uint8_t cut;   /* right if code > cut */
+    uint8_t cut;   /* right if code >= cut, 1..253 */
     uint8_t exit;  /* number of the leftmost exit below its right side */
 };
 
-/* Nodes for walks. Siblings are neighbours: the next node is left + (x >= threshold). A leaf's
- * threshold is a NaN, so that it never steps right, and its left is itself. */
+/* Nodes for walks. A value's key is an unsigned integer in the order of the floats; NaN has 0.
+ * Siblings are neighbours: the next node is left + (key of x >= key). A leaf's key is above all
+ * values', so that it never steps right, and its left is itself. */
 struct apx_walk8 {
-    float threshold; /* of a leaf: NaN with the leaf's index in the tree, positive; of a set: NaN
-                        with the set's index, negative */
-    uint16_t feature;
-    uint16_t left; /* index in the tree */
+    uint32_t key;    /* of a leaf: APX_WALK_LEAF + its index in the tree; of a set: its index */
+    uint16_t column; /* where the keys of the feature are, in units of 8 bytes */
+    uint16_t left;   /* index in the tree */
 };
 struct apx_walk16 {
-    float threshold;
-    uint32_t feature, left;
+    uint32_t key; /* of a leaf: APX_WALK_LEAF; of a set: 0 */
+    uint32_t column, left;
     uint32_t extra; /* index of the leaf in the tree, or of the set */
 };
-#define APX_WALK_LEAF_BITS 0x7fc00000u /* + index, 22 bits */
-#define APX_WALK_SET_BITS  0xffc00000u /* + index, 22 bits */
-#define APX_WALK_INDEX     0x003fffffu
+#define APX_WALK_LEAF  0xffc00000u /* the key of infinity is 0xff800000, of -infinity 0x007fffff */
+#define APX_WALK_INDEX 0x003fffffu
+
+/* Nodes for walks that read a tile's codes: bits 0-7 the cut, 8-19 the column, 20-31 half the
+ * place of the pair of children, the right one first: the next node is 2 * pair + (code < cut). A
+ * leaf is its own child: its cut is 0 at an even place, 255 at an odd one. */
+typedef uint32_t apx_code_node;
+#define APX_CODE_LIMIT 4096 /* columns; places of a tree, in pairs */
+
+/* Bytes from one column of 32-bit keys to the next: a cache line more than the rows need, so that
+ * the columns of one row do not fall into a few sets of the cache. */
+#define APX_KEYS_STRIDE(tile) ((tile)*4 + 64)
+
+static inline uint32_t apx_float_key(float value)
+{
+    uint32_t bits;
+    value += 0.0f; /* both zeros have the same key */
+    __builtin_memcpy(&bits, &value, sizeof bits);
+    return value != value ? 0 : bits >> 31 ? ~bits : bits | 0x80000000u;
+}
+
+static inline uint64_t apx_double_key(double value)
+{
+    uint64_t bits;
+    value += 0.0;
+    __builtin_memcpy(&bits, &value, sizeof bits);
+    return value != value ? 0 : bits >> 63 ? ~bits : bits | (uint64_t)1 << 63;
+}
 
 struct apx_packed_tree {
     uint32_t slices; /* first of its slices */
@@ -63,10 +89,10 @@ struct apx_packed_tree {
     uint32_t output;
     uint16_t slice_count, stored_count; /* all slices; those that leave masks */
     uint32_t depth, exit_depth;         /* longest walk from the root, and from an exit */
-    uint32_t root_usual;                /* as usual_depth, from the root */
-    uint32_t usual_depth;               /* a walk from an exit that most rows need */
+    uint32_t root_usual;                /* a walk from the root that most rows need */
     uint16_t exit_count;
-    bool whole; /* the exits are the tree's leaves, in order */
+    bool whole;  /* the exits are the tree's leaves, in order */
+    bool begins; /* the first tree of its output */
 };
 
 /* The codes of one column, found by a search of two stages (forest_pack_cuts.c): the first picks
@@ -78,13 +104,13 @@ struct apx_column {
     uint32_t cuts64; /* first of its cuts as doubles; if compares_double */
     uint16_t cuts;
     uint8_t first, levels;
-    uint8_t nan_code; /* 0 or 255 */
-    bool twin;        /* the column after this has the same codes, but 255 for NaN */
+    uint8_t nan_code; /* 0 or APX_NAN_CODE */
+    bool twin;        /* the column after this has the same codes, but APX_NAN_CODE for NaN */
 };
 
 /* A column of 0 and 255 over `parts` columns of codes: parity of the parts' table entries. */
 struct apx_set_column {
-    uint32_t first, step, parts; /* columns whose code for NaN is 255 */
+    uint32_t first, step, parts; /* columns where NaN is APX_NAN_CODE */
     uint32_t column;             /* the result */
     uint32_t table;              /* [parts][32] bytes: bit c of 256 for code c */
 };
@@ -95,16 +121,18 @@ struct apx_packed {
     uint32_t features, outputs, trees, leaf_count;
     uint32_t columns, search_columns, set_columns, groups;
     uint32_t tile, block_tiles, small_rows;
-    uint32_t set_count;
-    bool tops, compares_double, sums_double, wide, walks, has_sets, has_nan_right, has_linear,
-        vector;
+    uint32_t set_count, walk_columns;
+    bool tops, coded, compares_double, sums_double, wide, walks, has_sets, has_nan_right,
+        has_linear, vector;
     uint8_t sum; /* enum apx_forest_sum */
-    size_t trees_at, slices_at, exits_at, walk_at, walk64_at, nan_right_at, group_at;
+    size_t trees_at, slices_at, exits_at, code_at, code_leaf_at, walk_at, walk64_at, nan_right_at,
+        group_at;
     size_t column_at, feature_at, set_column_at, set_table_at, table_at, cuts64_at;
-    size_t leaf_values_at, leaf_ids_at, base_at, set_begin_at, bounds_at;
+    size_t leaf_values_at, leaf_ids_at, base_at, set_begin_at, bounds32_at, bounds64_at;
+    size_t walk_feature_at; /* [walk_columns] ascending */
     size_t constant_at, begin_at, linear_feature_at, coefficient_at;
     /* scratch, offsets from its start */
-    size_t codes_at, sums_at, reach_at, gather_at, index_at;
+    size_t codes_at, keys_at, keys_step, sums_at, reach_at, gather_at, index_at;
     double seconds_per_row, seconds_per_row_one;
 };
 
@@ -120,10 +148,10 @@ struct apx_forest_isa {
     uint32_t mask_bytes; /* of a mask of reach for a tile */
     uint32_t lanes;      /* floats of a vector: entries of the smallest search table */
     uint32_t first;      /* entries of the largest search table */
-    uint8_t bias;        /* what codes are xored with */
     /* nanoseconds, measured (README.md) */
     double slice;      /* a slice for one row */
-    double visit;      /* a node of a walk, rows side by side */
+    double visit;      /* a node of a walk over keys, rows side by side */
+    double visit_code; /* likewise over codes */
     double tree;       /* a tree for one row, over and above */
     double walk_tree;  /* a walk's begin and end, over and above */
     double visit_one;  /* a node of a walk, trees side by side */

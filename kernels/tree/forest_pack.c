@@ -8,7 +8,7 @@
 
 /* Bytes of a group of trees that a tile of rows goes through while others wait: what stays in the
  * second cache of any processor with these instructions. */
-enum { GROUP_BYTES = 192 << 10, BLOCK_ROWS = 1024, LEAF_PAD = 64 };
+enum { GROUP_BYTES = 192 << 10, BLOCK_ROWS = 512, LEAF_PAD = 64 };
 
 struct bounds {
     size_t packed, cuts, sets;
@@ -24,13 +24,14 @@ static size_t leaf_width(const struct apx_forest_desc *desc)
     return desc->tree_output != NULL ? 1 : desc->outputs;
 }
 
-static bool is_wide(const struct apx_forest_desc *desc)
+static bool is_wide(const struct apx_forest_desc *desc, uint32_t tile)
 {
     uint32_t largest = 0;
     for (size_t t = 0; t < desc->trees; t++)
         if (desc->roots[t + 1] - desc->roots[t] > largest)
             largest = desc->roots[t + 1] - desc->roots[t];
-    return largest >= UINT16_MAX || desc->features > UINT16_MAX || desc->set_count > APX_WALK_INDEX;
+    return largest >= UINT16_MAX || desc->set_count > APX_WALK_INDEX ||
+           desc->features * (APX_KEYS_STRIDE(tile) / 8) > UINT16_MAX;
 }
 
 /* Upper bounds, from counts alone. */
@@ -54,6 +55,7 @@ static struct bounds measure(const struct apx_forest_desc *desc)
     bytes += round64(inner * sizeof(struct apx_slice));
     bytes += round64(nodes * sizeof(struct apx_walk16));
     bytes += round64(nodes * sizeof(double)) + round64(nodes / 8 + 1);
+    bytes += round64(nodes * sizeof(apx_code_node)) + round64(nodes * sizeof(uint16_t));
     bytes += round64((desc->trees * APX_EXITS_MAX) * sizeof(uint32_t));
     bytes += round64((desc->features + 1) * sizeof(uint32_t));
     bytes += round64(2 * parts * sizeof(struct apx_column));
@@ -69,7 +71,9 @@ static struct bounds measure(const struct apx_forest_desc *desc)
     bytes += round64((leaves * leaf_width(desc) + LEAF_PAD) * sizeof(double));
     bytes += round64(leaves * sizeof(uint32_t)) + round64(desc->outputs * sizeof(double));
     bytes += round64((desc->set_count + 1) * sizeof(uint32_t));
-    bytes += round64((desc->set_count > 0 ? desc->set_begin[desc->set_count] : 0) * sizeof(double));
+    const size_t all_bounds = desc->set_count > 0 ? desc->set_begin[desc->set_count] : 0;
+    bytes += round64(all_bounds * sizeof(uint32_t)) + round64(all_bounds * sizeof(uint64_t));
+    bytes += round64(used * sizeof(uint32_t));
     if (desc->linear != NULL) {
         size_t terms = desc->linear->begin[leaves];
         bytes += round64(leaves * sizeof(double)) + round64((leaves + 1) * sizeof(uint32_t));
@@ -83,7 +87,7 @@ static struct bounds measure(const struct apx_forest_desc *desc)
 static size_t lay_work(const struct apx_forest_desc *desc, const struct bounds *bounds,
                        struct apx_pack *pack)
 {
-    size_t at = bounds->packed, nodes = at, cut_begin, cuts, cut_count, wanted, keys;
+    size_t at = bounds->packed, nodes = at, cut_begin, cuts, cut_count, wanted, keys, column;
     at += round64(desc->node_count * sizeof(struct apx_pack_node));
     cut_begin = at;
     at += round64((desc->features + 1) * sizeof(uint32_t));
@@ -95,6 +99,8 @@ static size_t lay_work(const struct apx_forest_desc *desc, const struct bounds *
     at += round64(desc->features);
     keys = at;
     at += round64(bounds->sets * sizeof(uint64_t));
+    column = at;
+    at += round64(desc->features * sizeof(uint32_t));
     if (pack != NULL) {
         pack->nodes = apx_pack_at(pack, nodes);
         pack->cut_begin = apx_pack_at(pack, cut_begin);
@@ -102,6 +108,7 @@ static size_t lay_work(const struct apx_forest_desc *desc, const struct bounds *
         pack->cut_count = apx_pack_at(pack, cut_count);
         pack->wanted = apx_pack_at(pack, wanted);
         pack->set_keys = apx_pack_at(pack, keys);
+        pack->walk_column = apx_pack_at(pack, column);
     }
     return at;
 }
@@ -118,18 +125,6 @@ static size_t copy_array(struct apx_pack *pack, const void *from, size_t count, 
     if (count > 0)
         memcpy(apx_pack_at(pack, at), from, count * size);
     return at;
-}
-
-/* MIN and MAX begin beyond every value; an output without trees is 0. */
-static void begin_extremes(struct apx_pack *pack)
-{
-    const struct apx_forest_desc *desc = pack->desc;
-    double *base = apx_pack_at(pack, pack->packed->base_at);
-    const double first = desc->sum == APX_FOREST_MIN ? (double)INFINITY : -(double)INFINITY;
-    for (size_t k = 0; k < desc->outputs; k++)
-        base[k] = desc->tree_output == NULL && desc->trees > 0 ? first : 0;
-    for (size_t t = 0; t < desc->trees && desc->tree_output != NULL; t++)
-        base[desc->tree_output[t]] = first;
 }
 
 static void pack_leaves(struct apx_pack *pack)
@@ -150,8 +145,9 @@ static void pack_leaves(struct apx_pack *pack)
     }
     packed->leaf_ids_at = copy_array(pack, desc->leaf_ids, desc->leaf_count, sizeof(uint32_t));
     packed->base_at = copy_array(pack, desc->base, desc->outputs, sizeof(double));
+    /* The least and the greatest begin with the first tree of an output; without one they are 0. */
     if (desc->sum != APX_FOREST_SUM)
-        begin_extremes(pack);
+        memset(apx_pack_at(pack, packed->base_at), 0, desc->outputs * sizeof(double));
     if (desc->linear != NULL) {
         const struct apx_forest_linear *linear = desc->linear;
         const size_t leaves = desc->leaf_count, terms = linear->begin[leaves];
@@ -163,8 +159,17 @@ static void pack_leaves(struct apx_pack *pack)
     if (desc->set_count > 0) {
         packed->set_begin_at =
             copy_array(pack, desc->set_begin, desc->set_count + 1, sizeof(uint32_t));
-        packed->bounds_at =
-            copy_array(pack, desc->bounds, desc->set_begin[desc->set_count], sizeof(double));
+        const size_t count = desc->set_begin[desc->set_count];
+        packed->bounds32_at = apx_pack_array(pack, count, sizeof(uint32_t));
+        uint32_t *bounds32 = apx_pack_at(pack, packed->bounds32_at);
+        for (size_t i = 0; i < count; i++)
+            bounds32[i] = apx_float_key(apx_float_above(desc->bounds[i]));
+        if (desc->compares_double) {
+            packed->bounds64_at = apx_pack_array(pack, count, sizeof(uint64_t));
+            uint64_t *bounds64 = apx_pack_at(pack, packed->bounds64_at);
+            for (size_t i = 0; i < count; i++)
+                bounds64[i] = apx_double_key(desc->bounds[i]);
+        }
     }
 }
 
@@ -180,7 +185,7 @@ static void pack_groups(struct apx_pack *pack)
     for (uint32_t t = 0; t < desc->trees; t++) {
         size_t nodes = desc->roots[t + 1] - desc->roots[t];
         size_t more = trees[t].slice_count * sizeof(struct apx_slice) + nodes / 2 * sizeof(float) +
-                      (trees[t].whole ? 0 : nodes * sizeof(struct apx_walk8));
+                      (trees[t].whole ? 0 : nodes * (packed->coded ? 6 : 8));
         if (bytes > 0 && bytes + more > GROUP_BYTES) {
             group[++packed->groups] = t;
             bytes = 0;
@@ -204,6 +209,9 @@ static void lay_scratch(struct apx_packed *p, const struct apx_forest_isa *isa)
     const size_t rows = (size_t)p->tile * p->block_tiles;
     size_t end = 0;
     p->codes_at = place(&end, rows * p->columns);
+    p->keys_step =
+        (size_t)p->walk_columns * APX_KEYS_STRIDE(p->tile) * (p->compares_double ? 2 : 1);
+    p->keys_at = place(&end, p->keys_step * (p->walks && !p->coded ? p->block_tiles : 1));
     p->sums_at = place(&end, rows * p->outputs * sizeof(double));
     p->reach_at = place(&end, APX_SLOTS_MAX * isa->mask_bytes);
     p->gather_at = place(&end, (size_t)isa->lanes * p->tile * sizeof(float));
@@ -231,7 +239,7 @@ size_t apx_forest_pack(const struct apx_forest_desc *desc, const struct apx_fore
     packed->vector = desc->tree_output == NULL && desc->outputs > 1;
     packed->has_linear = desc->linear != NULL;
     packed->sum = (uint8_t)desc->sum;
-    packed->wide = is_wide(desc);
+    packed->wide = is_wide(desc, isa->tile);
     for (size_t i = 0; i < desc->node_count; i++) {
         packed->has_sets |= desc->nodes[i].feature >= 0 && desc->nodes[i].set >= 0;
         packed->has_nan_right |= desc->nodes[i].feature >= 0 && desc->nodes[i].nan_right;

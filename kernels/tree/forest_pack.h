@@ -12,7 +12,6 @@
 struct apx_pack_node {
     uint32_t size;   /* nodes of the subtree */
     uint32_t height; /* steps to its deepest leaf */
-    float weight;    /* estimated share of the rows that come here */
     uint32_t place;  /* in the tree's walk nodes */
     bool sliced;     /* part of the top */
 };
@@ -29,8 +28,10 @@ struct apx_pack {
     uint64_t *cuts;              /* keys (apx_double_key), ascending inside of a feature */
     uint32_t *cut_count;         /* [features] distinct ones */
 
-    uint8_t *wanted;    /* [features] bit 0: NaN 0, bit 1: NaN 255 */
-    uint64_t *set_keys; /* [set_columns] ascending, one a set column */
+    uint8_t *wanted;       /* [features] bit 0: NaN 0, bit 1: NaN 255 */
+    bool coded;            /* walks over codes: all thresholds are cuts */
+    uint32_t *walk_column; /* [features] of the keys that walks read */
+    uint64_t *set_keys;    /* [set_columns] ascending, one a set column */
 };
 
 /* An array of the packed forest: its place, zeroed. */
@@ -52,15 +53,6 @@ static inline float apx_float_above(double t)
 {
     float f = (float)t;
     return (double)f < t ? nextafterf(f, INFINITY) : f;
-}
-
-/* Unsigned integers in the order of the doubles, both zeros the same. */
-static inline uint64_t apx_double_key(double value)
-{
-    uint64_t bits;
-    value += 0.0;
-    memcpy(&bits, &value, sizeof bits);
-    return bits >> 63 ? ~bits : bits | (uint64_t)1 << 63;
 }
 
 static inline double apx_key_double(uint64_t key)
@@ -85,14 +77,15 @@ static inline uint32_t apx_set_size(const struct apx_forest_desc *desc, int32_t 
 /* forest_cost.c: the top of every tree, and the estimates. */
 void apx_pack_choose_tops(struct apx_pack *pack);
 /* forest_pack_cuts.c: cuts, columns, search tables. */
+void apx_pack_collect_cuts(struct apx_pack *pack); /* of sliced nodes, or of all if coded */
 void apx_pack_cuts(struct apx_pack *pack);
-/* The column and cut of a threshold. */
+/* The column and cut of a threshold or set. */
 struct apx_cut_place {
     uint32_t column;
     uint8_t cut;
 };
-struct apx_cut_place apx_pack_find_cut(const struct apx_pack *pack, uint32_t feature,
-                                       double threshold, bool nan_right);
+struct apx_cut_place apx_pack_find_cut(const struct apx_pack *pack,
+                                       const struct apx_tree_node *node);
 /* Ascending, repeats dropped; what is left. */
 size_t apx_sort_unique(uint64_t *keys, size_t count);
 /* forest_pack_sets.c: columns of sets, and a node's. */

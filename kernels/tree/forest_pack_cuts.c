@@ -46,8 +46,14 @@ size_t apx_sort_unique(uint64_t *keys, size_t count)
     return kept;
 }
 
+/* Is the node's threshold a cut? */
+static bool is_ranked(const struct apx_pack *pack, size_t node)
+{
+    return pack->nodes[node].sliced || (pack->coded && pack->desc->nodes[node].feature >= 0);
+}
+
 /* Cuts of every feature, one behind the other as counted, and which codes for NaN it needs. */
-static void collect(struct apx_pack *pack)
+void apx_pack_collect_cuts(struct apx_pack *pack)
 {
     const struct apx_forest_desc *desc = pack->desc;
     uint32_t *count = pack->cut_count;
@@ -55,7 +61,7 @@ static void collect(struct apx_pack *pack)
     memset(pack->wanted, 0, desc->features);
     for (size_t i = 0; i < desc->node_count; i++) {
         const struct apx_tree_node *node = &desc->nodes[i];
-        if (pack->nodes[i].sliced)
+        if (is_ranked(pack, i))
             count[node->feature] += node->set < 0 ? 1 : apx_set_size(desc, node->set);
     }
     pack->cut_begin[0] = 0;
@@ -64,7 +70,7 @@ static void collect(struct apx_pack *pack)
     memset(count, 0, desc->features * sizeof *count);
     for (size_t i = 0; i < desc->node_count; i++) {
         const struct apx_tree_node *node = &desc->nodes[i];
-        if (!pack->nodes[i].sliced)
+        if (!is_ranked(pack, i))
             continue;
         uint64_t *cuts = pack->cuts + pack->cut_begin[node->feature];
         if (node->set < 0) {
@@ -138,7 +144,7 @@ static size_t lay_columns(struct apx_pack *pack, struct apx_column *columns, siz
                 .table = (uint32_t)*floats,
                 .cuts64 = (uint32_t)cuts64,
                 .cuts = (uint16_t)cuts_of_part(pack->cut_count[f], part),
-                .nan_code = pack->wanted[f] == 2 ? 255 : 0,
+                .nan_code = pack->wanted[f] == 2 ? APX_NAN_CODE : 0,
                 .twin = twin,
             };
             shape_table(pack->isa, &column);
@@ -146,7 +152,7 @@ static size_t lay_columns(struct apx_pack *pack, struct apx_column *columns, siz
                 columns[count] = column;
                 if (twin) {
                     columns[count + 1] = column;
-                    columns[count + 1].nan_code = 255;
+                    columns[count + 1].nan_code = APX_NAN_CODE;
                     columns[count + 1].twin = false;
                 }
             }
@@ -164,7 +170,7 @@ void apx_pack_cuts(struct apx_pack *pack)
 {
     const struct apx_forest_desc *desc = pack->desc;
     struct apx_packed *packed = pack->packed;
-    collect(pack);
+    apx_pack_collect_cuts(pack);
     size_t floats = 0, columns = lay_columns(pack, NULL, &floats), cuts64 = 0;
     packed->feature_at = apx_pack_array(pack, desc->features + 1, sizeof(uint32_t));
     packed->column_at = apx_pack_array(pack, columns, sizeof(struct apx_column));
@@ -189,11 +195,14 @@ void apx_pack_cuts(struct apx_pack *pack)
         }
 }
 
-struct apx_cut_place apx_pack_find_cut(const struct apx_pack *pack, uint32_t feature,
-                                       double threshold, bool nan_right)
+struct apx_cut_place apx_pack_find_cut(const struct apx_pack *pack,
+                                       const struct apx_tree_node *node)
 {
+    if (node->set >= 0)
+        return (struct apx_cut_place){apx_pack_find_set(pack, node), 1};
+    const uint32_t feature = (uint32_t)node->feature;
     const uint64_t *cuts = pack->cuts + pack->cut_begin[feature];
-    const uint64_t key = apx_double_key(threshold);
+    const uint64_t key = apx_double_key(node->threshold);
     uint32_t low = 0, high = pack->cut_count[feature];
     while (high - low > 1) {
         uint32_t middle = (low + high) / 2;
@@ -205,7 +214,7 @@ struct apx_cut_place apx_pack_find_cut(const struct apx_pack *pack, uint32_t fea
     const uint32_t *begin = apx_pack_at(pack, pack->packed->feature_at);
     const uint32_t twin = pack->wanted[feature] == 3, part = low / APX_CUTS_MAX;
     return (struct apx_cut_place){
-        .column = begin[feature] + part * (1 + twin) + (twin && nan_right),
-        .cut = (uint8_t)(low % APX_CUTS_MAX),
+        .column = begin[feature] + part * (1 + twin) + (twin && node->nan_right),
+        .cut = (uint8_t)(low % APX_CUTS_MAX + 1),
     };
 }

@@ -5,8 +5,8 @@
  * are part of: a table of bits over the codes. Where the cuts fill several columns, a code that
  * stands at its column's end says nothing; so a column's table holds only whether membership
  * changes from the column's first code on, and membership is the parity over all columns and what
- * it is below all cuts, which is `no`. NaN is code 255 in all of them; only the first one's table
- * says its direction. */
+ * it is below all cuts, which is `no`. NaN is APX_NAN_CODE in all of them; only the first one's
+ * table says its direction. */
 #include "kernels/tree/forest_pack.h"
 
 uint32_t apx_pack_find_set(const struct apx_pack *pack, const struct apx_tree_node *node)
@@ -41,7 +41,7 @@ static void fill_parts(const struct apx_pack *pack, uint32_t set, uint32_t featu
             table[c / APX_CUTS_MAX * 32 + code / 8] |= (uint8_t)(1u << code % 8);
     }
     if (nan_right)
-        table[255 / 8] |= 1u << 255 % 8;
+        table[APX_NAN_CODE / 8] |= 1u << APX_NAN_CODE % 8;
 }
 
 void apx_pack_sets(struct apx_pack *pack)
@@ -50,7 +50,8 @@ void apx_pack_sets(struct apx_pack *pack)
     struct apx_packed *packed = pack->packed;
     size_t count = 0, bytes = 0;
     for (size_t i = 0; i < desc->node_count; i++)
-        if (pack->nodes[i].sliced && desc->nodes[i].set >= 0)
+        if ((pack->nodes[i].sliced || pack->coded) && desc->nodes[i].feature >= 0 &&
+            desc->nodes[i].set >= 0)
             pack->set_keys[count++] = apx_set_key(&desc->nodes[i]);
     count = apx_sort_unique(pack->set_keys, count);
     packed->set_columns = (uint32_t)count;

@@ -51,16 +51,9 @@ static void pack_slices(struct apx_pack *pack, const struct slice_order *order,
         pack->nodes[node->right].place = 2 * i + 2;
         slice->slot = (uint16_t)pack->nodes[order->node[i]].place;
         slice->exit = (uint8_t)exit_of_right[i];
-        if (node->set >= 0) {
-            slice->column = (uint16_t)apx_pack_find_set(pack, node);
-            slice->cut = 0;
-        } else {
-            struct apx_cut_place at =
-                apx_pack_find_cut(pack, (uint32_t)node->feature, node->threshold, node->nan_right);
-            slice->column = (uint16_t)at.column;
-            slice->cut = at.cut;
-        }
-        slice->cut ^= pack->isa->bias;
+        struct apx_cut_place at = apx_pack_find_cut(pack, node);
+        slice->column = (uint16_t)at.column;
+        slice->cut = at.cut;
     }
 }
 
@@ -109,20 +102,18 @@ static void pack_top(struct apx_pack *pack, size_t tree, struct apx_packed_tree 
     out->slice_count = (uint16_t)order.count;
     out->stored_count = (uint16_t)order.stored;
     out->whole = true;
-    double visits = 0;
     for (uint32_t e = 0; e < out->exit_count; e++) {
         uint32_t height = pack->nodes[exits[e]].height;
         out->whole &= height == 0;
         if (height > out->exit_depth)
             out->exit_depth = height;
-        for (uint32_t i = exits[e]; i < exits[e] + pack->nodes[exits[e]].size; i++)
-            visits += desc->nodes[i].feature >= 0 ? (double)pack->nodes[i].weight : 0;
     }
-    double all = 0;
-    for (uint32_t i = root; i < desc->roots[tree + 1]; i++)
-        all += desc->nodes[i].feature >= 0 ? (double)pack->nodes[i].weight : 0;
-    out->root_usual = (uint32_t)all;
-    out->usual_depth = (uint32_t)visits < out->exit_depth ? (uint32_t)visits : out->exit_depth;
+    /* The depth of its leaves in the mean, if rows went left and right alike. */
+    uint32_t width = pack->nodes[root].size / 2 + 1;
+    while (out->root_usual < out->depth && width > 1) {
+        width /= 2;
+        out->root_usual++;
+    }
 }
 
 /* Places of a tree's nodes: the root at 1, pairs of siblings behind it at even places, in the
@@ -142,12 +133,28 @@ static void place_nodes(struct apx_pack *pack, size_t tree)
     }
 }
 
-static float marked(uint32_t bits, uint32_t index)
+/* Columns of keys for the features that some node compares. */
+static void place_columns(struct apx_pack *pack)
 {
-    float value;
-    bits |= index & APX_WALK_INDEX;
-    memcpy(&value, &bits, sizeof value);
-    return value;
+    const struct apx_forest_desc *desc = pack->desc;
+    struct apx_packed *packed = pack->packed;
+    uint32_t *column = pack->walk_column;
+    memset(column, 0, desc->features * sizeof *column);
+    for (size_t i = 0; i < desc->node_count; i++)
+        if (desc->nodes[i].feature >= 0)
+            column[desc->nodes[i].feature] = 1;
+    uint32_t count = 0;
+    for (size_t f = 0; f < desc->features; f++)
+        count += column[f];
+    packed->walk_columns = count;
+    packed->walk_feature_at = apx_pack_array(pack, count, sizeof(uint32_t));
+    uint32_t *feature = apx_pack_at(pack, packed->walk_feature_at);
+    count = 0;
+    for (uint32_t f = 0; f < desc->features; f++)
+        if (column[f]) {
+            feature[count] = f;
+            column[f] = count++;
+        }
 }
 
 static void pack_walk(struct apx_pack *pack, size_t tree, const struct apx_packed_tree *out)
@@ -157,32 +164,70 @@ static void pack_walk(struct apx_pack *pack, size_t tree, const struct apx_packe
     struct apx_walk8 *walk8 = (struct apx_walk8 *)apx_pack_at(pack, packed->walk_at) + out->nodes;
     struct apx_walk16 *walk16 =
         (struct apx_walk16 *)apx_pack_at(pack, packed->walk_at) + out->nodes;
-    double *walk64 = (double *)apx_pack_at(pack, packed->walk64_at) + out->nodes;
+    uint64_t *walk64 = (uint64_t *)apx_pack_at(pack, packed->walk64_at) + out->nodes;
     uint8_t *nan_right = apx_pack_at(pack, packed->nan_right_at);
+    const uint32_t stride = APX_KEYS_STRIDE(packed->tile) / 8;
     for (uint32_t i = desc->roots[tree]; i < desc->roots[tree + 1]; i++) {
         const struct apx_tree_node *node = &desc->nodes[i];
-        uint32_t at = pack->nodes[i].place, left = at, feature = 0, extra = 0;
-        float threshold;
+        uint32_t at = pack->nodes[i].place, left = at, column = 0, extra, key;
         if (node->feature < 0) {
             extra = node->left - out->leaves;
-            threshold = marked(APX_WALK_LEAF_BITS, extra);
+            key = APX_WALK_LEAF + (packed->wide ? 0 : extra);
         } else {
             left = pack->nodes[node->left].place;
-            feature = (uint32_t)node->feature;
+            column = pack->walk_column[node->feature] * stride;
             extra = node->set >= 0 ? (uint32_t)node->set : 0;
-            threshold = node->set >= 0 ? marked(APX_WALK_SET_BITS, extra)
-                                       : apx_float_above(node->threshold);
+            key = node->set < 0  ? apx_float_key(apx_float_above(node->threshold))
+                  : packed->wide ? 0
+                                 : extra;
         }
         if (packed->wide)
-            walk16[at] = (struct apx_walk16){threshold, feature, left, extra};
+            walk16[at] = (struct apx_walk16){key, column, left, extra};
         else
-            walk8[at] = (struct apx_walk8){threshold, (uint16_t)feature, (uint16_t)left};
+            walk8[at] = (struct apx_walk8){key, (uint16_t)column, (uint16_t)left};
         if (desc->compares_double)
-            walk64[at] = node->feature < 0 || node->set >= 0 ? (double)NAN : node->threshold;
+            walk64[at] = node->feature < 0 ? UINT64_MAX
+                         : node->set >= 0  ? 0
+                                           : apx_double_key(node->threshold);
         size_t bit = (size_t)out->nodes + at;
         if (node->feature >= 0 && node->nan_right)
             nan_right[bit / 8] |= (uint8_t)(1u << bit % 8);
     }
+}
+
+/* Place of a node among those over codes: in a pair, the right sibling comes first. */
+static uint32_t code_place(uint32_t place)
+{
+    return place == 1 ? 1 : place ^ 1;
+}
+
+static void pack_code(struct apx_pack *pack, size_t tree, const struct apx_packed_tree *out)
+{
+    const struct apx_forest_desc *desc = pack->desc;
+    apx_code_node *code = (apx_code_node *)apx_pack_at(pack, pack->packed->code_at) + out->nodes;
+    uint16_t *leaf = (uint16_t *)apx_pack_at(pack, pack->packed->code_leaf_at) + out->nodes;
+    for (uint32_t i = desc->roots[tree]; i < desc->roots[tree + 1]; i++) {
+        const struct apx_tree_node *node = &desc->nodes[i];
+        const uint32_t at = code_place(pack->nodes[i].place);
+        if (node->feature < 0) {
+            code[at] = at / 2 << 20 | (at % 2 != 0 ? 255 : 0);
+            leaf[at] = (uint16_t)(node->left - out->leaves);
+        } else {
+            struct apx_cut_place place = apx_pack_find_cut(pack, node);
+            code[at] = pack->nodes[node->left].place / 2 << 20 | place.column << 8 | place.cut;
+        }
+    }
+}
+
+/* Is a tree the first of its output? Only asked of MIN and MAX. */
+static bool begins_output(const struct apx_forest_desc *desc, size_t tree)
+{
+    if (desc->sum == APX_FOREST_SUM || desc->tree_output == NULL)
+        return tree == 0;
+    for (size_t t = 0; t < tree; t++)
+        if (desc->tree_output[t] == desc->tree_output[tree])
+            return false;
+    return true;
 }
 
 void apx_pack_trees(struct apx_pack *pack)
@@ -201,11 +246,15 @@ void apx_pack_trees(struct apx_pack *pack)
         exits += whole ? 0 : APX_EXITS_MAX;
     }
     const size_t nodes = desc->node_count + desc->trees;
+    place_columns(pack);
     packed->trees_at = apx_pack_array(pack, desc->trees, sizeof(struct apx_packed_tree));
     packed->slices_at = apx_pack_array(pack, slices, sizeof(struct apx_slice));
     packed->walk_at = apx_pack_array(
         pack, nodes, packed->wide ? sizeof(struct apx_walk16) : sizeof(struct apx_walk8));
     packed->walk64_at = apx_pack_array(pack, desc->compares_double ? nodes : 0, sizeof(double));
+    packed->coded = pack->coded;
+    packed->code_at = apx_pack_array(pack, pack->coded ? nodes : 0, sizeof(apx_code_node));
+    packed->code_leaf_at = apx_pack_array(pack, pack->coded ? nodes : 0, sizeof(uint16_t));
     packed->nan_right_at = apx_pack_array(pack, (nodes + 7) / 8, 1);
     packed->exits_at = apx_pack_array(pack, exits, sizeof(uint32_t));
     struct apx_packed_tree *trees = apx_pack_at(pack, packed->trees_at);
@@ -220,12 +269,16 @@ void apx_pack_trees(struct apx_pack *pack)
         out->leaves = (uint32_t)next_leaf;
         out->nodes = (uint32_t)(root + t);
         out->output = desc->tree_output != NULL ? desc->tree_output[t] : 0;
+        out->begins = begins_output(desc, t);
         out->depth = pack->nodes[root].height;
         pack_top(pack, t, out, slice + next_slice, list);
         place_nodes(pack, t);
         pack_walk(pack, t, out);
+        if (pack->coded)
+            pack_code(pack, t, out);
         for (uint32_t e = 0; e < out->exit_count && !out->whole; e++)
-            exit[next_exit + e] = pack->nodes[list[e]].place;
+            exit[next_exit + e] =
+                pack->coded ? code_place(pack->nodes[list[e]].place) : pack->nodes[list[e]].place;
         next_slice += out->slice_count;
         next_exit += out->whole ? 0 : out->exit_count;
         next_leaf += (pack->nodes[root].size + 1) / 2;

@@ -23,7 +23,6 @@ struct ranked_run {
     const struct apx_packed_tree *trees;
     struct walk_forest walk;
     enum ranked_sums sums_kind;
-    enum walk_values values;
     char *scratch;
 };
 
@@ -57,27 +56,86 @@ static void ranked_column64(const struct ranked_run *run, const struct apx_colum
     for (size_t r = 0; r < rows; r++) {
         double value = x[(ptrdiff_t)(row0 + r) * run->args->x_row];
         uint8_t code = ranked_code64(cuts, column->cuts, value);
-        uint8_t nan = value != value ? 255 : code;
-        codes[r] = (column->nan_code != 0 ? nan : code) ^ RANK_BIAS;
+        uint8_t nan = value != value ? APX_NAN_CODE : code;
+        codes[r] = (column->nan_code != 0 ? nan : code);
         if (column->twin)
-            codes[r + TILE] = nan ^ RANK_BIAS;
+            codes[r + TILE] = nan;
     }
 }
 
-static void ranked_codes(const struct ranked_run *run, size_t row0, size_t rows, uint8_t *codes)
+/* Keys of one row, without turning a whole tile; true if one is NaN. x_is_double: of what has been
+ * found to be floats. */
+static bool ranked_keys_one(const struct ranked_run *run, size_t row, char *keys)
+{
+    const struct apx_packed *packed = run->packed;
+    const uint32_t *feature = apx_packed_array(packed, packed->walk_feature_at);
+    const ptrdiff_t at = (ptrdiff_t)row * run->args->x_row;
+    uint32_t least = UINT32_MAX;
+    for (size_t c = 0; c < packed->walk_columns; c++, keys += APX_KEYS_STRIDE(TILE)) {
+        float x = run->args->x_is_double ? (float)((const double *)run->args->x + at)[feature[c]]
+                                         : ((const float *)run->args->x + at)[feature[c]];
+        uint32_t key = apx_float_key(x);
+        memcpy(keys, &key, sizeof key);
+        least = key < least ? key : least;
+    }
+    return least == 0;
+}
+
+/* Keys of doubles; true if one is NaN. */
+static bool ranked_keys64(const struct ranked_run *run, size_t row0, size_t rows, char *keys)
+{
+    const struct apx_packed *packed = run->packed;
+    const uint32_t *feature = apx_packed_array(packed, packed->walk_feature_at);
+    uint64_t least = UINT64_MAX;
+    for (size_t c = 0; c < packed->walk_columns; c++, keys += 2 * APX_KEYS_STRIDE(TILE)) {
+        const double *x = (const double *)run->args->x + feature[c];
+        for (size_t r = 0; r < rows; r++) {
+            uint64_t key = apx_double_key(x[(ptrdiff_t)(row0 + r) * run->args->x_row]);
+            memcpy(keys + r * sizeof key, &key, sizeof key);
+            least = key < least ? key : least;
+        }
+    }
+    return least == 0;
+}
+
+/* Is one of the row's values no float? */
+static bool ranked_is_double(const struct ranked_run *run, size_t row)
+{
+    const struct apx_packed *packed = run->packed;
+    if (!packed->compares_double || !run->args->x_is_double)
+        return false;
+    const double *x = (const double *)run->args->x + (ptrdiff_t)row * run->args->x_row;
+    bool any = false;
+    for (size_t f = 0; f < packed->features; f++)
+        any |= x[f] == x[f] && (double)(float)x[f] != x[f];
+    return any;
+}
+
+/* Codes and keys of a tile, as far as wanted. */
+static struct walk_tile ranked_codes(const struct ranked_run *run, size_t row0, size_t rows,
+                                     uint8_t *codes, char *keys)
 {
     const struct apx_packed *packed = run->packed;
     const struct apx_column *columns = apx_packed_array(packed, packed->column_at);
     const uint32_t *of_feature = apx_packed_array(packed, packed->feature_at);
+    const uint32_t *walk_feature = apx_packed_array(packed, packed->walk_feature_at);
     const float *tables = apx_packed_array(packed, packed->table_at);
     float *turned = (float *)(run->scratch + packed->gather_at);
+    struct walk_tile tile = {.keys = keys};
+    uint32_t walk = keys != NULL ? 0 : packed->walk_columns;
     for (size_t f = 0; f < packed->features; f += RANK_LANES) {
         const size_t end = f + RANK_LANES < packed->features ? f + RANK_LANES : packed->features;
-        if (of_feature[f] == of_feature[end])
+        const bool walked = walk < packed->walk_columns && walk_feature[walk] < end;
+        const bool ranked = codes != NULL && of_feature[f] != of_feature[end];
+        if (!ranked && !walked)
             continue;
         uint32_t inexact = rank_gather(run->args, row0, rows, f, packed->features, turned);
         inexact = packed->compares_double ? inexact : 0;
-        for (uint32_t c = of_feature[f]; c < of_feature[end]; c += 1u + columns[c].twin) {
+        tile.is64 |= inexact != 0;
+        for (; walk < packed->walk_columns && walk_feature[walk] < end; walk++)
+            tile.nans |= rank_keys(turned + (walk_feature[walk] - f) * TILE,
+                                   (uint32_t *)(keys + (size_t)walk * APX_KEYS_STRIDE(TILE)));
+        for (uint32_t c = of_feature[f]; ranked && c < of_feature[end]; c += 1u + columns[c].twin) {
             const struct apx_column *column = &columns[c];
             uint8_t *to = codes + (size_t)c * TILE;
             if (inexact >> (column->feature - f) & 1)
@@ -87,25 +145,32 @@ static void ranked_codes(const struct ranked_run *run, size_t row0, size_t rows,
                             to);
         }
     }
+    if (tile.is64 && keys != NULL)
+        tile.nans = ranked_keys64(run, row0, rows, keys);
+    tile.nans &= packed->has_nan_right;
+    if (codes == NULL)
+        return tile;
     const struct apx_set_column *sets = apx_packed_array(packed, packed->set_column_at);
     const uint8_t *set_tables = apx_packed_array(packed, packed->set_table_at);
     for (uint32_t s = 0; s < packed->set_columns; s++) {
         uint8_t *to = codes + (size_t)sets[s].column * TILE;
-        memset(to, RANK_BIAS, TILE);
+        memset(to, 0, TILE);
         for (uint32_t part = 0; part < sets[s].parts; part++)
             rank_set_part(codes + (size_t)(sets[s].first + part * sets[s].step) * TILE,
                           set_tables + sets[s].table + (size_t)part * 32, to);
     }
+    return tile;
 }
 
 /* ---- leaves to sums -------------------------------------------------------------------------- */
 
 static double ranked_value(const struct ranked_run *run, size_t row, size_t feature)
 {
-    const void *x = walk_row(run->args, row);
-    return run->values == WALK_FLOAT     ? (double)((const float *)x)[feature]
-           : run->values == WALK_ROUNDED ? (double)(float)((const double *)x)[feature]
-                                         : ((const double *)x)[feature];
+    const ptrdiff_t at = (ptrdiff_t)row * run->args->x_row + (ptrdiff_t)feature;
+    if (!run->args->x_is_double)
+        return (double)((const float *)run->args->x)[at];
+    const double x = ((const double *)run->args->x)[at];
+    return run->packed->compares_double ? x : (double)(float)x;
 }
 
 static double ranked_leaf_value(const struct ranked_run *run, size_t row, size_t leaf)
@@ -129,12 +194,12 @@ static double ranked_leaf_value(const struct ranked_run *run, size_t row, size_t
     return sum;
 }
 
-static void ranked_add(const struct apx_packed *packed, double *sum, double value)
+static void ranked_add(const struct apx_packed *packed, double *sum, double value, bool begins)
 {
     if (packed->sum == APX_FOREST_MIN)
-        *sum = value < *sum ? value : *sum;
+        *sum = begins || value < *sum ? value : *sum;
     else if (packed->sum == APX_FOREST_MAX)
-        *sum = value > *sum ? value : *sum;
+        *sum = begins || value > *sum ? value : *sum;
     else
         *sum = packed->sums_double ? *sum + value : (double)((float)*sum + (float)value);
 }
@@ -145,7 +210,7 @@ static void ranked_add_row(const struct ranked_run *run, const struct apx_packed
 {
     const struct apx_packed *packed = run->packed;
     if (!packed->vector) {
-        ranked_add(packed, &sums[tree->output], ranked_leaf_value(run, row, leaf));
+        ranked_add(packed, &sums[tree->output], ranked_leaf_value(run, row, leaf), tree->begins);
         return;
     }
     const size_t outputs = packed->outputs;
@@ -157,7 +222,8 @@ static void ranked_add_row(const struct ranked_run *run, const struct apx_packed
         for (size_t k = 0; k < outputs; k++)
             ranked_add(packed, &sums[k],
                        packed->sums_double ? ((const double *)values)[leaf * outputs + k]
-                                           : (double)((const float *)values)[leaf * outputs + k]);
+                                           : (double)((const float *)values)[leaf * outputs + k],
+                       tree->begins);
 }
 
 static void ranked_begin(const struct ranked_run *run, void *sums, size_t rows)
@@ -231,7 +297,8 @@ static void ranked_take_leaves(const struct ranked_run *run, size_t t, const uin
 
 /* Trees [begin, end) for one tile. */
 static void ranked_tile(const struct ranked_run *run, size_t begin, size_t end,
-                        const uint8_t *codes, void *sums, size_t row0, size_t rows)
+                        const uint8_t *codes, const struct walk_tile *tile, void *sums, size_t row0,
+                        size_t rows)
 {
     const struct apx_packed *packed = run->packed;
     const struct apx_slice *slices = apx_packed_array(packed, packed->slices_at);
@@ -239,21 +306,29 @@ static void ranked_tile(const struct ranked_run *run, size_t begin, size_t end,
     uint32_t *leaf = (uint32_t *)(run->scratch + packed->index_at);
     void *masks = run->scratch + packed->reach_at;
     _Alignas(64) uint8_t exits[TILE];
-    const bool nans = packed->walks && packed->has_nan_right &&
-                      walk_meets_nan(run->args, row0, rows, packed->features);
+    const bool direct = run->sums_kind != SUMS_ROWS && run->args->leaves == NULL;
+    const size_t sum_bytes = run->sums_kind == SUMS_FLOAT ? sizeof(float) : sizeof(double);
     for (size_t t = begin; t < end; t++) {
         const struct apx_packed_tree *tree = &run->trees[t];
-        reach_exits(slices + tree->slices, tree->stored_count, tree->slice_count, codes, masks,
-                    exits);
-        if (!tree->whole) {
-            walk_rows(&run->walk, tree, run->args, row0, rows, exits, nans, leaf);
+        if (tree->slice_count > 0)
+            reach_exits(slices + tree->slices, tree->stored_count, tree->slice_count, codes, masks,
+                        exits);
+        else
+            memset(exits, 0, sizeof exits);
+        void *sum = (char *)sums + (size_t)tree->output * TILE * sum_bytes;
+        if (!tree->whole && packed->coded && direct) {
+            walk_codes(packed, tree, codes, rows, exits, sum,
+                       run->sums_kind == SUMS_FLOAT ? WALK_TO_FLOAT : WALK_TO_DOUBLE);
+        } else if (!tree->whole) {
+            if (packed->coded)
+                walk_codes(packed, tree, codes, rows, exits, leaf, WALK_TO_LEAF);
+            else
+                walk_rows(&run->walk, tree, tile, rows, tree->slice_count > 0 ? exits : NULL, leaf);
             ranked_take_leaves(run, t, leaf, sums, row0, rows);
-        } else if (run->sums_kind == SUMS_FLOAT && run->args->leaves == NULL) {
-            reach_add_float(exits, (const float *)values + tree->leaves, tree->exit_count,
-                            (float *)sums + (size_t)tree->output * TILE);
-        } else if (run->sums_kind == SUMS_DOUBLE && run->args->leaves == NULL) {
-            reach_add_double(exits, (const double *)values + tree->leaves, tree->exit_count,
-                             (double *)sums + (size_t)tree->output * TILE);
+        } else if (direct && run->sums_kind == SUMS_FLOAT) {
+            reach_add_float(exits, (const float *)values + tree->leaves, tree->exit_count, sum);
+        } else if (direct) {
+            reach_add_double(exits, (const double *)values + tree->leaves, tree->exit_count, sum);
         } else {
             for (size_t r = 0; r < rows; r++)
                 leaf[r] = exits[r];
@@ -262,23 +337,28 @@ static void ranked_tile(const struct ranked_run *run, size_t begin, size_t end,
     }
 }
 
+enum { RANKED_TILES_MAX = 16 };
+
 static void ranked_block(const struct ranked_run *run, size_t row0, size_t rows)
 {
     const struct apx_packed *packed = run->packed;
     const uint32_t *group = apx_packed_array(packed, packed->group_at);
     uint8_t *codes = (uint8_t *)(run->scratch + packed->codes_at);
+    char *keys = run->scratch + packed->keys_at;
     char *sums = run->scratch + packed->sums_at;
+    struct walk_tile tiles[RANKED_TILES_MAX];
     const size_t codes_step = (size_t)packed->columns * TILE;
     const size_t sums_step = (size_t)packed->outputs * TILE * sizeof(double);
     for (size_t r = 0, tile = 0; r < rows; r += TILE, tile++) {
-        if (packed->tops)
+        tiles[tile] =
             ranked_codes(run, row0 + r, rows - r < TILE ? rows - r : TILE,
-                         codes + tile * codes_step);
+                         packed->tops ? codes + tile * codes_step : NULL,
+                         packed->walks && !packed->coded ? keys + tile * packed->keys_step : NULL);
         ranked_begin(run, sums + tile * sums_step, TILE);
     }
     for (size_t g = 0; g < packed->groups; g++)
         for (size_t r = 0, tile = 0; r < rows; r += TILE, tile++)
-            ranked_tile(run, group[g], group[g + 1], codes + tile * codes_step,
+            ranked_tile(run, group[g], group[g + 1], codes + tile * codes_step, &tiles[tile],
                         sums + tile * sums_step, row0 + r, rows - r < TILE ? rows - r : TILE);
     for (size_t r = 0, tile = 0; r < rows; r += TILE, tile++)
         ranked_finish(run, sums + tile * sums_step, row0 + r, rows - r < TILE ? rows - r : TILE);
@@ -286,33 +366,55 @@ static void ranked_block(const struct ranked_run *run, size_t row0, size_t rows)
 
 /* ---- few rows -------------------------------------------------------------------------------- */
 
+/* One row, eight trees side by side. */
+static void ranked_one(const struct ranked_run *run, size_t row)
+{
+    const struct apx_packed *packed = run->packed;
+    uint32_t *leaf = (uint32_t *)(run->scratch + packed->index_at);
+    char *keys = run->scratch + packed->keys_at;
+    void *sums = run->scratch + packed->sums_at;
+    const uint32_t *ids = apx_packed_array(packed, packed->leaf_ids_at);
+    const void *values = apx_packed_array(packed, packed->leaf_values_at);
+    struct walk_tile tile = {.keys = keys, .is64 = ranked_is_double(run, row)};
+    tile.nans = tile.is64 ? ranked_keys64(run, row, 1, keys) : ranked_keys_one(run, row, keys);
+    tile.nans &= packed->has_nan_right;
+    walk_trees(&run->walk, run->trees, packed->trees, &tile, 0, leaf);
+    ranked_begin(run, sums, 1);
+    for (size_t t = 0; t < packed->trees; t++) {
+        const struct apx_packed_tree *tree = &run->trees[t];
+        const size_t at = tree->leaves + leaf[t];
+        if (run->sums_kind == SUMS_FLOAT)
+            ((float *)sums)[(size_t)tree->output * TILE] += ((const float *)values)[at];
+        else if (run->sums_kind == SUMS_DOUBLE)
+            ((double *)sums)[(size_t)tree->output * TILE] += ((const double *)values)[at];
+        else
+            ranked_add_row(run, tree, row, at, sums);
+        if (run->args->leaves != NULL)
+            run->args->leaves[row * packed->trees + t] = ids[at];
+    }
+    ranked_finish(run, sums, row, 1);
+}
+
+/* Less than a tile of rows: eight rows side by side through one tree after the other, the rest one
+ * by one. */
 static void ranked_few(const struct ranked_run *run, size_t row0, size_t rows)
 {
     const struct apx_packed *packed = run->packed;
     uint32_t *leaf = (uint32_t *)(run->scratch + packed->index_at);
     void *sums = run->scratch + packed->sums_at;
-    const uint32_t *ids = apx_packed_array(packed, packed->leaf_ids_at);
-    const void *values = apx_packed_array(packed, packed->leaf_values_at);
-    for (size_t n = row0; n < row0 + rows; n++) {
-        const bool nans =
-            packed->has_nan_right && walk_meets_nan(run->args, n, 1, packed->features);
-        walk_trees(&run->walk, run->trees, packed->trees, walk_row(run->args, n), run->values, nans,
-                   leaf);
-        ranked_begin(run, sums, 1);
+    const size_t together = rows % WALKS >= WALKS / 2 ? rows : rows - rows % WALKS;
+    if (together > 0) {
+        struct walk_tile tile =
+            ranked_codes(run, row0, together, NULL, run->scratch + packed->keys_at);
+        ranked_begin(run, sums, together);
         for (size_t t = 0; t < packed->trees; t++) {
-            const struct apx_packed_tree *tree = &run->trees[t];
-            const size_t at = tree->leaves + leaf[t];
-            if (run->sums_kind == SUMS_FLOAT)
-                ((float *)sums)[(size_t)tree->output * TILE] += ((const float *)values)[at];
-            else if (run->sums_kind == SUMS_DOUBLE)
-                ((double *)sums)[(size_t)tree->output * TILE] += ((const double *)values)[at];
-            else
-                ranked_add_row(run, tree, n, at, sums);
-            if (run->args->leaves != NULL)
-                run->args->leaves[n * packed->trees + t] = ids[at];
+            walk_rows(&run->walk, &run->trees[t], &tile, together, NULL, leaf);
+            ranked_take_leaves(run, t, leaf, sums, row0, together);
         }
-        ranked_finish(run, sums, n, 1);
+        ranked_finish(run, sums, row0, together);
     }
+    for (size_t r = together; r < rows; r++)
+        ranked_one(run, row0 + r);
 }
 
 static void ranked_run(const struct apx_forest_args *args)
@@ -324,7 +426,6 @@ static void ranked_run(const struct apx_forest_args *args)
         .trees = apx_packed_array(packed, packed->trees_at),
         .walk = walk_open(packed),
         .sums_kind = ranked_sums_of(packed),
-        .values = walk_values_of(packed, args),
         .scratch = args->scratch,
     };
     const size_t block = (size_t)packed->tile * packed->block_tiles;

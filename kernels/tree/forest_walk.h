@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* forest_walk.h - from a node down to a leaf, for eight walks side by side.
  *
- * A step is: load the node, load the row's value, compare, add the carry to the index of the left
- * child. One walk would wait some ten cycles for each; eight keep the processor busy. No step
- * branches: a leaf's threshold is NaN and its left child itself, so a walk that is done stays where
- * it is. Walks run together for the usual number of steps, and from then on until none moves.
+ * Walks read the tile's values as keys, unsigned integers in the order of the floats (or of the
+ * doubles, if the tile has values that are no floats): [columns][stride], a column's rows side by
+ * side. A step loads the node's column and the row's key in it, compares it with the node's key,
+ * and adds the carry to the index of the left child: five instructions, ten cycles from one node
+ * to the next, so eight walks keep the processor busy. Compared as floats a step would take twice
+ * as long. No step branches: a leaf's key is above all others and its left child itself, so a walk
+ * that is done stays where it is. Walks run together for the usual number of steps, and from then
+ * on until none moves.
+ *
+ * NaN has the key 0 and goes left; only tiles with a NaN pay for looking at the node's direction.
  *
  * Included by each ISA's row, so that no code of another vector width is mixed in. */
 #ifndef APX_TREE_FOREST_WALK_H
@@ -16,19 +22,18 @@
 
 enum { WALKS = 8 };
 
-/* How x is compared. */
-enum walk_values {
-    WALK_FLOAT,   /* float x */
-    WALK_ROUNDED, /* double x, rounded to float */
-    WALK_DOUBLE,  /* double x, double thresholds */
-    WALK_VALUES
-};
-
 struct walk_forest {
     const struct apx_packed *packed;
-    const void *nodes; /* of all trees */
-    const double *walk64;
+    const char *nodes; /* of all trees */
+    const uint64_t *keys64;
     const uint8_t *nan_right;
+};
+
+/* The keys of a tile. */
+struct walk_tile {
+    const char *keys;
+    bool is64; /* of doubles: strides are twice as long */
+    bool nans;
 };
 
 APX_INLINE struct walk_forest walk_open(const struct apx_packed *packed)
@@ -36,273 +41,276 @@ APX_INLINE struct walk_forest walk_open(const struct apx_packed *packed)
     return (struct walk_forest){
         .packed = packed,
         .nodes = apx_packed_array(packed, packed->walk_at),
-        .walk64 = apx_packed_array(packed, packed->walk64_at),
+        .keys64 = apx_packed_array(packed, packed->walk64_at),
         .nan_right = apx_packed_array(packed, packed->nan_right_at),
     };
 }
 
-APX_INLINE enum walk_values walk_values_of(const struct apx_packed *packed,
-                                           const struct apx_forest_args *args)
+/* The place in its tree after place `at`; first: the tree's first node. */
+APX_INLINE uint32_t walk_step(const struct walk_forest *f, const size_t first, const uint32_t at,
+                              const char *keys, const size_t row, const bool wide, const bool is64,
+                              const bool nans)
 {
-    return !args->x_is_double ? WALK_FLOAT : packed->compares_double ? WALK_DOUBLE : WALK_ROUNDED;
-}
-
-/* One step: the place in the tree after `at`; nodes: of the tree, whose first is `first`. */
-APX_INLINE uint32_t walk_step(const struct walk_forest *f, size_t first, uint32_t at, const void *x,
-                              const bool wide, const enum walk_values values, const bool nans)
-{
-    float threshold;
-    uint32_t feature, left;
+    uint32_t node_key, left;
+    size_t column;
     const size_t index = first + at;
     if (wide) {
         const struct apx_walk16 *node = (const struct apx_walk16 *)f->nodes + index;
-        threshold = node->threshold, feature = node->feature, left = node->left;
+        node_key = node->key, column = node->column, left = node->left;
     } else {
         const struct apx_walk8 *node = (const struct apx_walk8 *)f->nodes + index;
-        threshold = node->threshold, feature = node->feature, left = node->left;
+        node_key = node->key, column = node->column, left = node->left;
     }
     uint32_t right;
-    if (values == WALK_DOUBLE) {
-        double value = ((const double *)x)[feature];
-        right = value >= f->walk64[index];
-        if (nans)
-            right |= (uint32_t)(value != value) & (f->nan_right[index / 8] >> index % 8 & 1u);
+    bool nan;
+    if (is64) {
+        const uint64_t key = *(const uint64_t *)(keys + column * 16 + row * 8);
+        right = key >= f->keys64[index];
+        nan = key == 0;
     } else {
-        float value = values == WALK_FLOAT ? ((const float *)x)[feature]
-                                           : (float)((const double *)x)[feature];
-        right = value >= threshold;
-        if (nans)
-            right |= (uint32_t)(value != value) & (f->nan_right[index / 8] >> index % 8 & 1u);
+        const uint32_t key = *(const uint32_t *)(keys + column * 8 + row * 4);
+        right = key >= node_key;
+        nan = key == 0;
     }
+    if (nans)
+        right |= (uint32_t)nan & (f->nan_right[index / 8] >> index % 8 & 1u);
     return left + right;
 }
 
-/* Eight walks; first[i], x[i]: tree and row of walk i; at[i]: from where, then the leaf's place. */
-APX_INLINE void walk_eight(const struct walk_forest *f, const size_t first[WALKS],
-                           const void *const x[WALKS], uint32_t at[WALKS], uint32_t usual,
-                           uint32_t depth, const bool wide, const enum walk_values values,
-                           const bool nans)
+/* The place after a node over codes; codes: the row's in column 0. The carry of the comparison goes
+ * straight into the place; compilers make three instructions of it. */
+APX_INLINE uint32_t walk_code_step(const apx_code_node node, const uint8_t *codes)
 {
-    uint32_t a[WALKS];
-    memcpy(a, at, sizeof a);
-    for (uint32_t s = 0; s < usual; s++) {
-#pragma GCC unroll 8
-        for (int i = 0; i < WALKS; i++)
-            a[i] = walk_step(f, first[i], a[i], x[i], wide, values, nans);
-    }
-    for (uint32_t s = usual; s < depth; s++) {
-        uint32_t moved = 0;
-#pragma GCC unroll 8
-        for (int i = 0; i < WALKS; i++) {
-            uint32_t next = walk_step(f, first[i], a[i], x[i], wide, values, nans);
-            moved |= next ^ a[i];
-            a[i] = next;
-        }
-        if (moved == 0)
-            break;
-    }
-    memcpy(at, a, sizeof a);
+    const uint8_t *code = codes + (size_t)((node & ((APX_CODE_LIMIT - 1) << 8)) / (256 / TILE));
+    uint32_t place = node >> 20;
+    __asm__("cmpb %b1, %2\n\tadcl %0, %0" : "+r"(place) : "q"(node), "m"(*code) : "cc");
+    return place;
 }
+
+/* Eight walks, `usual` steps, then until they end, `depth` steps at most. */
+#define WALK_EIGHT(first, at, row)                                                                 \
+    for (uint32_t s = 0; s < usual; s++) {                                                         \
+        _Pragma("GCC unroll 8") for (size_t i = 0; i < WALKS; i++) at[i] =                         \
+            walk_step(f, first, at[i], keys, row, wide, is64, nans);                               \
+    }                                                                                              \
+    for (uint32_t s = usual; s < depth; s++) {                                                     \
+        uint32_t moved = 0;                                                                        \
+        _Pragma("GCC unroll 8") for (size_t i = 0; i < WALKS; i++)                                 \
+        {                                                                                          \
+            uint32_t next = walk_step(f, first, at[i], keys, row, wide, is64, nans);               \
+            moved |= next ^ at[i];                                                                 \
+            at[i] = next;                                                                          \
+        }                                                                                          \
+        if (moved == 0)                                                                            \
+            break;                                                                                 \
+    }
 
 /* The leaf, as an index in its tree, that stands at a place. */
 APX_INLINE uint32_t walk_leaf(const struct walk_forest *f, size_t first, uint32_t at,
                               const bool wide)
 {
-    if (wide)
-        return ((const struct apx_walk16 *)f->nodes)[first + at].extra;
-    uint32_t bits;
-    memcpy(&bits, &((const struct apx_walk8 *)f->nodes)[first + at].threshold, sizeof bits);
-    return bits & APX_WALK_INDEX;
+    return wide ? ((const struct apx_walk16 *)f->nodes)[first + at].extra
+                : ((const struct apx_walk8 *)f->nodes)[first + at].key & APX_WALK_INDEX;
 }
 
-/* One walk with everything there is: sets, and NaN. */
-static uint32_t walk_one(const struct walk_forest *f, size_t first, uint32_t at, const void *x,
-                         const bool wide, const enum walk_values values)
+/* One walk, through sets too. */
+static uint32_t walk_one(const struct walk_forest *f, size_t first, uint32_t at,
+                         const struct walk_tile *tile, size_t row)
 {
     const struct apx_packed *packed = f->packed;
     const uint32_t *set_begin = apx_packed_array(packed, packed->set_begin_at);
-    const double *bounds = apx_packed_array(packed, packed->bounds_at);
+    const uint64_t *bounds64 = apx_packed_array(packed, packed->bounds64_at);
+    const uint32_t *bounds32 = apx_packed_array(packed, packed->bounds32_at);
+    const bool wide = packed->wide;
     for (;;) {
         const size_t index = first + at;
-        float threshold;
-        uint32_t feature, left, set;
+        uint32_t node_key, left, set;
+        size_t column;
         if (wide) {
             const struct apx_walk16 *node = (const struct apx_walk16 *)f->nodes + index;
-            threshold = node->threshold, feature = node->feature, left = node->left;
-            set = node->extra;
+            node_key = node->key, column = node->column, left = node->left, set = node->extra;
         } else {
             const struct apx_walk8 *node = (const struct apx_walk8 *)f->nodes + index;
-            uint32_t bits;
-            memcpy(&bits, &node->threshold, sizeof bits);
-            threshold = node->threshold, feature = node->feature, left = node->left;
-            set = bits & APX_WALK_INDEX;
+            node_key = node->key, column = node->column, left = node->left;
+            set = node_key & APX_WALK_INDEX;
         }
         if (left == at)
             return at;
-        double value = values == WALK_FLOAT     ? (double)((const float *)x)[feature]
-                       : values == WALK_ROUNDED ? (double)(float)((const double *)x)[feature]
-                                                : ((const double *)x)[feature];
+        const uint64_t key = tile->is64 ? *(const uint64_t *)(tile->keys + column * 16 + row * 8)
+                                        : *(const uint32_t *)(tile->keys + column * 8 + row * 4);
         uint32_t right;
-        if (value != value) {
+        if (key == 0) {
             right = f->nan_right[index / 8] >> index % 8 & 1u;
-        } else if (threshold != threshold) {
+        } else if (node_key <= APX_WALK_INDEX) {
             /* How many bounds are <= x: the set's are sorted. */
             uint32_t low = set_begin[set], high = set_begin[set + 1];
             while (low < high) {
                 uint32_t middle = (low + high) / 2;
-                if (bounds[middle] <= value)
+                if ((tile->is64 ? bounds64[middle] : bounds32[middle]) <= key)
                     low = middle + 1;
                 else
                     high = middle;
             }
             right = (low - set_begin[set]) & 1;
         } else {
-            right = values == WALK_DOUBLE ? value >= f->walk64[index] : value >= (double)threshold;
+            right = key >= (tile->is64 ? f->keys64[index] : node_key);
         }
         at = left + right;
     }
 }
 
-APX_INLINE const void *walk_row(const struct apx_forest_args *args, size_t row)
-{
-    const ptrdiff_t at = (ptrdiff_t)row * args->x_row;
-    return args->x_is_double ? (const void *)((const double *)args->x + at)
-                             : (const void *)((const float *)args->x + at);
-}
-
-/* Is any of the rows' values NaN? */
-static bool walk_meets_nan(const struct apx_forest_args *args, size_t row0, size_t rows,
-                           size_t features)
-{
-    uint32_t found = 0;
-    for (size_t r = row0; r < row0 + rows; r++) {
-        if (args->x_is_double) {
-            const double *x = walk_row(args, r);
-            uint64_t any = 0;
-            for (size_t i = 0; i < features; i++)
-                any |= x[i] != x[i];
-            found |= any != 0;
-        } else {
-            const float *x = walk_row(args, r);
-            uint32_t any = 0;
-            for (size_t i = 0; i < features; i++)
-                any |= x[i] != x[i];
-            found |= any;
-        }
-    }
-    return found != 0;
-}
-
-/* A tile's rows from the exits of one tree's top to its leaves: leaf[r] index in the tree. */
 APX_INLINE void walk_rows_shape(const struct walk_forest *f, const struct apx_packed_tree *tree,
-                                const struct apx_forest_args *args, size_t row0, size_t rows,
-                                const uint8_t *exits, const uint32_t *exit_place, uint32_t *leaf,
-                                const bool wide, const enum walk_values values, const bool nans)
+                                const char *keys, size_t rows, const uint8_t *exits,
+                                const uint32_t *exit_place, uint32_t *leaf, const bool wide,
+                                const bool is64, const bool nans)
 {
-    for (size_t r = 0; r < rows; r += WALKS) {
-        const void *x[WALKS];
-        size_t first[WALKS];
+    const size_t first = tree->nodes;
+    const uint32_t usual = exits != NULL ? tree->exit_depth : tree->root_usual;
+    const uint32_t depth = exits != NULL ? tree->exit_depth : tree->depth;
+    for (size_t r = 0; r < rows; r += WALKS, keys += is64 ? WALKS * 8 : WALKS * 4) {
         uint32_t at[WALKS];
 #pragma GCC unroll 8
-        for (size_t i = 0; i < WALKS; i++) {
-            size_t row = r + i < rows ? r + i : rows - 1; /* the last one again */
-            x[i] = walk_row(args, row0 + row);
-            at[i] = exit_place[exits[row]];
-            first[i] = tree->nodes;
-        }
-        walk_eight(f, first, x, at, tree->usual_depth, tree->exit_depth, wide, values, nans);
+        for (size_t i = 0; i < WALKS; i++)
+            at[i] = exits != NULL ? exit_place[exits[r + i]] : 1;
+        WALK_EIGHT(first, at, i)
 #pragma GCC unroll 8
         for (size_t i = 0; i < WALKS; i++)
-            leaf[r + i] = walk_leaf(f, tree->nodes, at[i], wide);
+            leaf[r + i] = walk_leaf(f, first, at[i], wide);
     }
 }
 
+/* A tile's rows through one tree: from the exits of its top, or (exits NULL) from its root.
+ * leaf[r]: index in the tree. Rows up to the next multiple of WALKS are walked, whatever their
+ * keys. */
 static void walk_rows(const struct walk_forest *f, const struct apx_packed_tree *tree,
-                      const struct apx_forest_args *args, size_t row0, size_t rows,
-                      const uint8_t *exits, bool nans, uint32_t *leaf)
+                      const struct walk_tile *tile, size_t rows, const uint8_t *exits,
+                      uint32_t *leaf)
 {
     const struct apx_packed *packed = f->packed;
     const uint32_t *exit_place =
         (const uint32_t *)apx_packed_array(packed, packed->exits_at) + tree->exits;
-    const bool wide = packed->wide;
-    const enum walk_values values = walk_values_of(packed, args);
     if (packed->has_sets) {
         for (size_t r = 0; r < rows; r++) {
-            uint32_t at = walk_one(f, tree->nodes, exit_place[exits[r]], walk_row(args, row0 + r),
-                                   wide, values);
-            leaf[r] = walk_leaf(f, tree->nodes, at, wide);
+            uint32_t at = exits != NULL ? exit_place[exits[r]] : 1;
+            at = walk_one(f, tree->nodes, at, tile, r);
+            leaf[r] = walk_leaf(f, tree->nodes, at, packed->wide);
         }
         return;
     }
-#define WALK(w, v, n)                                                                              \
-    if (wide == (w) && values == (v) && nans == (n))                                               \
-    walk_rows_shape(f, tree, args, row0, rows, exits, exit_place, leaf, w, v, n)
-    WALK(false, WALK_FLOAT, false);
-    WALK(false, WALK_FLOAT, true);
-    WALK(false, WALK_ROUNDED, false);
-    WALK(false, WALK_ROUNDED, true);
-    WALK(false, WALK_DOUBLE, false);
-    WALK(false, WALK_DOUBLE, true);
-    WALK(true, WALK_FLOAT, false);
-    WALK(true, WALK_FLOAT, true);
-    WALK(true, WALK_ROUNDED, false);
-    WALK(true, WALK_ROUNDED, true);
-    WALK(true, WALK_DOUBLE, false);
-    WALK(true, WALK_DOUBLE, true);
+#define WALK(w, d, n)                                                                              \
+    if (packed->wide == (w) && tile->is64 == (d) && tile->nans == (n))                             \
+    walk_rows_shape(f, tree, tile->keys, rows, exits, exit_place, leaf, w, d, n)
+    WALK(false, false, false);
+    WALK(false, false, true);
+    WALK(false, true, false);
+    WALK(false, true, true);
+    WALK(true, false, false);
+    WALK(true, false, true);
+    WALK(true, true, false);
+    WALK(true, true, true);
 #undef WALK
 }
 
-/* One row through all trees from their roots, eight trees side by side: leaf[t] index in tree t. */
+/* Where the walks over codes take their leaves: to float sums, to double sums, to leaf[] */
+enum walk_sink { WALK_TO_FLOAT, WALK_TO_DOUBLE, WALK_TO_LEAF };
+
+APX_INLINE void walk_codes_shape(const struct apx_packed *packed,
+                                 const struct apx_packed_tree *tree, const uint8_t *codes,
+                                 size_t rows, const uint8_t *exits, void *to,
+                                 const enum walk_sink sink)
+{
+    const apx_code_node *nodes =
+        (const apx_code_node *)apx_packed_array(packed, packed->code_at) + tree->nodes;
+    const uint16_t *leaves =
+        (const uint16_t *)apx_packed_array(packed, packed->code_leaf_at) + tree->nodes;
+    const uint32_t *exit_place =
+        (const uint32_t *)apx_packed_array(packed, packed->exits_at) + tree->exits;
+    const void *all = apx_packed_array(packed, packed->leaf_values_at);
+    const float *values = (const float *)all + (sink == WALK_TO_FLOAT ? tree->leaves : 0);
+    const double *values64 = (const double *)all + (sink == WALK_TO_DOUBLE ? tree->leaves : 0);
+    const uint32_t depth = tree->exit_depth;
+    for (size_t r = 0; r < rows; r += WALKS, codes += WALKS) {
+        uint32_t at[WALKS];
+#pragma GCC unroll 8
+        for (size_t i = 0; i < WALKS; i++)
+            at[i] = exit_place[exits[r + i]];
+        for (uint32_t s = 0; s < depth; s++) {
+#pragma GCC unroll 8
+            for (size_t i = 0; i < WALKS; i++)
+                at[i] = walk_code_step(nodes[at[i]], codes + i);
+        }
+#pragma GCC unroll 8
+        for (size_t i = 0; i < WALKS; i++) {
+            const uint32_t leaf = leaves[at[i]];
+            if (sink == WALK_TO_FLOAT)
+                ((float *)to)[r + i] += values[leaf];
+            else if (sink == WALK_TO_DOUBLE)
+                ((double *)to)[r + i] += values64[leaf];
+            else
+                ((uint32_t *)to)[r + i] = leaf;
+        }
+    }
+}
+
+/* As walk_rows, over the tile's codes. */
+static void walk_codes(const struct apx_packed *packed, const struct apx_packed_tree *tree,
+                       const uint8_t *codes, size_t rows, const uint8_t *exits, void *to,
+                       enum walk_sink sink)
+{
+    if (sink == WALK_TO_FLOAT)
+        walk_codes_shape(packed, tree, codes, rows, exits, to, WALK_TO_FLOAT);
+    else if (sink == WALK_TO_DOUBLE)
+        walk_codes_shape(packed, tree, codes, rows, exits, to, WALK_TO_DOUBLE);
+    else
+        walk_codes_shape(packed, tree, codes, rows, exits, to, WALK_TO_LEAF);
+}
+
 APX_INLINE void walk_trees_shape(const struct walk_forest *f, const struct apx_packed_tree *trees,
-                                 size_t count, const void *x, uint32_t *leaf, const bool wide,
-                                 const enum walk_values values, const bool nans)
+                                 size_t count, const char *keys, uint32_t *leaf, const bool wide,
+                                 const bool is64, const bool nans)
 {
     for (size_t t = 0; t < count; t += WALKS) {
-        const void *xs[WALKS];
         size_t first[WALKS];
         uint32_t at[WALKS], usual = UINT32_MAX, depth = 0;
 #pragma GCC unroll 8
         for (size_t i = 0; i < WALKS; i++) {
             const struct apx_packed_tree *tree = &trees[t + i < count ? t + i : count - 1];
-            xs[i] = x;
             at[i] = 1;
             first[i] = tree->nodes;
             usual = tree->root_usual < usual ? tree->root_usual : usual;
             depth = tree->depth > depth ? tree->depth : depth;
         }
-        walk_eight(f, first, xs, at, usual, depth, wide, values, nans);
+        WALK_EIGHT(first[i], at, 0)
         for (size_t i = 0; i < WALKS && t + i < count; i++)
             leaf[t + i] = walk_leaf(f, first[i], at[i], wide);
     }
 }
 
+/* One row of a tile through all trees from their roots, eight trees side by side. leaf[t]: index in
+ * tree t. */
 static void walk_trees(const struct walk_forest *f, const struct apx_packed_tree *trees,
-                       size_t count, const void *x, enum walk_values values, bool nans,
-                       uint32_t *leaf)
+                       size_t count, const struct walk_tile *tile, size_t row, uint32_t *leaf)
 {
-    const bool wide = f->packed->wide;
-    if (f->packed->has_sets) {
+    const struct apx_packed *packed = f->packed;
+    if (packed->has_sets) {
         for (size_t t = 0; t < count; t++) {
-            uint32_t at = walk_one(f, trees[t].nodes, 1, x, wide, values);
-            leaf[t] = walk_leaf(f, trees[t].nodes, at, wide);
+            uint32_t at = walk_one(f, trees[t].nodes, 1, tile, row);
+            leaf[t] = walk_leaf(f, trees[t].nodes, at, packed->wide);
         }
         return;
     }
-#define WALK(w, v, n)                                                                              \
-    if (wide == (w) && values == (v) && nans == (n))                                               \
-    walk_trees_shape(f, trees, count, x, leaf, w, v, n)
-    WALK(false, WALK_FLOAT, false);
-    WALK(false, WALK_FLOAT, true);
-    WALK(false, WALK_ROUNDED, false);
-    WALK(false, WALK_ROUNDED, true);
-    WALK(false, WALK_DOUBLE, false);
-    WALK(false, WALK_DOUBLE, true);
-    WALK(true, WALK_FLOAT, false);
-    WALK(true, WALK_FLOAT, true);
-    WALK(true, WALK_ROUNDED, false);
-    WALK(true, WALK_ROUNDED, true);
-    WALK(true, WALK_DOUBLE, false);
-    WALK(true, WALK_DOUBLE, true);
+    const char *keys = tile->keys + row * (tile->is64 ? 8 : 4);
+#define WALK(w, d, n)                                                                              \
+    if (packed->wide == (w) && tile->is64 == (d) && tile->nans == (n))                             \
+    walk_trees_shape(f, trees, count, keys, leaf, w, d, n)
+    WALK(false, false, false);
+    WALK(false, false, true);
+    WALK(false, true, false);
+    WALK(false, true, true);
+    WALK(true, false, false);
+    WALK(true, false, true);
+    WALK(true, true, false);
+    WALK(true, true, true);
 #undef WALK
 }
 

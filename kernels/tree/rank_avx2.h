@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* rank_avx2.h - a tile of rows to columns of codes: 8 x 8 values turned, then searched for 8 rows
- * at a time, every table in one register. Codes are xored with 128: comparisons are signed. */
+ * at a time, every table in one register. */
 #ifndef APX_TREE_RANK_AVX2_H
 #define APX_TREE_RANK_AVX2_H
 
@@ -67,8 +67,7 @@ APX_INLINE __m256i rank_join(const __m256i code[4])
     __m256i words0 = _mm256_packus_epi32(code[0], code[1]);
     __m256i words1 = _mm256_packus_epi32(code[2], code[3]);
     __m256i bytes = _mm256_packus_epi16(words0, words1);
-    bytes = _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
-    return _mm256_xor_si256(bytes, _mm256_set1_epi8(-128));
+    return _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
 }
 
 APX_INLINE void rank_column_shape(const struct apx_column *column, const float *x,
@@ -88,7 +87,8 @@ APX_INLINE void rank_column_shape(const struct apx_column *column, const float *
         for (int i = 0; i < 4; i++) {
             __m256 v = _mm256_load_ps(x + r + 8 * i);
             __m256i nan = _mm256_castps_si256(_mm256_cmp_ps(v, v, _CMP_UNORD_Q));
-            code[i] = _mm256_or_si256(code[i], _mm256_and_si256(nan, _mm256_set1_epi32(255)));
+            code[i] =
+                _mm256_or_si256(code[i], _mm256_and_si256(nan, _mm256_set1_epi32(APX_NAN_CODE)));
         }
         _mm256_store_si256((__m256i *)(codes + r + twin), rank_join(code));
     }
@@ -196,8 +196,7 @@ APX_INLINE void rank_set_part(const uint8_t *codes, const uint8_t *table, uint8_
         _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(table + 16)));
     const __m256i bits = _mm256_set1_epi64x((long long)0x8040201008040201u);
     for (int r = 0; r < TILE; r += 32) {
-        __m256i code = _mm256_xor_si256(_mm256_load_si256((const __m256i *)(codes + r)),
-                                        _mm256_set1_epi8(-128));
+        __m256i code = _mm256_load_si256((const __m256i *)(codes + r));
         __m256i byte = _mm256_and_si256(_mm256_srli_epi16(code, 3), _mm256_set1_epi8(15));
         __m256i bit = _mm256_shuffle_epi8(bits, _mm256_and_si256(code, _mm256_set1_epi8(7)));
         __m256i found = _mm256_blendv_epi8(_mm256_shuffle_epi8(low, byte),
@@ -206,6 +205,23 @@ APX_INLINE void rank_set_part(const uint8_t *codes, const uint8_t *table, uint8_
         __m256i *to = (__m256i *)(result + r);
         _mm256_store_si256(to, _mm256_xor_si256(inside, _mm256_load_si256(to)));
     }
+}
+
+/* The keys of one feature's rows, for walks; true if one is NaN. */
+static bool rank_keys(const float *x, uint32_t *keys)
+{
+    __m256 nans = _mm256_setzero_ps();
+    for (int r = 0; r < TILE; r += RANK_LANES) {
+        __m256 v = _mm256_add_ps(_mm256_load_ps(x + r), _mm256_setzero_ps());
+        __m256i bits = _mm256_castps_si256(v);
+        __m256i flips =
+            _mm256_or_si256(_mm256_srai_epi32(bits, 31), _mm256_set1_epi32((int)0x80000000u));
+        __m256 nan = _mm256_cmp_ps(v, v, _CMP_UNORD_Q);
+        bits = _mm256_andnot_si256(_mm256_castps_si256(nan), _mm256_xor_si256(bits, flips));
+        _mm256_store_si256((__m256i *)(keys + r), bits);
+        nans = _mm256_or_ps(nans, nan);
+    }
+    return _mm256_movemask_ps(nans) != 0;
 }
 
 #endif

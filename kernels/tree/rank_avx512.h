@@ -71,7 +71,7 @@ APX_INLINE void rank_column_shape(const struct apx_column *column, const float *
         __m512i code = rank_search(v, table, first, levels);
         _mm_store_si128((__m128i *)(codes + r), _mm512_cvtepi32_epi8(code));
         __mmask16 nan = _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
-        code = _mm512_mask_mov_epi32(code, nan, _mm512_set1_epi32(255));
+        code = _mm512_mask_mov_epi32(code, nan, _mm512_set1_epi32(APX_NAN_CODE));
         _mm_store_si128((__m128i *)(codes + r + twin), _mm512_cvtepi32_epi8(code));
     }
 }
@@ -182,6 +182,23 @@ APX_INLINE void rank_set_part(const uint8_t *codes, const uint8_t *table, uint8_
         __m512i inside = _mm512_movm_epi8(_mm512_test_epi8_mask(found, bit));
         _mm512_store_si512(result + r, _mm512_xor_si512(inside, _mm512_load_si512(result + r)));
     }
+}
+
+/* The keys of one feature's rows, for walks; true if one is NaN. */
+static bool rank_keys(const float *x, uint32_t *keys)
+{
+    __mmask16 nans = 0;
+    for (int r = 0; r < TILE; r += RANK_LANES) {
+        __m512 v = _mm512_add_ps(_mm512_load_ps(x + r), _mm512_setzero_ps());
+        __m512i bits = _mm512_castps_si512(v);
+        __m512i flips =
+            _mm512_or_si512(_mm512_srai_epi32(bits, 31), _mm512_set1_epi32((int)0x80000000u));
+        __mmask16 nan = _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
+        bits = _mm512_mask_mov_epi32(_mm512_xor_si512(bits, flips), nan, _mm512_setzero_si512());
+        _mm512_store_si512(keys + r, bits);
+        nans |= nan;
+    }
+    return nans != 0;
 }
 
 #endif

@@ -8,6 +8,11 @@
 
 #include "kernels/tree/forest_layout.h"
 
+APX_INLINE __m256i reach_at_least(__m256i code, __m256i cut)
+{
+    return _mm256_cmpeq_epi8(_mm256_max_epu8(code, cut), code);
+}
+
 /* exits[TILE]: of every row. Exits further right have greater numbers, and each turn to the right
  * on a row's way names a greater one than the last: the greatest is the row's. */
 static void reach_exits(const struct apx_slice *slices, size_t stored, size_t count,
@@ -24,8 +29,8 @@ static void reach_exits(const struct apx_slice *slices, size_t stored, size_t co
         const __m256i cut = _mm256_set1_epi8((char)slice->cut);
         const __m256i exit = _mm256_set1_epi8((char)slice->exit);
         const __m256i in0 = in[0], in1 = in[1];
-        const __m256i right0 = _mm256_and_si256(_mm256_cmpgt_epi8(column[0], cut), in0);
-        const __m256i right1 = _mm256_and_si256(_mm256_cmpgt_epi8(column[1], cut), in1);
+        const __m256i right0 = _mm256_and_si256(reach_at_least(column[0], cut), in0);
+        const __m256i right1 = _mm256_and_si256(reach_at_least(column[1], cut), in1);
         out[0] = _mm256_xor_si256(in0, right0);
         out[1] = _mm256_xor_si256(in1, right1);
         out[2] = right0;
@@ -38,8 +43,8 @@ static void reach_exits(const struct apx_slice *slices, size_t stored, size_t co
         const __m256i *in = reach + (size_t)slice->slot * 2;
         const __m256i cut = _mm256_set1_epi8((char)slice->cut);
         const __m256i exit = _mm256_set1_epi8((char)slice->exit);
-        const __m256i right0 = _mm256_and_si256(_mm256_cmpgt_epi8(column[0], cut), in[0]);
-        const __m256i right1 = _mm256_and_si256(_mm256_cmpgt_epi8(column[1], cut), in[1]);
+        const __m256i right0 = _mm256_and_si256(reach_at_least(column[0], cut), in[0]);
+        const __m256i right1 = _mm256_and_si256(reach_at_least(column[1], cut), in[1]);
         exit0 = _mm256_max_epu8(exit0, _mm256_and_si256(right0, exit));
         exit1 = _mm256_max_epu8(exit1, _mm256_and_si256(right1, exit));
     }

@@ -35,9 +35,9 @@ static void reach_exits(const struct apx_slice *slices, size_t stored, size_t co
         const uint64_t *in = reach + (size_t)slice->slot * 2;
         const __m512i cut = reach_spread(&slice->cut), exit = reach_spread(&slice->exit);
         const __mmask64 in0 = _cvtu64_mask64(in[0]), in1 = _cvtu64_mask64(in[1]);
-        const __mmask64 right0 = _mm512_mask_cmpgt_epu8_mask(in0, _mm512_load_si512(column), cut);
+        const __mmask64 right0 = _mm512_mask_cmpge_epu8_mask(in0, _mm512_load_si512(column), cut);
         const __mmask64 right1 =
-            _mm512_mask_cmpgt_epu8_mask(in1, _mm512_load_si512(column + 64), cut);
+            _mm512_mask_cmpge_epu8_mask(in1, _mm512_load_si512(column + 64), cut);
         reach_store(out, _kandn_mask64(right0, in0));
         reach_store(out + 1, _kandn_mask64(right1, in1));
         reach_store(out + 2, right0);
@@ -50,9 +50,9 @@ static void reach_exits(const struct apx_slice *slices, size_t stored, size_t co
         const uint64_t *in = reach + (size_t)slice->slot * 2;
         const __m512i cut = reach_spread(&slice->cut), exit = reach_spread(&slice->exit);
         const __mmask64 right0 =
-            _mm512_mask_cmpgt_epu8_mask(_cvtu64_mask64(in[0]), _mm512_load_si512(column), cut);
+            _mm512_mask_cmpge_epu8_mask(_cvtu64_mask64(in[0]), _mm512_load_si512(column), cut);
         const __mmask64 right1 =
-            _mm512_mask_cmpgt_epu8_mask(_cvtu64_mask64(in[1]), _mm512_load_si512(column + 64), cut);
+            _mm512_mask_cmpge_epu8_mask(_cvtu64_mask64(in[1]), _mm512_load_si512(column + 64), cut);
         exit0 = _mm512_mask_mov_epi8(exit0, right0, exit);
         exit1 = _mm512_mask_mov_epi8(exit1, right1, exit);
     }
