@@ -155,8 +155,8 @@ bool apx_model_rows_are_independent(const struct apx_model *model);
 /* True if a NaN in its floating point inputs says "missing": whatever the model reads there goes to
  * tree ensembles, which have a branch for it. Otherwise a NaN spoils the row's outputs. */
 bool apx_model_nan_is_missing(const struct apx_model *model);
-/* The model as JSON: inputs, outputs, nodes, the plan's steps with their kernel rows, cost per row.
- * *out is NUL-terminated and is released with apx_string_release. */
+/* The model as JSON: inputs, outputs, nodes, tree ensembles, the plan's steps with their kernel
+ * rows, cost per row. *out is NUL-terminated and is released with apx_string_release. */
 enum apx_status apx_model_describe(const struct apx_model *model, char **out,
                                    struct apx_error *error);
 void apx_string_release(char *string);

@@ -3,7 +3,8 @@
 engine on the library's own file, and the engine reads it back to the same leaves, margins and predictions to the bit.
 
 ONNX Runtime adds the trees in another order (in float for XGBoost), so its predictions may differ by roundings of the
-sums: 1e-12 in float64 and 1e-5 in float32, of the largest prediction; and labels may differ where two sums tie."""
+sums: 1e-12 in float64 and 1e-5 in float32, of the largest prediction; more where they are probabilities of sums that
+are far from 0. Labels may differ where two sums tie."""
 
 import os
 import subprocess
@@ -42,14 +43,19 @@ def ties(margins, scale):
     return two[:, 1] - two[:, 0] <= 1e-5 * scale
 
 
+def largest(values, least):
+    return np.abs(values[np.isfinite(values)]).max(initial=least)
+
+
 def distance(got, want, margins):
     """The largest difference of predictions, relative to the largest of them; 0 if there is none."""
-    finite = np.isfinite(want)
-    scale = max(np.abs(want[finite]).max(initial=0), 1e-30)
+    scale = largest(want, 1e-30)
+    if scale <= 1:
+        scale *= largest(margins, 1)
     with np.errstate(all="ignore"):
         apart = np.where((got == want) | (np.isnan(got) & np.isnan(want)), 0, np.abs(got - want) / scale)
     if want.shape[1] == 1 and (want == np.round(want)).all():
-        apart[ties(margins, max(np.abs(margins[np.isfinite(margins)]).max(initial=0), 1))] = 0
+        apart[ties(margins, largest(margins, 1))] = 0
     return float(np.where(np.isnan(apart), np.inf, apart).max(initial=0))
 
 

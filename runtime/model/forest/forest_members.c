@@ -48,7 +48,6 @@ static bool read_tree(struct members *m, size_t t)
             return false;
     }
     double before = 0, last = -(double)INFINITY;
-    bool is_first = true;
     size_t depth = 0;
     for (;;) { /* in order: leaf, split, leaf, ... */
         for (; desc->nodes[at].feature >= 0; at = desc->nodes[at].left)
@@ -59,9 +58,9 @@ static bool read_tree(struct members *m, size_t t)
         if (depth == 0)
             break;
         const struct apx_tree_node *split = &desc->nodes[m->stack[--depth]];
-        if (!(is_first || split->threshold > last))
+        bool is_least = split->threshold == last && last == -(double)INFINITY; /* the first */
+        if (!(split->threshold > last) && (!is_least || m->bound_count > set->begin))
             return false;
-        is_first = false;
         last = split->threshold;
         at = split->right;
     }

@@ -165,6 +165,10 @@ static enum apx_status check(const struct writing *w, const struct apx_tail **ta
 {
     const struct apx_forest_desc *desc = &w->forest->desc;
     *tail = apx_forest_tail_of(&w->forest->link, storage);
+    const size_t width = desc->tree_output != NULL ? 1 : desc->outputs;
+    if (desc->leaf_count > INT32_MAX / width)
+        return apx_fail(w->error, APX_ELIMIT, "leaves", "%zu leaves of %zu values are too many",
+                        desc->leaf_count, width);
     if (desc->linear != NULL)
         return apx_fail(w->error, APX_EUNSUPPORTED, "linear_tree",
                         "leaves that are linear functions (LightGBM's linear_tree) have no "
