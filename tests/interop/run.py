@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compare the engine with ONNX Runtime, model by model, on what PyTorch, Keras and scikit-learn write, on random
-recurrent nets and on random models of one operator; and with LightGBM on what that trains. Prints a table and ends
-with "N passed, M failed"; exit status 1 if any failed.
+recurrent nets and on random models of one operator; and with LightGBM and XGBoost on what those train. Prints a table
+and ends with "N passed, M failed"; exit status 1 if any failed.
 
-    run.py [--families torch,keras,sklearn,random,trees,lightgbm,import,single] [--random N] [--trees N] [--single N] [--seed S]
+    run.py [--families torch,keras,sklearn,random,trees,lightgbm,xgboost,import,single] [--random N] [--trees N] [--single N] [--seed S]
            [--only TEXT] [--self] [--verbose]
 
 --only runs the models whose name holds TEXT; with the seed that is printed, any failure can be replayed. --self
@@ -195,6 +195,10 @@ def check_trees(table, arguments):
         import lightgbm_models
         for case in lightgbm_models.cases(arguments.seed, arguments.only, arguments.trees):
             tree_check.check(table, case)
+    if "xgboost" in families:
+        import xgboost_models
+        for case in xgboost_models.cases(arguments.seed, arguments.only, arguments.trees):
+            tree_check.check(table, case)
     if "import" in families:
         import import_models
         for case in import_models.cases(arguments.seed, arguments.only, arguments.trees // 3):
@@ -228,7 +232,7 @@ def all_cases(arguments):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--families", default="single,random,trees,sklearn,torch,keras,lightgbm,import")
+    parser.add_argument("--families", default="single,random,trees,sklearn,torch,keras,lightgbm,xgboost,import")
     parser.add_argument("--random", type=int, default=300, metavar="N", help="random recurrent models")
     parser.add_argument("--single", type=int, default=12, metavar="N", help="models of each single operator")
     parser.add_argument("--trees", type=int, default=300, metavar="N", help="random tree ensembles of each kind")
