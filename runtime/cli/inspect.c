@@ -124,10 +124,13 @@ static void print(const struct apx_model *model, json_t *json)
                kernel, node[0] != '\0' ? ", " : "", node, schedule[0] != '\0' ? " (" : "", schedule,
                schedule[0] != '\0' ? ")" : "");
     }
-    printf("cost      %.0f flops and %.0f bytes a row; %.0f bytes of packed weights\n",
-           json_number_value(json_object_get(json, "flops_per_row")),
-           json_number_value(json_object_get(json, "bytes_per_row")),
-           json_number_value(json_object_get(json, "packed_bytes")));
+    printf(
+        "cost      about %.3g us on a core, %.0f flops and %.0f bytes a row; %.0f bytes of packed "
+        "weights\n",
+        1e6 * json_number_value(json_object_get(json, "seconds_per_row")),
+        json_number_value(json_object_get(json, "flops_per_row")),
+        json_number_value(json_object_get(json, "bytes_per_row")),
+        json_number_value(json_object_get(json, "packed_bytes")));
 }
 
 int apx_cli_inspect(int argc, char **argv)

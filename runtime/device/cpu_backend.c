@@ -111,6 +111,7 @@ static enum apx_status describe(const struct apx_program *program, void *json_ob
     json_object_set_new(json, "steps", steps);
     json_object_set_new(json, "flops_per_row", json_real(cost.flops));
     json_object_set_new(json, "bytes_per_row", json_real(cost.bytes));
+    json_object_set_new(json, "seconds_per_row", json_real(cost.seconds));
     json_object_set_new(json, "packed_bytes", json_integer((json_int_t)program->packed_bytes));
     json_object_set_new(json, "replicas", json_integer(program->replica_count));
     json_object_set_new(json, "slice_rows",

@@ -36,7 +36,7 @@ struct apx_forest {
     double label_threshold;
     const int64_t *labels; /* [label_count]; NULL: the index itself */
     size_t label_count;
-    bool labels_are_text; /* which a run does not answer */
+    bool labels_are_text;    /* which a run does not answer */
     struct apx_forest *next; /* of the graph's forests */
     struct apx_forest_memory *memory;
     const struct apx_allocator *allocator;
