@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* onnx_fuzz.c - any bytes to the ONNX reader and to inference; what they accept must keep the
- * promises of graph.h. */
+/* onnx_fuzz.c - any bytes to the ONNX reader, to inference and to the folding of tree ensembles;
+ * what they accept must keep the promises of graph.h. */
 #include "runtime/base/memory.h"
+#include "runtime/model/forest/forest_fold.h"
 #include "runtime/model/onnx_read.h"
 
 #include <stdlib.h>
@@ -74,6 +75,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         status = apx_graph_infer(graph, &error);
     promise(status == APX_OK || (error.status == status && error.message[0] != '\0'));
     if (status == APX_OK)
+        check_graph(graph);
+    bool folds = status == APX_OK;
+    if (folds)
+        status = apx_forest_fold(graph, &error);
+    promise(status == APX_OK || (error.status == status && error.message[0] != '\0'));
+    if (folds && status == APX_OK)
         check_graph(graph);
     apx_graph_destroy(graph);
     return 0;

@@ -111,5 +111,7 @@ def check(table, case):
 def cases(seed, only, count):
     """Some of the models that the engine is compared on with their libraries."""
     import lightgbm_models
+    import xgboost_models
 
     yield from lightgbm_models.cases(seed, only, count)
+    yield from xgboost_models.cases(seed, only, count)

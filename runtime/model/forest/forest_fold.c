@@ -157,8 +157,11 @@ static void take_link(struct match *m, struct apx_graph *graph, struct apx_node 
                       struct apx_forest *forest)
 {
     int end = m->result[m->tail->count - 1];
-    for (int i = 0; i < m->tail->count; i++)
-        graph->nodes[graph->values[m->result[i]].producer].is_dead = true;
+    for (int i = 0; i < m->tail->count; i++) {
+        struct apx_node *gone = &graph->nodes[graph->values[m->result[i]].producer];
+        gone->is_dead = true;
+        gone->out[0] = -1;
+    }
     node->out[0] = end;
     graph->values[end].producer = (int)(node - graph->nodes);
     forest->link = m->link;
@@ -186,9 +189,10 @@ static void fold_base(struct apx_graph *graph, struct apx_node *node, struct apx
             constant->bytes != desc->outputs * sizeof *base)
             return;
         memcpy(base, constant->data, constant->bytes);
-        add->is_dead = true;
         node->out[0] = add->out[0];
         graph->values[add->out[0]].producer = (int)(node - graph->nodes);
+        add->is_dead = true;
+        add->out[0] = -1;
         return;
     }
 }
