@@ -234,7 +234,7 @@ def makers(case, folder, about, lib, threads, isas, work):
     else:
         result["scikit-learn", native] = lambda: Python(lambda: _sklearn(folder, threads))
     result["Treelite", native] = compiled(
-        "treelite", "treelite-double" if about["treelite_doubles"] else "treelite-float", treelite_entry)
+        "treelite", "treelite-double" if about.get("treelite_doubles") else "treelite-float", treelite_entry)
     path_length = _same
     if case.kind == "isolation":
         # oneDAL gives the mean path length.

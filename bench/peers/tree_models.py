@@ -4,6 +4,7 @@
 A folder holds the model file that Auspex and the library read, an ONNX file, what TL2cgen and lleaves compiled, and
 about.json: trees, leaves, nodes and, for each peer that could not be given the model, the reason.
 """
+import contextlib
 import dataclasses
 import importlib.metadata
 import json
@@ -20,6 +21,7 @@ import tree_data
 
 # Training uses one thread: two that wait for each other take minutes on a machine with other work.
 TRAINING_ROWS = 20000
+NOT_COMPILED = "not compiled (--compile-limit 0)"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,7 +132,20 @@ def _write_onnx(case, model, features, folder):
     return {"onnx_output": next((name for name in ("probabilities", "scores") if name in names), names[-1])}
 
 
-def _compile_treelite(case, model, features, folder, limit):
+@contextlib.contextmanager
+def _silent():
+    """Treelite's C++ part chats on standard error."""
+    kept = os.dup(2)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def _compile_treelite(case, folder, limit):
     import tl2cgen
     import treelite
     if case.library == "xgboost":
@@ -138,9 +153,12 @@ def _compile_treelite(case, model, features, folder, limit):
     elif case.library == "lightgbm":
         forest = treelite.frontend.load_lightgbm_model(folder / "model.txt")
     else:
-        forest = treelite.sklearn.import_model(model)
+        import joblib
+        forest = treelite.sklearn.import_model(joblib.load(folder / "model.joblib"))
     sources = folder / "treelite"
-    tl2cgen.generate_c_code(forest, dirpath=sources, params={"parallel_comp": min(case.trees, 32)})
+    shutil.rmtree(sources, ignore_errors=True)
+    with _silent():
+        tl2cgen.generate_c_code(forest, dirpath=sources, params={"parallel_comp": case.trees})
     rules = "%.o: %.c\n\tgcc -O3 -fPIC -c $< -o $@\nmodel.so: $(patsubst %.c,%.o,$(wildcard *.c))\n\tgcc -shared $^ -o $@ -lm\n"
     (sources / "Makefile").write_text(rules)
     try:
@@ -155,13 +173,15 @@ def _compile_treelite(case, model, features, folder, limit):
     return {"treelite_doubles": of_doubles}
 
 
-def _compile_lleaves(case, model, features, folder, limit):
+def _compile_lleaves(case, folder, limit):
     if case.library != "lightgbm":
         raise RuntimeError("reads LightGBM models only")
     # In its own process: LLVM takes gigabytes for large models and cannot be interrupted otherwise. The small code
     # model is the faster one, for what it can hold; calls of one row want all trees in one block, says its manual.
     code_model = "small" if case.trees <= 200 else "large"
-    variants = {"lleaves.o": 34, "lleaves-one-block.o": case.trees} if case.trees <= 200 else {"lleaves.o": 34}
+    variants = {"lleaves.o": 34}
+    if case.trees * case.leaves in range(1, 10000):  # beyond that, code is no longer in the caches
+        variants["lleaves-one-block.o"] = case.trees
     for name, block in variants.items():
         program = (f"import lleaves; lleaves.Model({str(folder / 'model.txt')!r})"
                    f".compile(cache={str(folder / name)!r}, fcodemodel={code_model!r}, fblocksize={block})")
@@ -190,41 +210,51 @@ def training_data(case, data):
     return tree_data.real(case.data, data)
 
 
-def prepare(case, work, data, compile_limit):
-    """The case's folder, made if it is not there already; None if its data is not there."""
-    folder = pathlib.Path(work) / case.name
-    made_from = json.loads(json.dumps([dataclasses.asdict(case), versions()]))
-    about = folder / "about.json"
-    if about.exists() and json.loads(about.read_text())["made_from"] == made_from:
-        return folder
-    table = training_data(case, data)
-    if table is None:
-        return None
+def _train(case, table, folder, about):
+    """The case's folder with the model in the library's own format and as ONNX."""
     x, y = table
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     start = time.monotonic()
     train = {"xgboost": _train_xgboost, "lightgbm": _train_lightgbm, "sklearn": _train_sklearn}[case.library]
     model, leaves = train(case, x, y, folder)
-    facts = {"made_from": made_from, "features": x.shape[1], "trees": len(leaves), "leaves": sum(leaves),
-             "most_leaves": max(leaves), "nodes": 2 * sum(leaves) - len(leaves),
-             "onnx_output": "", "treelite_doubles": False, "failed": {}}
+    about.update(features=x.shape[1], trees=len(leaves), leaves=sum(leaves), most_leaves=max(leaves),
+                 nodes=2 * sum(leaves) - len(leaves), onnx_output="")
     if case.kind == "isolation":
         from sklearn.ensemble._iforest import _average_path_length
-        facts["path_length"] = float(_average_path_length([model._max_samples])[0])
-    print(f"{case.name}: trained in {time.monotonic() - start:.0f} s, {facts['leaves']} leaves", flush=True)
-    steps = {"onnx": lambda: _write_onnx(case, model, x.shape[1], folder),
-             "treelite": lambda: _compile_treelite(case, model, x.shape[1], folder, compile_limit),
-             "lleaves": lambda: _compile_lleaves(case, model, x.shape[1], folder, compile_limit)}
-    for step, make in steps.items():
-        start = time.monotonic()
-        try:
-            facts.update(make())
-            print(f"{case.name}: {step} in {time.monotonic() - start:.0f} s", flush=True)
-        except Exception as error:  # a converter may fail in any way; the reason goes into the report
-            facts["failed"][step] = _short(error)
-            print(f"{case.name}: {step}: {facts['failed'][step]}", flush=True)
-    about.write_text(json.dumps(facts, indent=1))
+        about["path_length"] = float(_average_path_length([model._max_samples])[0])
+    print(f"{case.name}: trained in {time.monotonic() - start:.0f} s, {about['leaves']} leaves", flush=True)
+    _step("onnx", case, folder, about, lambda: _write_onnx(case, model, x.shape[1], folder))
+
+
+def _step(name, case, folder, about, make):
+    """What a peer needs, or why it cannot have it, goes into about.json."""
+    start = time.monotonic()
+    try:
+        about.update(make())
+        about["failed"].pop(name, None)
+        print(f"{case.name}: {name} in {time.monotonic() - start:.0f} s", flush=True)
+    except Exception as error:  # a converter may fail in any way
+        about["failed"][name] = _short(error)
+        print(f"{case.name}: {name}: {about['failed'][name]}", flush=True)
+    (folder / "about.json").write_text(json.dumps(about, indent=1))
+
+
+def prepare(case, work, data, compile_limit):
+    """The case's folder, made if it is not there already; None if its data is not there. compile_limit: seconds for gcc
+    and for LLVM; 0 leaves what has not been compiled for another time."""
+    folder = pathlib.Path(work) / case.name
+    made_from = json.loads(json.dumps([dataclasses.asdict(case), versions()]))
+    about = json.loads((folder / "about.json").read_text()) if (folder / "about.json").exists() else {}
+    if about.get("made_from") != made_from:
+        table = training_data(case, data)
+        if table is None:
+            return None
+        about = {"made_from": made_from, "failed": {"treelite": NOT_COMPILED, "lleaves": NOT_COMPILED}}
+        _train(case, table, folder, about)
+    for name, make in (("lleaves", _compile_lleaves), ("treelite", _compile_treelite)):
+        if compile_limit and about["failed"].get(name) == NOT_COMPILED:
+            _step(name, case, folder, about, lambda make=make: make(case, folder, compile_limit))
     return folder
 
 

@@ -87,8 +87,11 @@ def summary(results, batches):
         cells = []
         for rows in batches:
             values = sorted(by_rows.get(rows, []))
-            middle = statistics.median(value for value, _ in values) if values else 0
-            cells.append(f"{_times(values[0][0])} - {_times(middle)} - {_times(values[-1][0])} ({values[0][1]})" if values else "")
+            if not values:
+                cells.append("")
+                continue
+            spread = (values[0][0], statistics.median(value for value, _ in values), values[-1][0])
+            cells.append(f"{' - '.join(map(_times, spread))} ({values[0][1]})")
         lines.append(f"| {name} | {threads} | " + " | ".join(cells) + " |")
     return lines
 

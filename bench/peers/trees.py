@@ -46,7 +46,8 @@ def parse():
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--round-ms", type=float, default=50)
     parser.add_argument("--longest", type=float, default=10, help="seconds of a call that are still waited for")
-    parser.add_argument("--compile-limit", type=float, default=600, help="seconds for gcc or LLVM to compile a model")
+    parser.add_argument("--compile-limit", type=float, default=600, 
+                        help="seconds for gcc or LLVM to compile a model; 0: leave that for another time")
     parser.add_argument("--data", type=pathlib.Path, help="folder of the public sets; without it they are left out")
     parser.add_argument("--work", type=pathlib.Path, default=ROOT / "build/peers", help="where trained models are kept")
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build/release")
@@ -129,8 +130,8 @@ def text_of(facts, results, batches):
              f"`bench/peers/trees`: {facts['cpu']}, {facts['cores']} cores, {' and '.join(facts['isas'])}, load "
              f"{facts['load']:.1f} before; commit {', '.join(commits)}; {versions}. Interleaved rounds of at least "
              f"{facts['round_ms']:.0f} ms in one process for each model and number of threads, bound to as many cores; medians "
-             f"of {facts['rounds']} rounds. A cell: rows a second, ns a tree and row, how many times as long as Auspex on the same "
-             "file. \"(Python)\": called from Python, what such a call costs is included; the others are called from C."]
+             f"of {facts['rounds']} rounds. A cell: rows a second, ns a tree and row, how many times as long as Auspex on the "
+             "same file. \"(Python)\": called from Python, what such a call costs is included; the others are called from C."]
     lines += tree_report.summary(results, batches)
     lines += ["", "## Models"]
     for result in results:
