@@ -35,13 +35,10 @@ APX_INLINE __m256i rank_search(__m256 x, const float *table, const int levels)
 #pragma GCC unroll 3
     for (int level = 0; level < levels && level < 3; level++) {
         __m256 cut[4];
-#pragma GCC unroll 4
         for (int q = 0; q < 1 << level; q++)
             cut[q] = rank_look_up(table + 8 * q, group);
-            /* The highest bit of the path is the first comparison's. */
-#pragma GCC unroll 2
+        /* The highest bit of the path is the first comparison's. */
         for (int b = level - 1; b >= 0; b--)
-#pragma GCC unroll 2
             for (int q = 0; q < 1 << b; q++)
                 cut[q] = _mm256_blendv_ps(cut[2 * q], cut[2 * q + 1], bits[b]);
         table += 8 << level;

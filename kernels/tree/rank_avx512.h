@@ -127,8 +127,8 @@ APX_INLINE void rank_turn(__m512 row[16], float *turned)
 static uint32_t rank_gather(const struct apx_forest_args *args, size_t row0, size_t rows,
                             size_t feature, size_t features, float *turned)
 {
-    const __mmask16 mask =
-        features - feature >= 16 ? 0xffff : (__mmask16)((1u << (features - feature)) - 1);
+    const uint32_t wanted = features - feature >= 16 ? 0xffffu : (1u << (features - feature)) - 1;
+    const __mmask16 mask = (__mmask16)wanted;
     uint32_t inexact = 0;
     for (size_t r = 0; r < rows; r += 16, turned += 16) {
         __m512 row[16];
