@@ -17,9 +17,10 @@ import onnx
 
 import keras_models
 import random_recurrent
+import random_trees
 import sklearn_models
 import torch_models
-from cases import onnxruntime_outputs, worst_error
+from cases import onnxruntime_outputs, without_text
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 GOLDEN = os.path.join(HERE, "..", "golden")
@@ -46,7 +47,10 @@ SKLEARN = """standard minmax minmax_range_clip robust maxabs normalizer_l1 norma
 imputer_mean imputer_constant linear linear_two ridge logistic_two_array logistic_three_array logistic_three_map
 mlp_classifier_two mlp_classifier_three mlp_regressor_relu mlp_regressor_tanh tree_regressor tree_classifier_three
 forest_classifier_two boost_regressor boost_classifier_three pipe_standard_mlp pipe_impute_minmax_logistic
-pipe_robust_pca_ridge pipe_poly_standard_linear union""".split()
+pipe_robust_pca_ridge pipe_poly_standard_linear union boost_two_words hist_three_map hist_holes forest_many voting_two_array
+isolation_few pipe_impute_forest""".split()
+TREES = 12  # random ensembles
+
 RANDOM = 36  # the first numbers, in which every form occurs for both operators
 RANDOM_SIZE = 9  # rows, steps, inputs and hidden at most
 
@@ -60,6 +64,7 @@ def wanted():
             yield case
         if names:
             sys.exit(f"make_golden.py: no such models: {' '.join(sorted(names))}")
+    yield from random_trees.cases(SEED, count=TREES)
     for case in random_recurrent.cases(SEED, count=RANDOM, largest=RANDOM_SIZE):
         yield case
 
@@ -90,8 +95,7 @@ def main():
         for inputs in [case.inputs] + case.more_inputs[:1]:
             outputs = case.outputs if case.outputs is not None else onnxruntime_outputs(case.model, inputs)
             sets.append({"inputs": [record(data, name, inputs[name]) for name in names],
-                         "outputs": [record(data, value.name, output)
-                                     for value, output in zip(case.model.graph.output, outputs)]})
+                         "outputs": [record(data, name, output) for name, output in without_text(case.model, outputs)]})
         with open(os.path.join(GOLDEN, case.name + ".bin"), "wb") as out:
             out.write(data)
         models.append({"name": case.name, "family": case.family, "model": file, "data": case.name + ".bin", "made_by": case.made_by,

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Models as scikit-learn writes them through skl2onnx: scalers, linear models, small nets, trees, pipelines."""
+"""Models as scikit-learn writes them through skl2onnx: scalers, linear models, small nets, trees, pipelines. ONNX
+Runtime judges; scikit-learn itself where its score is computed in double and the graph's in float (isolation forests).
+"""
 
 import warnings
 
@@ -81,11 +83,84 @@ def nets():
     add("pipe_standard_forest", pipeline.make_pipeline(pre.StandardScaler(), ensemble.RandomForestClassifier(
         4, max_depth=3, random_state=1)), "three")
     add("union", pipeline.make_pipeline(pipeline.make_union(pre.StandardScaler(), decomposition.PCA(2)), lin.Ridge()))
+    ensembles(add)
     add("linear_svc", svm.LinearSVC(random_state=1), "two")
     return listed
 
 
+def ensembles(add):
+    """Trees in every form: classes by numbers and by words, maps or columns, holes, whatever may stand around them."""
+    pre, few = preprocessing, {"random_state": 1, "max_depth": 4}
+    for kind in ("two", "three"):
+        for name, estimator in (
+                ("tree", tree.DecisionTreeClassifier(**few)),
+                ("extra", ensemble.ExtraTreesClassifier(6, **few)),
+                ("boost", ensemble.GradientBoostingClassifier(n_estimators=6, **few)),
+                ("hist", ensemble.HistGradientBoostingClassifier(max_iter=6, **few)),
+                ("bagging", ensemble.BaggingClassifier(n_estimators=3, random_state=1)),
+                ("ada", ensemble.AdaBoostClassifier(n_estimators=4, random_state=1)),
+                ("voting", ensemble.VotingClassifier([("a", tree.DecisionTreeClassifier(**few)), (
+                    "b", ensemble.RandomForestClassifier(3, **few))], voting="soft", flatten_transform=False))):
+            add(f"{name}_{kind}_map", estimator, kind, zipmap=True)
+            add(f"{name}_{kind}_array", estimator, kind, tolerance=1e-4 if name == "ada" else 1e-5)
+            add(f"{name}_{kind}_words", estimator, kind, words=True, tolerance=1e-4 if name == "ada" else 1e-5)
+    for name in ("boost", "hist"):
+        for kind in ("two", "three"):
+            estimator = (ensemble.GradientBoostingClassifier if name == "boost" else
+                         ensemble.HistGradientBoostingClassifier)(**few)
+            add(f"{name}_{kind}_raw", estimator, kind, raw=True, tolerance=2e-5)
+    add("logistic_words", linear_model.LogisticRegression(), "three", words=True)
+    add("mlp_words", neural_network.MLPClassifier(hidden_layer_sizes=(8,), max_iter=80, random_state=1), "three", words=True)
+    for loss in ("squared_error", "huber", "quantile"):
+        add(f"boost_{loss}", ensemble.GradientBoostingRegressor(loss=loss, n_estimators=8, **few))
+    for loss in ("squared_error", "absolute_error"):
+        add(f"hist_{loss}", ensemble.HistGradientBoostingRegressor(loss=loss, max_iter=8, **few))
+    add("hist_holes", ensemble.HistGradientBoostingRegressor(max_iter=20, random_state=1), holes=True)
+    add("hist_classifier_holes", ensemble.HistGradientBoostingClassifier(max_iter=20, random_state=1), "two", holes=True)
+    add("forest_many", ensemble.RandomForestRegressor(5, **few), "many")
+    add("forest_deep", ensemble.RandomForestRegressor(20, random_state=1))
+    add("bagging_regressor", ensemble.BaggingRegressor(n_estimators=3, random_state=1))
+    add("ada_regressor", ensemble.AdaBoostRegressor(n_estimators=4, random_state=1), refused="CumSum")
+    add("voting_regressor", ensemble.VotingRegressor([("a", ensemble.ExtraTreesRegressor(3, **few)), (
+        "b", linear_model.Ridge())]))
+    add("pipe_impute_forest", pipeline.make_pipeline(impute.SimpleImputer(), pre.MinMaxScaler(),
+                                                     ensemble.RandomForestRegressor(4, **few)), holes=True)
+    add("pipe_union_boost", pipeline.make_pipeline(pipeline.make_union(pre.StandardScaler(), decomposition.PCA(2)),
+                                                   ensemble.GradientBoostingRegressor(n_estimators=5, **few)))
+    add("isolation", ensemble.IsolationForest(n_estimators=100, random_state=1), "none", isolation=True, tolerance=2e-7)
+    add("isolation_few", ensemble.IsolationForest(n_estimators=3, contamination=0.1, random_state=1), "none", isolation=True,
+        tolerance=2e-7)
+    add("isolation_whole", ensemble.IsolationForest(n_estimators=5, max_samples=1.0, bootstrap=True, random_state=1), "none",
+        isolation=True, tolerance=2e-7)
+    add("isolation_samples", ensemble.IsolationForest(n_estimators=7, random_state=1), "none", isolation=True, samples=True,
+        tolerance=2e-7)
+    add("pipe_isolation", pipeline.make_pipeline(pre.StandardScaler(), ensemble.IsolationForest(n_estimators=9, random_state=1)),
+        "none", isolation=True, tolerance=1e-5)
+
+
+def isolation_outputs(estimator, x, samples):
+    """What scikit-learn answers, in double."""
+    outputs = [estimator.predict(x)[:, None].astype(np.int64), estimator.decision_function(x)[:, None].astype(np.float32)]
+    return outputs + ([estimator.score_samples(x)[:, None].astype(np.float32)] if samples else [])
+
+
+def accept_booleans():
+    """skl2onnx 1.20 puts booleans into lists of integers, which protobuf no longer takes."""
+    from skl2onnx.common import tree_ensemble
+
+    add_node = tree_ensemble.add_node
+    if getattr(add_node, "accepts_booleans", False):
+        return
+
+    def add_number(*positional, nodes_missing_value_tracks_true=0, **named):
+        return add_node(*positional, nodes_missing_value_tracks_true=int(nodes_missing_value_tracks_true), **named)
+
+    add_number.accepts_booleans = True
+    tree_ensemble.add_node = add_number
+
+
 def cases(seed=1, only=None, wanted=None):
+    accept_booleans()
     made_by = f"scikit-learn {sklearn.__version__}, skl2onnx {skl2onnx.__version__}"
     for name, estimator, kind, options in nets():
         full = f"sklearn_{name}"
@@ -96,6 +171,8 @@ def cases(seed=1, only=None, wanted=None):
         target = {"regress": y, "many": np.stack([y, x[:, 3] - y], 1), "two": (y > 0.2).astype(np.int64),
                   "three": np.digitize(y, [-0.5, 0.8]), "none": None}[kind]
         queries = [data(generator, rows)[0] for rows in (7, 1, 40)]
+        if options.get("words"):
+            target = np.array(["low", "mid \"2\"", "élevé"])[target]
         if options.get("holes"):
             for block in [x] + queries:
                 block[generator.random(block.shape) < 0.15] = np.nan
@@ -107,6 +184,12 @@ def cases(seed=1, only=None, wanted=None):
                 extra["options"] = {id(estimator): {"zipmap": options.get("zipmap", False)}}
                 if options.get("raw"):
                     extra["options"][id(estimator)]["raw_scores"] = True
+            if options.get("samples"):
+                extra["options"] = {id(estimator): {"score_samples": True}}
             model = to_onnx(estimator, x[:1], target_opset={"": 21, "ai.onnx.ml": 3}, **extra)
-        yield Case("scikit-learn", full, model, {"X": queries[0]}, made_by, options.get("tolerance", 1e-5),
-                   more_inputs=[{"X": q} for q in queries[1:]])
+        outputs = None
+        if options.get("isolation"):
+            queries = [data(generator, 40)[0]]
+            outputs = isolation_outputs(estimator, queries[0], options.get("samples"))
+        yield Case("scikit-learn", full, model, {"X": queries[0]}, made_by, options.get("tolerance", 1e-5), outputs=outputs,
+                   judged=outputs is None, refused=options.get("refused"), more_inputs=[{"X": q} for q in queries[1:]])
