@@ -294,9 +294,11 @@ static bool starts(const char *at, const char *end, const char *word, size_t len
 /* Decimal digits, true or false: the end, or NULL. */
 static const char *int_scan(const char *at, const char *end, int32_t *out)
 {
-    if (starts(at, end, "true", 4) || starts(at, end, "false", 5)) {
-        *out = *at == 't';
-        return at + (*at == 't' ? 4 : 5);
+    if (at < end && (*at == 't' || *at == 'f')) {
+        const bool truth = *at == 't';
+        *out = truth;
+        return starts(at, end, truth ? "true" : "false", truth ? 4 : 5) ? at + (truth ? 4 : 5)
+                                                                        : NULL;
     }
     bool minus = at < end && *at == '-';
     at += minus;
