@@ -14,7 +14,7 @@
 #include "runtime/auspex.h"
 
 #define APX_LIMIT_DOCUMENT_BYTES   ((size_t)UINT32_MAX - 1)
-#define APX_LIMIT_DOCUMENT_VALUES  (1 << 26) /* an array of numbers is one value */
+#define APX_LIMIT_DOCUMENT_VALUES  (1 << 25) /* an array of numbers is one value */
 #define APX_LIMIT_DOCUMENT_NESTING 32
 #define APX_LIMIT_DOCUMENT_TEXT    65536 /* bytes of a string that a reader asks for */
 
