@@ -3,7 +3,7 @@
 recurrent nets and on random models of one operator; and with LightGBM and XGBoost on what those train. Prints a table
 and ends with "N passed, M failed"; exit status 1 if any failed.
 
-    run.py [--families torch,keras,sklearn,random,trees,lightgbm,xgboost,import,single] [--random N] [--trees N] [--single N] [--seed S]
+    run.py [--families torch,keras,sklearn,boosted,random,trees,lightgbm,xgboost,import,single] [--random N] [--trees N] [--single N] [--seed S]
            [--only TEXT] [--self] [--verbose]
 
 --only runs the models whose name holds TEXT; with the seed that is printed, any failure can be replayed. --self
@@ -217,6 +217,10 @@ def all_cases(arguments):
         import random_trees
         for number, case in enumerate(random_trees.cases(arguments.seed, arguments.only, arguments.trees)):
             yield case, number < THROUGH_PROGRAM_RANDOM, number < INVARIANT_RANDOM
+    if "boosted" in families:
+        import boosted_models
+        for case in boosted_models.cases(arguments.seed, arguments.only):
+            yield case, case.name in THROUGH_PROGRAM, False
     if "sklearn" in families:
         import sklearn_models
         for case in sklearn_models.cases(arguments.seed, arguments.only):
