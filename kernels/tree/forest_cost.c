@@ -121,7 +121,7 @@ static bool columns_fit(const struct apx_forest_desc *desc, size_t *sets)
 static bool can_code(const struct apx_forest_desc *desc)
 {
     for (size_t t = 0; t < desc->trees; t++)
-        if (desc->roots[t + 1] - desc->roots[t] + 1 >= 2 * APX_CODE_LIMIT)
+        if (desc->roots[t + 1] - desc->roots[t] >= APX_CODE_PLACES - 1)
             return false;
     for (size_t i = 0; i < desc->node_count; i++)
         if (desc->nodes[i].feature >= 0 && !can_slice(desc, &desc->nodes[i]))
@@ -157,7 +157,7 @@ void apx_pack_choose_tops(struct apx_pack *pack)
         apx_pack_collect_cuts(pack);
         coded = rank_cost(pack, &columns);
         columns += sets;
-        coded = columns <= APX_CODE_LIMIT && columns * isa->tile <= CODES_BYTES
+        coded = columns * (isa->tile / 8) <= UINT16_MAX && columns * isa->tile <= CODES_BYTES
                     ? coded + mark_tops(pack, isa->visit_code)
                     : INFINITY;
         pack->coded = false;

@@ -55,11 +55,17 @@ struct apx_walk16 {
 #define APX_WALK_LEAF  0xffc00000u /* the key of infinity is 0xff800000, of -infinity 0x007fffff */
 #define APX_WALK_INDEX 0x003fffffu
 
-/* Nodes for walks that read a tile's codes: bits 0-7 the cut, 8-19 the column, 20-31 half the
- * place of the pair of children, the right one first: the next node is 2 * pair + (code < cut). A
- * leaf is its own child: its cut is 0 at an even place, 255 at an odd one. */
-typedef uint32_t apx_code_node;
-#define APX_CODE_LIMIT 4096 /* columns; places of a tree, in pairs */
+/* Nodes for walks that read a tile's codes, of what is below a top. A tree's first ones are copies
+ * of its exits, in order; then come pairs of siblings. The next node is left + (code > cut). A leaf
+ * has cut 255 and is its own child. */
+struct apx_code_node {
+    uint16_t column; /* where its codes are, in units of 8 bytes */
+    uint8_t cut;     /* one less than a slice's */
+    uint8_t unused;
+    uint16_t left; /* index in the tree */
+    uint16_t leaf; /* index of the leaf in the tree */
+};
+#define APX_CODE_PLACES 65536 /* of a tree */
 
 /* Bytes from one column of 32-bit keys to the next: a cache line more than the rows need, so that
  * the columns of one row do not fall into a few sets of the cache. */
@@ -83,9 +89,10 @@ static inline uint64_t apx_double_key(double value)
 
 struct apx_packed_tree {
     uint32_t slices; /* first of its slices */
-    uint32_t exits;  /* first of its entries in `exits`; if not whole */
+    uint32_t exits;  /* first of its entries in `exits`; if not whole and not coded */
     uint32_t leaves; /* first of its leaves */
     uint32_t nodes;  /* first of its walk nodes */
+    uint32_t codes;  /* first of its code nodes */
     uint32_t output;
     uint16_t slice_count, stored_count; /* all slices; those that leave masks */
     uint32_t depth, exit_depth;         /* longest walk from the root, and from an exit */
@@ -125,8 +132,7 @@ struct apx_packed {
     bool tops, coded, compares_double, sums_double, wide, walks, has_sets, has_nan_right,
         has_linear, vector;
     uint8_t sum; /* enum apx_forest_sum */
-    size_t trees_at, slices_at, exits_at, code_at, code_leaf_at, walk_at, walk64_at, nan_right_at,
-        group_at;
+    size_t trees_at, slices_at, exits_at, code_at, walk_at, walk64_at, nan_right_at, group_at;
     size_t column_at, feature_at, set_column_at, set_table_at, table_at, cuts64_at;
     size_t leaf_values_at, leaf_ids_at, base_at, set_begin_at, bounds32_at, bounds64_at;
     size_t walk_feature_at; /* [walk_columns] ascending */

@@ -55,7 +55,7 @@ static struct bounds measure(const struct apx_forest_desc *desc)
     bytes += round64(inner * sizeof(struct apx_slice));
     bytes += round64(nodes * sizeof(struct apx_walk16));
     bytes += round64(nodes * sizeof(double)) + round64(nodes / 8 + 1);
-    bytes += round64(nodes * sizeof(apx_code_node)) + round64(nodes * sizeof(uint16_t));
+    bytes += round64(nodes * sizeof(struct apx_code_node));
     bytes += round64((desc->trees * APX_EXITS_MAX) * sizeof(uint32_t));
     bytes += round64((desc->features + 1) * sizeof(uint32_t));
     bytes += round64(2 * parts * sizeof(struct apx_column));
@@ -185,7 +185,7 @@ static void pack_groups(struct apx_pack *pack)
     for (uint32_t t = 0; t < desc->trees; t++) {
         size_t nodes = desc->roots[t + 1] - desc->roots[t];
         size_t more = trees[t].slice_count * sizeof(struct apx_slice) + nodes / 2 * sizeof(float) +
-                      (trees[t].whole ? 0 : nodes * (packed->coded ? 6 : 8));
+                      (trees[t].whole ? 0 : nodes * 8);
         if (bytes > 0 && bytes + more > GROUP_BYTES) {
             group[++packed->groups] = t;
             bytes = 0;

@@ -195,28 +195,44 @@ static void pack_walk(struct apx_pack *pack, size_t tree, const struct apx_packe
     }
 }
 
-/* Place of a node among those over codes: in a pair, the right sibling comes first. */
-static uint32_t code_place(uint32_t place)
+static void fill_code(const struct apx_pack *pack, const struct apx_packed_tree *out, uint32_t node,
+                      uint32_t at, uint32_t left, struct apx_code_node *codes)
 {
-    return place == 1 ? 1 : place ^ 1;
+    const struct apx_tree_node *n = &pack->desc->nodes[node];
+    if (n->feature < 0) {
+        codes[at] = (struct apx_code_node){
+            .cut = 255, .left = (uint16_t)at, .leaf = (uint16_t)(n->left - out->leaves)};
+        return;
+    }
+    const struct apx_cut_place place = apx_pack_find_cut(pack, n);
+    codes[at] = (struct apx_code_node){
+        .column = (uint16_t)(place.column * (pack->isa->tile / 8)),
+        .cut = (uint8_t)(place.cut - 1),
+        .left = (uint16_t)left,
+    };
 }
 
-static void pack_code(struct apx_pack *pack, size_t tree, const struct apx_packed_tree *out)
+/* Nodes over codes below a tree's exits; how many. */
+static size_t pack_code(struct apx_pack *pack, const struct apx_packed_tree *out,
+                        const uint32_t *exits)
 {
     const struct apx_forest_desc *desc = pack->desc;
-    apx_code_node *code = (apx_code_node *)apx_pack_at(pack, pack->packed->code_at) + out->nodes;
-    uint16_t *leaf = (uint16_t *)apx_pack_at(pack, pack->packed->code_leaf_at) + out->nodes;
-    for (uint32_t i = desc->roots[tree]; i < desc->roots[tree + 1]; i++) {
-        const struct apx_tree_node *node = &desc->nodes[i];
-        const uint32_t at = code_place(pack->nodes[i].place);
-        if (node->feature < 0) {
-            code[at] = at / 2 << 20 | (at % 2 != 0 ? 255 : 0);
-            leaf[at] = (uint16_t)(node->left - out->leaves);
-        } else {
-            struct apx_cut_place place = apx_pack_find_cut(pack, node);
-            code[at] = pack->nodes[node->left].place / 2 << 20 | place.column << 8 | place.cut;
+    struct apx_code_node *codes =
+        (struct apx_code_node *)apx_pack_at(pack, pack->packed->code_at) + out->codes;
+    uint32_t next = (out->exit_count + 1u) / 2 * 2;
+    for (uint32_t e = 0; e < out->exit_count; e++) {
+        pack->nodes[exits[e]].place = e;
+        for (uint32_t i = exits[e]; i < exits[e] + pack->nodes[exits[e]].size; i++) {
+            const struct apx_tree_node *node = &desc->nodes[i];
+            fill_code(pack, out, i, pack->nodes[i].place, next, codes);
+            if (node->feature < 0)
+                continue;
+            pack->nodes[node->left].place = next;
+            pack->nodes[node->right].place = next + 1;
+            next += 2;
         }
     }
+    return next;
 }
 
 /* Is a tree the first of its output? Only asked of MIN and MAX. */
@@ -234,16 +250,19 @@ void apx_pack_trees(struct apx_pack *pack)
 {
     const struct apx_forest_desc *desc = pack->desc;
     struct apx_packed *packed = pack->packed;
-    size_t slices = 0, exits = 0;
+    size_t slices = 0, exits = 0, code_nodes = 0;
     for (size_t t = 0; t < desc->trees; t++) {
         bool whole = true;
+        size_t below = 1;
         for (uint32_t i = desc->roots[t]; i < desc->roots[t + 1];) {
             bool sliced = pack->nodes[i].sliced;
             slices += sliced;
             whole &= sliced || pack->nodes[i].height == 0;
+            below += sliced ? 0 : pack->nodes[i].size;
             i += sliced ? 1 : pack->nodes[i].size;
         }
-        exits += whole ? 0 : APX_EXITS_MAX;
+        exits += whole || pack->coded ? 0 : APX_EXITS_MAX;
+        code_nodes += whole ? 0 : below;
     }
     const size_t nodes = desc->node_count + desc->trees;
     place_columns(pack);
@@ -253,14 +272,14 @@ void apx_pack_trees(struct apx_pack *pack)
         pack, nodes, packed->wide ? sizeof(struct apx_walk16) : sizeof(struct apx_walk8));
     packed->walk64_at = apx_pack_array(pack, desc->compares_double ? nodes : 0, sizeof(double));
     packed->coded = pack->coded;
-    packed->code_at = apx_pack_array(pack, pack->coded ? nodes : 0, sizeof(apx_code_node));
-    packed->code_leaf_at = apx_pack_array(pack, pack->coded ? nodes : 0, sizeof(uint16_t));
+    packed->code_at =
+        apx_pack_array(pack, pack->coded ? code_nodes : 0, sizeof(struct apx_code_node));
     packed->nan_right_at = apx_pack_array(pack, (nodes + 7) / 8, 1);
     packed->exits_at = apx_pack_array(pack, exits, sizeof(uint32_t));
     struct apx_packed_tree *trees = apx_pack_at(pack, packed->trees_at);
     struct apx_slice *slice = apx_pack_at(pack, packed->slices_at);
     uint32_t *exit = apx_pack_at(pack, packed->exits_at);
-    size_t next_slice = 0, next_exit = 0, next_leaf = 0;
+    size_t next_slice = 0, next_exit = 0, next_leaf = 0, next_code = 0;
     for (size_t t = 0; t < desc->trees; t++) {
         struct apx_packed_tree *out = &trees[t];
         uint32_t list[APX_EXITS_MAX], root = desc->roots[t];
@@ -274,13 +293,13 @@ void apx_pack_trees(struct apx_pack *pack)
         pack_top(pack, t, out, slice + next_slice, list);
         place_nodes(pack, t);
         pack_walk(pack, t, out);
-        if (pack->coded)
-            pack_code(pack, t, out);
-        for (uint32_t e = 0; e < out->exit_count && !out->whole; e++)
-            exit[next_exit + e] =
-                pack->coded ? code_place(pack->nodes[list[e]].place) : pack->nodes[list[e]].place;
+        out->codes = (uint32_t)next_code;
+        for (uint32_t e = 0; e < out->exit_count && !out->whole && !pack->coded; e++)
+            exit[next_exit + e] = pack->nodes[list[e]].place;
+        if (pack->coded && !out->whole)
+            next_code += pack_code(pack, out, list);
         next_slice += out->slice_count;
-        next_exit += out->whole ? 0 : out->exit_count;
+        next_exit += out->whole || pack->coded ? 0 : out->exit_count;
         next_leaf += (pack->nodes[root].size + 1) / 2;
         packed->walks |= !out->whole;
     }

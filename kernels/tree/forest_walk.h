@@ -20,7 +20,10 @@
 
 #include "kernels/tree/forest_layout.h"
 
-enum { WALKS = 8 };
+enum {
+    WALKS = 8,
+    WALK_HIGH = 12, /* steps of a walk that may end early */
+};
 
 struct walk_forest {
     const struct apx_packed *packed;
@@ -77,14 +80,47 @@ APX_INLINE uint32_t walk_step(const struct walk_forest *f, const size_t first, c
     return left + right;
 }
 
-/* The place after a node over codes; codes: the row's in column 0. The carry of the comparison goes
- * straight into the place; compilers make three instructions of it. */
-APX_INLINE uint32_t walk_code_step(const apx_code_node node, const uint8_t *codes)
+/* One step of eight walks over codes; codes: the first row's in column 0. The carry of a comparison
+ * goes straight into the place: five instructions a walk, of which compilers make eight to eleven
+ * (they load bytes by way of mask registers, for one). */
+APX_INLINE void walk_code_step(const struct apx_code_node *nodes, const uint8_t *codes,
+                               uint64_t at[WALKS])
 {
-    const uint8_t *code = codes + (size_t)((node & ((APX_CODE_LIMIT - 1) << 8)) / (256 / TILE));
-    uint32_t place = node >> 20;
-    __asm__("cmpb %b1, %2\n\tadcl %0, %0" : "+r"(place) : "q"(node), "m"(*code) : "cc");
-    return place;
+    uint64_t cut, column;
+#define WALK_STEP(i)                                                                               \
+    "movzbl 2(%[nodes],%[at" #i "],8), %k[cut]\n\t"                                                \
+    "movzwl (%[nodes],%[at" #i "],8), %k[column]\n\t"                                              \
+    "cmpb " #i "(%[codes],%[column],8), %b[cut]\n\t"                                               \
+    "movzwl 4(%[nodes],%[at" #i "],8), %k[at" #i "]\n\t"                                           \
+    "adcl $0, %k[at" #i "]\n\t"
+    __asm__(WALK_STEP(0) WALK_STEP(1) WALK_STEP(2) WALK_STEP(3) WALK_STEP(4) WALK_STEP(5)
+                WALK_STEP(6) WALK_STEP(7)
+            : [at0] "+r"(at[0]), [at1] "+r"(at[1]), [at2] "+r"(at[2]), [at3] "+r"(at[3]),
+              [at4] "+r"(at[4]), [at5] "+r"(at[5]), [at6] "+r"(at[6]), [at7] "+r"(at[7]),
+              [cut] "=&q"(cut), [column] "=&r"(column)
+            : [nodes] "r"(nodes), [codes] "r"(codes)
+            : "cc", "memory");
+#undef WALK_STEP
+}
+
+/* One step of eight walks over 32-bit keys, from the first row's on. */
+APX_INLINE void walk_key_step(const struct apx_walk8 *nodes, const char *keys, uint64_t at[WALKS])
+{
+    uint64_t key, column;
+#define WALK_STEP(i, disp)                                                                         \
+    "movzwl 4(%[nodes],%[at" #i "],8), %k[column]\n\t"                                             \
+    "movl " #disp "(%[keys],%[column],8), %k[key]\n\t"                                             \
+    "cmpl (%[nodes],%[at" #i "],8), %k[key]\n\t"                                                   \
+    "movzwl 6(%[nodes],%[at" #i "],8), %k[at" #i "]\n\t"                                           \
+    "sbbl $-1, %k[at" #i "]\n\t"
+    __asm__(WALK_STEP(0, 0) WALK_STEP(1, 4) WALK_STEP(2, 8) WALK_STEP(3, 12) WALK_STEP(4, 16)
+                WALK_STEP(5, 20) WALK_STEP(6, 24) WALK_STEP(7, 28)
+            : [at0] "+r"(at[0]), [at1] "+r"(at[1]), [at2] "+r"(at[2]), [at3] "+r"(at[3]),
+              [at4] "+r"(at[4]), [at5] "+r"(at[5]), [at6] "+r"(at[6]), [at7] "+r"(at[7]),
+              [key] "=&r"(key), [column] "=&r"(column)
+            : [nodes] "r"(nodes), [keys] "r"(keys)
+            : "cc", "memory");
+#undef WALK_STEP
 }
 
 /* Eight walks, `usual` steps, then until they end, `depth` steps at most. */
@@ -179,12 +215,47 @@ APX_INLINE void walk_rows_shape(const struct walk_forest *f, const struct apx_pa
     }
 }
 
+/* The same for what is usual: narrow nodes, floats, no NaN. */
+static __attribute__((noinline)) void
+walk_rows_usual(const struct walk_forest *f, const struct apx_packed_tree *tree, const char *keys,
+                size_t rows, const uint8_t *exits, const uint32_t *exit_place, uint32_t *leaf)
+{
+    const struct apx_walk8 *nodes = (const struct apx_walk8 *)f->nodes + tree->nodes;
+    const uint32_t depth = exits != NULL ? tree->exit_depth : tree->depth;
+    /* Few walks of a high tree are long, and looking for the end is cheap beside them. */
+    const uint32_t unasked = depth < WALK_HIGH ? depth : depth / 2;
+    for (size_t r = 0; r < rows; r += WALKS, keys += WALKS * 4) {
+        uint64_t at[WALKS];
+#pragma GCC unroll 8
+        for (size_t i = 0; i < WALKS; i++)
+            at[i] = exits != NULL ? exit_place[exits[r + i]] : 1;
+        for (uint32_t s = 0; s < unasked; s++)
+            walk_key_step(nodes, keys, at);
+        for (uint32_t s = unasked; s < depth; s++) {
+            uint64_t before = 0, after = 0;
+#pragma GCC unroll 8
+            for (size_t i = 0; i < WALKS; i++)
+                before += at[i];
+            walk_key_step(nodes, keys, at);
+#pragma GCC unroll 8
+            for (size_t i = 0; i < WALKS; i++)
+                after += at[i];
+            if (before == after)
+                break;
+        }
+#pragma GCC unroll 8
+        for (size_t i = 0; i < WALKS; i++)
+            leaf[r + i] = nodes[at[i]].key & APX_WALK_INDEX;
+    }
+}
+
 /* A tile's rows through one tree: from the exits of its top, or (exits NULL) from its root.
  * leaf[r]: index in the tree. Rows up to the next multiple of WALKS are walked, whatever their
  * keys. */
-static void walk_rows(const struct walk_forest *f, const struct apx_packed_tree *tree,
-                      const struct walk_tile *tile, size_t rows, const uint8_t *exits,
-                      uint32_t *leaf)
+static __attribute__((noinline)) void walk_rows(const struct walk_forest *f,
+                                                const struct apx_packed_tree *tree,
+                                                const struct walk_tile *tile, size_t rows,
+                                                const uint8_t *exits, uint32_t *leaf)
 {
     const struct apx_packed *packed = f->packed;
     const uint32_t *exit_place =
@@ -200,7 +271,8 @@ static void walk_rows(const struct walk_forest *f, const struct apx_packed_tree 
 #define WALK(w, d, n)                                                                              \
     if (packed->wide == (w) && tile->is64 == (d) && tile->nans == (n))                             \
     walk_rows_shape(f, tree, tile->keys, rows, exits, exit_place, leaf, w, d, n)
-    WALK(false, false, false);
+    if (!packed->wide && !tile->is64 && !tile->nans)
+        walk_rows_usual(f, tree, tile->keys, rows, exits, exit_place, leaf);
     WALK(false, false, true);
     WALK(false, true, false);
     WALK(false, true, true);
@@ -219,29 +291,22 @@ APX_INLINE void walk_codes_shape(const struct apx_packed *packed,
                                  size_t rows, const uint8_t *exits, void *to,
                                  const enum walk_sink sink)
 {
-    const apx_code_node *nodes =
-        (const apx_code_node *)apx_packed_array(packed, packed->code_at) + tree->nodes;
-    const uint16_t *leaves =
-        (const uint16_t *)apx_packed_array(packed, packed->code_leaf_at) + tree->nodes;
-    const uint32_t *exit_place =
-        (const uint32_t *)apx_packed_array(packed, packed->exits_at) + tree->exits;
+    const struct apx_code_node *nodes =
+        (const struct apx_code_node *)apx_packed_array(packed, packed->code_at) + tree->codes;
     const void *all = apx_packed_array(packed, packed->leaf_values_at);
     const float *values = (const float *)all + (sink == WALK_TO_FLOAT ? tree->leaves : 0);
     const double *values64 = (const double *)all + (sink == WALK_TO_DOUBLE ? tree->leaves : 0);
     const uint32_t depth = tree->exit_depth;
     for (size_t r = 0; r < rows; r += WALKS, codes += WALKS) {
-        uint32_t at[WALKS];
+        uint64_t at[WALKS];
 #pragma GCC unroll 8
         for (size_t i = 0; i < WALKS; i++)
-            at[i] = exit_place[exits[r + i]];
-        for (uint32_t s = 0; s < depth; s++) {
-#pragma GCC unroll 8
-            for (size_t i = 0; i < WALKS; i++)
-                at[i] = walk_code_step(nodes[at[i]], codes + i);
-        }
+            at[i] = exits[r + i];
+        for (uint32_t s = 0; s < depth; s++)
+            walk_code_step(nodes, codes, at);
 #pragma GCC unroll 8
         for (size_t i = 0; i < WALKS; i++) {
-            const uint32_t leaf = leaves[at[i]];
+            const uint32_t leaf = nodes[at[i]].leaf;
             if (sink == WALK_TO_FLOAT)
                 ((float *)to)[r + i] += values[leaf];
             else if (sink == WALK_TO_DOUBLE)
@@ -253,9 +318,9 @@ APX_INLINE void walk_codes_shape(const struct apx_packed *packed,
 }
 
 /* As walk_rows, over the tile's codes. */
-static void walk_codes(const struct apx_packed *packed, const struct apx_packed_tree *tree,
-                       const uint8_t *codes, size_t rows, const uint8_t *exits, void *to,
-                       enum walk_sink sink)
+static __attribute__((noinline)) void
+walk_codes(const struct apx_packed *packed, const struct apx_packed_tree *tree,
+           const uint8_t *codes, size_t rows, const uint8_t *exits, void *to, enum walk_sink sink)
 {
     if (sink == WALK_TO_FLOAT)
         walk_codes_shape(packed, tree, codes, rows, exits, to, WALK_TO_FLOAT);
@@ -288,8 +353,10 @@ APX_INLINE void walk_trees_shape(const struct walk_forest *f, const struct apx_p
 
 /* One row of a tile through all trees from their roots, eight trees side by side. leaf[t]: index in
  * tree t. */
-static void walk_trees(const struct walk_forest *f, const struct apx_packed_tree *trees,
-                       size_t count, const struct walk_tile *tile, size_t row, uint32_t *leaf)
+static __attribute__((noinline)) void walk_trees(const struct walk_forest *f,
+                                                 const struct apx_packed_tree *trees, size_t count,
+                                                 const struct walk_tile *tile, size_t row,
+                                                 uint32_t *leaf)
 {
     const struct apx_packed *packed = f->packed;
     if (packed->has_sets) {
