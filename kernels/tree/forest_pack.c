@@ -214,7 +214,7 @@ static void lay_scratch(struct apx_packed *p, const struct apx_forest_isa *isa)
     p->keys_at = place(&end, p->keys_step * (p->walks && !p->coded ? p->block_tiles : 1));
     p->sums_at = place(&end, rows * p->outputs * sizeof(double));
     p->reach_at = place(&end, APX_SLOTS_MAX * isa->mask_bytes);
-    p->gather_at = place(&end, (size_t)isa->lanes * p->tile * sizeof(float));
+    p->gather_at = place(&end, 2 * (size_t)isa->lanes * p->tile * sizeof(float));
     p->index_at = place(&end, (p->trees > p->tile ? p->trees : p->tile) * sizeof(uint32_t));
     p->scratch_bytes = end;
 }

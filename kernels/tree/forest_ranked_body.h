@@ -47,19 +47,27 @@ static uint8_t ranked_code64(const double *cuts, uint32_t count, double x)
     return (uint8_t)low;
 }
 
+/* Codes of a column with values between floats. `below` and `above`, the floats next to them, have
+ * the same code almost always, and it is the value's; the few others are looked up. */
 static void ranked_column64(const struct ranked_run *run, const struct apx_column *column,
-                            size_t row0, size_t rows, uint8_t *codes)
+                            size_t row0, size_t rows, const float *below, const float *above,
+                            const float *table, uint8_t *codes)
 {
+    _Alignas(64) uint8_t other[2 * TILE];
+    rank_column(column, below, table, codes);
+    rank_column(column, above, table, other);
+    const size_t bytes = column->twin ? 2 * TILE : TILE;
+    if (memcmp(codes, other, bytes) == 0)
+        return;
     const double *cuts =
         (const double *)apx_packed_array(run->packed, run->packed->cuts64_at) + column->cuts64;
     const double *x = (const double *)run->args->x + column->feature;
     for (size_t r = 0; r < rows; r++) {
-        double value = x[(ptrdiff_t)(row0 + r) * run->args->x_row];
-        uint8_t code = ranked_code64(cuts, column->cuts, value);
-        uint8_t nan = value != value ? APX_NAN_CODE : code;
-        codes[r] = (column->nan_code != 0 ? nan : code);
+        if (codes[r] == other[r])
+            continue;
+        codes[r] = ranked_code64(cuts, column->cuts, x[(ptrdiff_t)(row0 + r) * run->args->x_row]);
         if (column->twin)
-            codes[r + TILE] = nan;
+            codes[r + TILE] = codes[r];
     }
 }
 
@@ -129,8 +137,12 @@ static struct walk_tile ranked_codes(const struct ranked_run *run, size_t row0, 
         const bool ranked = codes != NULL && of_feature[f] != of_feature[end];
         if (!ranked && !walked)
             continue;
-        uint32_t inexact = rank_gather(run->args, row0, rows, f, packed->features, turned);
-        inexact = packed->compares_double ? inexact : 0;
+        uint32_t inexact = 0;
+        if (packed->compares_double && run->args->x_is_double)
+            inexact = rank_gather_double(run->args, row0, rows, f, packed->features, turned,
+                                         turned + RANK_LANES * TILE);
+        else
+            rank_gather(run->args, row0, rows, f, packed->features, turned);
         tile.is64 |= inexact != 0;
         for (; walk < packed->walk_columns && walk_feature[walk] < end; walk++)
             tile.nans |= rank_keys(turned + (walk_feature[walk] - f) * TILE,
@@ -138,11 +150,12 @@ static struct walk_tile ranked_codes(const struct ranked_run *run, size_t row0, 
         for (uint32_t c = of_feature[f]; ranked && c < of_feature[end]; c += 1u + columns[c].twin) {
             const struct apx_column *column = &columns[c];
             uint8_t *to = codes + (size_t)c * TILE;
+            const float *x = turned + (column->feature - f) * TILE;
             if (inexact >> (column->feature - f) & 1)
-                ranked_column64(run, column, row0, rows, to);
+                ranked_column64(run, column, row0, rows, x, x + RANK_LANES * TILE,
+                                tables + column->table, to);
             else
-                rank_column(column, turned + (column->feature - f) * TILE, tables + column->table,
-                            to);
+                rank_column(column, x, tables + column->table, to);
         }
     }
     if (tile.is64 && keys != NULL)

@@ -139,20 +139,28 @@ APX_INLINE void rank_turn(const __m256 row[8], float *turned)
 }
 
 /* The tile's values of 8 features from `feature` on, each feature's rows side by side; rows beyond
- * `rows` are garbage. Bit i of the result: feature i of these has a value that is no float. */
-static uint32_t rank_gather(const struct apx_forest_args *args, size_t row0, size_t rows,
-                            size_t feature, size_t features, float *turned)
+ * `rows` are garbage. */
+static void rank_gather(const struct apx_forest_args *args, size_t row0, size_t rows,
+                        size_t feature, size_t features, float *turned)
 {
     const int width = features - feature >= 8 ? 8 : (int)(features - feature);
     const __m256i mask =
         _mm256_cmpgt_epi32(_mm256_set1_epi32(width), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
     const __m256i low64 = _mm256_cvtepi32_epi64(_mm256_castsi256_si128(mask));
     const __m256i high64 = _mm256_cvtepi32_epi64(_mm256_extracti128_si256(mask, 1));
-    uint32_t inexact = 0;
     for (size_t r = 0; r < rows; r += 8, turned += 8) {
         __m256 row[8];
         const ptrdiff_t at = (ptrdiff_t)(row0 + r) * args->x_row + (ptrdiff_t)feature;
-        if (!args->x_is_double) {
+        if (args->x_is_double) {
+            const double *x = (const double *)args->x + at;
+            for (size_t i = 0; i < 8; i++) {
+                const double *xi = x + (ptrdiff_t)i * args->x_row;
+                row[i] = i < rows - r
+                             ? _mm256_set_m128(_mm256_cvtpd_ps(_mm256_maskload_pd(xi + 4, high64)),
+                                               _mm256_cvtpd_ps(_mm256_maskload_pd(xi, low64)))
+                             : _mm256_setzero_ps();
+            }
+        } else {
             const float *x = (const float *)args->x + at;
             if (rows - r >= 8) {
 #pragma GCC unroll 8
@@ -163,24 +171,57 @@ static uint32_t rank_gather(const struct apx_forest_args *args, size_t row0, siz
                     row[i] = i < rows - r ? _mm256_maskload_ps(x + (ptrdiff_t)i * args->x_row, mask)
                                           : _mm256_setzero_ps();
             }
-        } else {
-            const double *x = (const double *)args->x + at;
-            for (size_t i = 0; i < 8; i++) {
-                const double *xi = x + (ptrdiff_t)i * args->x_row;
-                row[i] = _mm256_setzero_ps();
-                if (i >= rows - r)
-                    continue;
-                __m256d low = _mm256_maskload_pd(xi, low64);
-                __m256d high = _mm256_maskload_pd(xi + 4, high64);
-                __m128 low32 = _mm256_cvtpd_ps(low), high32 = _mm256_cvtpd_ps(high);
-                row[i] = _mm256_set_m128(high32, low32);
-                __m256d wrong0 = _mm256_cmp_pd(low, _mm256_cvtps_pd(low32), _CMP_NEQ_OQ);
-                __m256d wrong1 = _mm256_cmp_pd(high, _mm256_cvtps_pd(high32), _CMP_NEQ_OQ);
-                inexact |= (uint32_t)_mm256_movemask_pd(wrong0);
-                inexact |= (uint32_t)_mm256_movemask_pd(wrong1) << 4;
-            }
         }
         rank_turn(row, turned);
+    }
+}
+
+/* Which of four comparisons of doubles hold, as a mask of floats. */
+APX_INLINE __m128 rank_narrow(__m256d wide)
+{
+    __m256 mask = _mm256_castpd_ps(wide);
+    return _mm_shuffle_ps(_mm256_castps256_ps128(mask), _mm256_extractf128_ps(mask, 1), 0x88);
+}
+
+/* The same of doubles between floats: the greatest float that is not above, the least that is not
+ * below. Bit i of the result: feature i of these has a value that is no float. */
+static uint32_t rank_gather_double(const struct apx_forest_args *args, size_t row0, size_t rows,
+                                   size_t feature, size_t features, float *below, float *above)
+{
+    const int width = features - feature >= 8 ? 8 : (int)(features - feature);
+    const __m256i mask =
+        _mm256_cmpgt_epi32(_mm256_set1_epi32(width), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+    const __m256i low64 = _mm256_cvtepi32_epi64(_mm256_castsi256_si128(mask));
+    const __m256i high64 = _mm256_cvtepi32_epi64(_mm256_extracti128_si256(mask, 1));
+    uint32_t inexact = 0;
+    for (size_t r = 0; r < rows; r += 8, below += 8, above += 8) {
+        __m256 down[8], up[8];
+        const double *x =
+            (const double *)args->x + (ptrdiff_t)(row0 + r) * args->x_row + (ptrdiff_t)feature;
+        for (size_t i = 0; i < 8; i++) {
+            const double *xi = x + (ptrdiff_t)i * args->x_row;
+            down[i] = up[i] = _mm256_setzero_ps();
+            if (i >= rows - r)
+                continue;
+            __m256d x0 = _mm256_maskload_pd(xi, low64), x1 = _mm256_maskload_pd(xi + 4, high64);
+            __m128 f0 = _mm256_cvtpd_ps(x0), f1 = _mm256_cvtpd_ps(x1);
+            __m256d back0 = _mm256_cvtps_pd(f0), back1 = _mm256_cvtps_pd(f1);
+            __m256 less = _mm256_set_m128(rank_narrow(_mm256_cmp_pd(back1, x1, _CMP_LT_OQ)),
+                                          rank_narrow(_mm256_cmp_pd(back0, x0, _CMP_LT_OQ)));
+            __m256 more = _mm256_set_m128(rank_narrow(_mm256_cmp_pd(back1, x1, _CMP_GT_OQ)),
+                                          rank_narrow(_mm256_cmp_pd(back0, x0, _CMP_GT_OQ)));
+            /* The neighbour of a float is one integer further; which way, says its sign. */
+            __m256 nearest = _mm256_set_m128(f1, f0);
+            __m256i bits = _mm256_castps_si256(nearest);
+            __m256i away = _mm256_or_si256(_mm256_srai_epi32(bits, 31), _mm256_set1_epi32(1));
+            __m256 lower = _mm256_castsi256_ps(_mm256_sub_epi32(bits, away));
+            __m256 upper = _mm256_castsi256_ps(_mm256_add_epi32(bits, away));
+            down[i] = _mm256_blendv_ps(nearest, lower, more);
+            up[i] = _mm256_blendv_ps(nearest, upper, less);
+            inexact |= (uint32_t)_mm256_movemask_ps(_mm256_or_ps(less, more));
+        }
+        rank_turn(down, below);
+        rank_turn(up, above);
     }
     return inexact;
 }

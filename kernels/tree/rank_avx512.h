@@ -123,17 +123,28 @@ APX_INLINE void rank_turn(__m512 row[16], float *turned)
 }
 
 /* The tile's values of 16 features from `feature` on, each feature's rows side by side; rows beyond
- * `rows` are garbage. Bit i of the result: feature i of these has a value that is no float. */
-static uint32_t rank_gather(const struct apx_forest_args *args, size_t row0, size_t rows,
-                            size_t feature, size_t features, float *turned)
+ * `rows` are garbage. */
+static void rank_gather(const struct apx_forest_args *args, size_t row0, size_t rows,
+                        size_t feature, size_t features, float *turned)
 {
     const uint32_t wanted = features - feature >= 16 ? 0xffffu : (1u << (features - feature)) - 1;
     const __mmask16 mask = (__mmask16)wanted;
-    uint32_t inexact = 0;
     for (size_t r = 0; r < rows; r += 16, turned += 16) {
         __m512 row[16];
         const ptrdiff_t at = (ptrdiff_t)(row0 + r) * args->x_row + (ptrdiff_t)feature;
-        if (!args->x_is_double) {
+        if (args->x_is_double) {
+            const double *x = (const double *)args->x + at;
+            for (size_t i = 0; i < 16; i++) {
+                const double *xi = x + (ptrdiff_t)i * args->x_row;
+                row[i] = _mm512_setzero_ps();
+                if (i >= rows - r)
+                    continue;
+                __m512d low = _mm512_maskz_loadu_pd((__mmask8)mask, xi);
+                __m512d high = _mm512_maskz_loadu_pd((__mmask8)(mask >> 8), xi + 8);
+                row[i] = _mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(low)),
+                                            _mm512_cvtpd_ps(high), 1);
+            }
+        } else {
             const float *x = (const float *)args->x + at;
             if (rows - r >= 16) {
 #pragma GCC unroll 16
@@ -145,23 +156,42 @@ static uint32_t rank_gather(const struct apx_forest_args *args, size_t row0, siz
                                  ? _mm512_maskz_loadu_ps(mask, x + (ptrdiff_t)i * args->x_row)
                                  : _mm512_setzero_ps();
             }
-        } else {
-            const double *x = (const double *)args->x + at;
-            for (size_t i = 0; i < 16; i++) {
-                const double *xi = x + (ptrdiff_t)i * args->x_row;
-                row[i] = _mm512_setzero_ps();
-                if (i >= rows - r)
-                    continue;
-                __m512d low = _mm512_maskz_loadu_pd((__mmask8)mask, xi);
-                __m512d high = _mm512_maskz_loadu_pd((__mmask8)(mask >> 8), xi + 8);
-                __m256 low32 = _mm512_cvtpd_ps(low), high32 = _mm512_cvtpd_ps(high);
-                row[i] = _mm512_insertf32x8(_mm512_castps256_ps512(low32), high32, 1);
-                inexact |= _mm512_cmp_pd_mask(low, _mm512_cvtps_pd(low32), _CMP_NEQ_OQ);
-                inexact |= (uint32_t)_mm512_cmp_pd_mask(high, _mm512_cvtps_pd(high32), _CMP_NEQ_OQ)
-                           << 8;
-            }
         }
         rank_turn(row, turned);
+    }
+}
+
+/* The same of doubles between floats: the greatest float that is not above, the least that is not
+ * below. Bit i of the result: feature i of these has a value that is no float. */
+static uint32_t rank_gather_double(const struct apx_forest_args *args, size_t row0, size_t rows,
+                                   size_t feature, size_t features, float *below, float *above)
+{
+    const uint32_t wanted = features - feature >= 16 ? 0xffffu : (1u << (features - feature)) - 1;
+    const __mmask16 mask = (__mmask16)wanted;
+    uint32_t inexact = 0;
+    for (size_t r = 0; r < rows; r += 16, below += 16, above += 16) {
+        __m512 down[16], up[16];
+        const double *x =
+            (const double *)args->x + (ptrdiff_t)(row0 + r) * args->x_row + (ptrdiff_t)feature;
+        for (size_t i = 0; i < 16; i++) {
+            const double *xi = x + (ptrdiff_t)i * args->x_row;
+            down[i] = up[i] = _mm512_setzero_ps();
+            if (i >= rows - r)
+                continue;
+            enum {
+                DOWN = _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC,
+                UP = _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC
+            };
+            __m512d low = _mm512_maskz_loadu_pd((__mmask8)mask, xi);
+            __m512d high = _mm512_maskz_loadu_pd((__mmask8)(mask >> 8), xi + 8);
+            down[i] = _mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvt_roundpd_ps(low, DOWN)),
+                                         _mm512_cvt_roundpd_ps(high, DOWN), 1);
+            up[i] = _mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvt_roundpd_ps(low, UP)),
+                                       _mm512_cvt_roundpd_ps(high, UP), 1);
+            inexact |= _mm512_cmp_ps_mask(down[i], up[i], _CMP_NEQ_OQ);
+        }
+        rank_turn(down, below);
+        rank_turn(up, above);
     }
     return inexact;
 }
