@@ -55,6 +55,8 @@ enum apx_status apx_forest_builder_create(const struct apx_allocator *allocator,
                                           size_t outputs, size_t leaf_width,
                                           struct apx_forest_builder **out, struct apx_error *error);
 void apx_forest_builder_destroy(struct apx_forest_builder *builder); /* accepts NULL */
+/* Room for so many more, for readers that know: lists then need not grow. False: out of memory. */
+bool apx_forest_builder_reserve(struct apx_forest_builder *builder, size_t nodes, size_t leaves);
 
 /* One more set of `count` ascending bounds, for nodes added later; its index, -1: out of memory.
  * No bounds: everything goes left; the bound -infinity alone: everything goes right. */

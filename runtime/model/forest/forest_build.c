@@ -18,7 +18,7 @@ struct apx_forest_memory {
 
 #define HEADER APX_CACHE_LINE /* keeps what follows aligned */
 
-/* An array that grows. */
+/* An array that grows, behind a HEADER: it becomes the forest's memory as it is. */
 struct list {
     void *data;
     size_t count, capacity, size;
@@ -32,6 +32,14 @@ struct apx_forest_builder {
     struct apx_error *error;
 };
 
+static void release(const struct apx_allocator *allocator, struct list *list)
+{
+    if (list->data != NULL)
+        apx_release(allocator, (char *)list->data - HEADER);
+    list->data = NULL;
+    list->capacity = 0;
+}
+
 static bool reserve(struct apx_forest_builder *b, struct list *list, size_t more)
 {
     if (list->data != NULL && more <= list->capacity - list->count)
@@ -39,13 +47,16 @@ static bool reserve(struct apx_forest_builder *b, struct list *list, size_t more
     size_t capacity = list->capacity > 0 ? list->capacity : 64;
     while (capacity - list->count < more)
         capacity *= 2;
-    void *moved = apx_alloc(b->allocator, capacity, list->size);
+    size_t bytes;
+    if (__builtin_mul_overflow(capacity, list->size, &bytes) || bytes > SIZE_MAX - HEADER)
+        return false;
+    char *moved = apx_alloc(b->allocator, 1, HEADER + bytes);
     if (moved == NULL)
         return false;
     if (list->count > 0)
-        memcpy(moved, list->data, list->count * list->size);
-    apx_release(b->allocator, list->data);
-    list->data = moved;
+        memcpy(moved + HEADER, list->data, list->count * list->size);
+    release(b->allocator, list);
+    list->data = moved + HEADER;
     list->capacity = capacity;
     return true;
 }
@@ -98,6 +109,13 @@ enum apx_status apx_forest_builder_create(const struct apx_allocator *allocator,
     return APX_OK;
 }
 
+bool apx_forest_builder_reserve(struct apx_forest_builder *b, size_t nodes, size_t leaves)
+{
+    return reserve(b, &b->nodes, nodes) && reserve(b, &b->leaf_ids, leaves) &&
+           reserve(b, &b->value_index, leaves) &&
+           reserve(b, &b->leaf_values, leaves * b->leaf_width);
+}
+
 void apx_forest_builder_destroy(struct apx_forest_builder *b)
 {
     if (b == NULL)
@@ -106,7 +124,7 @@ void apx_forest_builder_destroy(struct apx_forest_builder *b)
                             &b->leaf_ids, &b->value_index, &b->set_begin,   &b->bounds,
                             &b->stack,    &b->visited};
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
-        apx_release(b->allocator, lists[i]->data);
+        release(b->allocator, lists[i]);
     apx_release(b->allocator, b);
 }
 
@@ -275,18 +293,21 @@ void apx_forest_destroy(struct apx_forest *forest)
     apx_release(forest->allocator, forest);
 }
 
-/* A list's elements in the forest's own memory; the list keeps nothing. */
+/* A list's elements as the forest's own memory; the list keeps nothing. */
 static const void *move(struct apx_forest *forest, struct list *list, bool *ok)
 {
-    void *to = apx_forest_alloc(forest, list->count * list->size);
-    if (to == NULL)
-        *ok = false;
-    else if (list->count > 0)
-        memcpy(to, list->data, list->count * list->size);
-    apx_release(forest->allocator, list->data);
+    if (list->data == NULL) {
+        void *nothing = apx_forest_alloc(forest, 0);
+        *ok = *ok && nothing != NULL;
+        return nothing;
+    }
+    void *elements = list->data;
+    struct apx_forest_memory *memory = (void *)((char *)elements - HEADER);
+    memory->next = forest->memory;
+    forest->memory = memory;
     list->data = NULL;
     list->capacity = 0;
-    return to;
+    return elements;
 }
 
 enum apx_status apx_forest_builder_finish(struct apx_forest_builder *b, struct apx_forest **out,

@@ -420,7 +420,8 @@ static enum apx_status build(struct lists *l, struct apx_forest_builder **builde
     if (status != APX_OK)
         return status;
     l->builder = *builder;
-    if (!take_rooms(l, s.nodes, s.leaves, s.width))
+    if (!apx_forest_builder_reserve(l->builder, l->count, s.all_leaves) ||
+        !take_rooms(l, s.nodes, s.leaves, s.width))
         return no_memory(l);
     for (size_t begin = 0, end; begin < l->count && status == APX_OK; begin = end) {
         end = end_of_tree(l, begin);
