@@ -393,18 +393,25 @@ static void ranked_one(const struct ranked_run *run, size_t row)
     tile.nans &= packed->has_nan_right;
     walk_trees(&run->walk, run->trees, packed->trees, &tile, 0, leaf);
     ranked_begin(run, sums, 1);
-    for (size_t t = 0; t < packed->trees; t++) {
-        const struct apx_packed_tree *tree = &run->trees[t];
-        const size_t at = tree->leaves + leaf[t];
-        if (run->sums_kind == SUMS_FLOAT)
-            ((float *)sums)[(size_t)tree->output * TILE] += ((const float *)values)[at];
-        else if (run->sums_kind == SUMS_DOUBLE)
-            ((double *)sums)[(size_t)tree->output * TILE] += ((const double *)values)[at];
-        else
-            ranked_add_row(run, tree, row, at, sums);
-        if (run->args->leaves != NULL)
-            run->args->leaves[row * packed->trees + t] = ids[at];
+    if (packed->outputs == 1 && run->sums_kind == SUMS_FLOAT) {
+        float sum = *(const float *)sums;
+        for (size_t t = 0; t < packed->trees; t++)
+            sum += ((const float *)values)[run->trees[t].leaves + leaf[t]];
+        *(float *)sums = sum;
+    } else {
+        for (size_t t = 0; t < packed->trees; t++) {
+            const struct apx_packed_tree *tree = &run->trees[t];
+            const size_t at = tree->leaves + leaf[t];
+            if (run->sums_kind == SUMS_FLOAT)
+                ((float *)sums)[(size_t)tree->output * TILE] += ((const float *)values)[at];
+            else if (run->sums_kind == SUMS_DOUBLE)
+                ((double *)sums)[(size_t)tree->output * TILE] += ((const double *)values)[at];
+            else
+                ranked_add_row(run, tree, row, at, sums);
+        }
     }
+    for (size_t t = 0; t < packed->trees && run->args->leaves != NULL; t++)
+        run->args->leaves[row * packed->trees + t] = ids[run->trees[t].leaves + leaf[t]];
     ranked_finish(run, sums, row, 1);
 }
 

@@ -22,7 +22,8 @@
 
 enum {
     WALKS = 8,
-    WALK_HIGH = 12, /* steps of a walk that may end early */
+    WALK_HIGH = 12,   /* steps of a walk that may end early */
+    WALK_UNASKED = 4, /* steps that it takes to ask whether all have ended */
 };
 
 struct walk_forest {
@@ -118,6 +119,28 @@ APX_INLINE void walk_key_step(const struct apx_walk8 *nodes, const char *keys, u
             : [at0] "+r"(at[0]), [at1] "+r"(at[1]), [at2] "+r"(at[2]), [at3] "+r"(at[3]),
               [at4] "+r"(at[4]), [at5] "+r"(at[5]), [at6] "+r"(at[6]), [at7] "+r"(at[7]),
               [key] "=&r"(key), [column] "=&r"(column)
+            : [nodes] "r"(nodes), [keys] "r"(keys)
+            : "cc", "memory");
+#undef WALK_STEP
+}
+
+/* One step of eight walks over 32-bit keys through a tree each; nodes[i]: the tree's. */
+APX_INLINE void walk_tree_step(const struct apx_walk8 *const nodes[WALKS], const char *keys,
+                               uint64_t at[WALKS])
+{
+    uint64_t base, key, column;
+#define WALK_STEP(i, disp)                                                                         \
+    "movq " #disp "(%[nodes]), %[base]\n\t"                                                        \
+    "movzwl 4(%[base],%[at" #i "],8), %k[column]\n\t"                                              \
+    "movl (%[keys],%[column],8), %k[key]\n\t"                                                      \
+    "cmpl (%[base],%[at" #i "],8), %k[key]\n\t"                                                    \
+    "movzwl 6(%[base],%[at" #i "],8), %k[at" #i "]\n\t"                                            \
+    "sbbl $-1, %k[at" #i "]\n\t"
+    __asm__(WALK_STEP(0, 0) WALK_STEP(1, 8) WALK_STEP(2, 16) WALK_STEP(3, 24) WALK_STEP(4, 32)
+                WALK_STEP(5, 40) WALK_STEP(6, 48) WALK_STEP(7, 56)
+            : [at0] "+r"(at[0]), [at1] "+r"(at[1]), [at2] "+r"(at[2]), [at3] "+r"(at[3]),
+              [at4] "+r"(at[4]), [at5] "+r"(at[5]), [at6] "+r"(at[6]), [at7] "+r"(at[7]),
+              [base] "=&r"(base), [key] "=&r"(key), [column] "=&r"(column)
             : [nodes] "r"(nodes), [keys] "r"(keys)
             : "cc", "memory");
 #undef WALK_STEP
@@ -351,6 +374,55 @@ APX_INLINE void walk_trees_shape(const struct walk_forest *f, const struct apx_p
     }
 }
 
+/* The same for what is usual: narrow nodes, floats, no NaN. */
+static __attribute__((noinline)) void walk_trees_usual(const struct walk_forest *f,
+                                                       const struct apx_packed_tree *trees,
+                                                       size_t count, const char *keys,
+                                                       uint32_t *leaf)
+{
+    for (size_t t = 0; t < count; t += WALKS) {
+        const struct apx_walk8 *nodes[WALKS];
+        uint64_t at[WALKS];
+        uint32_t usual = UINT32_MAX, depth = 0;
+        for (size_t i = 0; i < WALKS; i++) {
+            const struct apx_packed_tree *tree = &trees[t + i < count ? t + i : count - 1];
+            nodes[i] = (const struct apx_walk8 *)f->nodes + tree->nodes;
+            usual = tree->root_usual < usual ? tree->root_usual : usual;
+            depth = tree->depth > depth ? tree->depth : depth;
+        }
+#pragma GCC unroll 8
+        for (size_t i = 0; i < WALKS; i++)
+            at[i] = 1;
+        const uint32_t unasked = depth < usual + WALK_UNASKED ? depth : usual + 1;
+        for (uint32_t s = 0; s < unasked; s++)
+            walk_tree_step(nodes, keys, at);
+        for (uint32_t s = unasked; s < depth; s += 2) {
+            uint64_t before = 0, after = 0;
+#pragma GCC unroll 8
+            for (size_t i = 0; i < WALKS; i++)
+                before += at[i];
+            walk_tree_step(nodes, keys, at);
+            walk_tree_step(nodes, keys, at); /* one too many does no harm */
+#pragma GCC unroll 8
+            for (size_t i = 0; i < WALKS; i++)
+                after += at[i];
+            if (before == after)
+                break;
+        }
+#pragma GCC unroll 8
+        for (size_t i = 0; i < WALKS; i++)
+            at[i] = nodes[i][at[i]].key & APX_WALK_INDEX;
+        if (count - t >= WALKS) {
+#pragma GCC unroll 8
+            for (size_t i = 0; i < WALKS; i++)
+                leaf[t + i] = (uint32_t)at[i];
+        } else {
+            for (size_t i = 0; i < count - t; i++)
+                leaf[t + i] = (uint32_t)at[i];
+        }
+    }
+}
+
 /* One row of a tile through all trees from their roots, eight trees side by side. leaf[t]: index in
  * tree t. */
 static __attribute__((noinline)) void walk_trees(const struct walk_forest *f,
@@ -370,7 +442,8 @@ static __attribute__((noinline)) void walk_trees(const struct walk_forest *f,
 #define WALK(w, d, n)                                                                              \
     if (packed->wide == (w) && tile->is64 == (d) && tile->nans == (n))                             \
     walk_trees_shape(f, trees, count, keys, leaf, w, d, n)
-    WALK(false, false, false);
+    if (!packed->wide && !tile->is64 && !tile->nans)
+        walk_trees_usual(f, trees, count, keys, leaf);
     WALK(false, false, true);
     WALK(false, true, false);
     WALK(false, true, true);
