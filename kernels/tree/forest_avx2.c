@@ -19,13 +19,13 @@ static const struct apx_forest_isa isa = {
     .lanes = 8,
     .first = 8,
     .slice = 0.022,
-    .visit = 0.6,
+    .visit = 0.8,
     .visit_code = 0.4,
     .tree = 0.3,
     .walk_tree = 0.7,
     .visit_one = 1.1,
     .rank_value = 0.3,
-    .rank_step = 0.15,
+    .rank_step = 0.06,
 };
 
 size_t apx_forest_ranked_avx2_pack_bound(const struct apx_forest_desc *desc)

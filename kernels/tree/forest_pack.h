@@ -13,6 +13,7 @@ struct apx_pack_node {
     uint32_t size;   /* nodes of the subtree */
     uint32_t height; /* steps to its deepest leaf */
     uint32_t place;  /* in the tree's walk nodes */
+    uint32_t pair;   /* place of its children */
     bool sliced;     /* part of the top */
 };
 

@@ -27,18 +27,83 @@ static void sift(uint64_t *keys, size_t at, size_t count)
     keys[at] = key;
 }
 
+static void swap(uint64_t *a, uint64_t *b)
+{
+    uint64_t keep = *a;
+    *a = *b;
+    *b = keep;
+}
+
+static void heap_sort(uint64_t *keys, size_t count)
+{
+    for (size_t i = count / 2; i-- > 0;)
+        sift(keys, i, count);
+    for (size_t i = count; i-- > 1;) {
+        swap(&keys[0], &keys[i]);
+        sift(keys, 0, i);
+    }
+}
+
+/* Quick sort, the larger part put off; where it goes badly, heap sort. */
+static void sort(uint64_t *keys, size_t count)
+{
+    struct {
+        uint64_t *keys;
+        size_t count;
+    } later[64];
+    size_t waiting = 0, bad = 0;
+    for (;;) {
+        while (count > 16) {
+            uint64_t *last = keys + count - 1, *middle = keys + count / 2;
+            if (*middle < *keys)
+                swap(middle, keys);
+            if (*last < *middle)
+                swap(last, middle);
+            if (*middle < *keys)
+                swap(middle, keys);
+            const uint64_t pivot = *middle;
+            uint64_t *low = keys, *high = last;
+            while (low <= high) {
+                while (*low < pivot)
+                    low++;
+                while (*high > pivot)
+                    high--;
+                if (low <= high)
+                    swap(low++, high--);
+            }
+            const size_t below = (size_t)(high - keys) + 1, above = (size_t)(last - low) + 1;
+            const size_t less = below < above ? below : above;
+            bad += less < count / 16;
+            if (bad > 64 || waiting == sizeof later / sizeof later[0]) {
+                heap_sort(keys, count);
+                count = 0;
+                break;
+            }
+            later[waiting].keys = below < above ? low : keys;
+            later[waiting++].count = below < above ? above : below;
+            keys = below < above ? keys : low;
+            count = less;
+        }
+        for (size_t i = 1; i < count; i++) {
+            const uint64_t key = keys[i];
+            size_t at = i;
+            for (; at > 0 && keys[at - 1] > key; at--)
+                keys[at] = keys[at - 1];
+            keys[at] = key;
+        }
+        if (waiting == 0)
+            return;
+        waiting--;
+        keys = later[waiting].keys;
+        count = later[waiting].count;
+    }
+}
+
 size_t apx_sort_unique(uint64_t *keys, size_t count)
 {
     if (count == 0)
         return 0;
-    for (size_t i = count / 2; i-- > 0;)
-        sift(keys, i, count);
-    for (size_t i = count - 1; i > 0; i--) {
-        uint64_t top = keys[0];
-        keys[0] = keys[i];
-        keys[i] = top;
-        sift(keys, 0, i);
-    }
+    sort(keys, count);
     size_t kept = 1;
     for (size_t i = 1; i < count; i++)
         if (keys[i] != keys[kept - 1])

@@ -116,21 +116,31 @@ static void pack_top(struct apx_pack *pack, size_t tree, struct apx_packed_tree 
     }
 }
 
-/* Places of a tree's nodes: the root at 1, pairs of siblings behind it at even places, in the
- * description's (pre)order. */
+/* Places below a node whose pair is known: the pair, then what is below the child that more rows go
+ * to, then what is below the other; so most steps go on in the same cache line. */
+static void place_children(struct apx_pack *pack, uint32_t parent)
+{
+    const struct apx_tree_node *node = &pack->desc->nodes[parent];
+    struct apx_pack_node *left = &pack->nodes[node->left], *right = &pack->nodes[node->right];
+    const uint32_t pair = pack->nodes[parent].pair;
+    const bool right_first =
+        pack->desc->nodes[node->right].cover > pack->desc->nodes[node->left].cover;
+    struct apx_pack_node *hot = right_first ? right : left, *cold = right_first ? left : right;
+    left->place = pair;
+    right->place = pair + 1;
+    hot->pair = pair + 2;
+    cold->pair = pair + 2 + hot->size - 1;
+}
+
+/* Places of a tree's nodes: the root at 1, pairs of siblings behind it at even places. */
 static void place_nodes(struct apx_pack *pack, size_t tree)
 {
-    const struct apx_forest_desc *desc = pack->desc;
-    uint32_t root = desc->roots[tree], next = 2;
+    const uint32_t root = pack->desc->roots[tree];
     pack->nodes[root].place = 1;
-    for (uint32_t i = root; i < desc->roots[tree + 1]; i++) {
-        const struct apx_tree_node *node = &desc->nodes[i];
-        if (node->feature < 0)
-            continue;
-        pack->nodes[node->left].place = next;
-        pack->nodes[node->right].place = next + 1;
-        next += 2;
-    }
+    pack->nodes[root].pair = 2;
+    for (uint32_t i = root; i < pack->desc->roots[tree + 1]; i++)
+        if (pack->desc->nodes[i].feature >= 0)
+            place_children(pack, i);
 }
 
 /* Columns of keys for the features that some node compares. */
@@ -222,14 +232,12 @@ static size_t pack_code(struct apx_pack *pack, const struct apx_packed_tree *out
     uint32_t next = (out->exit_count + 1u) / 2 * 2;
     for (uint32_t e = 0; e < out->exit_count; e++) {
         pack->nodes[exits[e]].place = e;
+        pack->nodes[exits[e]].pair = next;
+        next += pack->nodes[exits[e]].size - 1;
         for (uint32_t i = exits[e]; i < exits[e] + pack->nodes[exits[e]].size; i++) {
-            const struct apx_tree_node *node = &desc->nodes[i];
-            fill_code(pack, out, i, pack->nodes[i].place, next, codes);
-            if (node->feature < 0)
-                continue;
-            pack->nodes[node->left].place = next;
-            pack->nodes[node->right].place = next + 1;
-            next += 2;
+            fill_code(pack, out, i, pack->nodes[i].place, pack->nodes[i].pair, codes);
+            if (desc->nodes[i].feature >= 0)
+                place_children(pack, i);
         }
     }
     return next;
