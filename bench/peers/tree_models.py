@@ -157,7 +157,7 @@ def _compile_treelite(case, folder, limit):
         forest = treelite.sklearn.import_model(joblib.load(folder / "model.joblib"))
     sources = folder / "treelite"
     shutil.rmtree(sources, ignore_errors=True)
-    with _silent():
+    with _silent(), contextlib.redirect_stdout(None):
         tl2cgen.generate_c_code(forest, dirpath=sources, params={"parallel_comp": case.trees})
     rules = "%.o: %.c\n\tgcc -O3 -fPIC -c $< -o $@\nmodel.so: $(patsubst %.c,%.o,$(wildcard *.c))\n\tgcc -shared $^ -o $@ -lm\n"
     (sources / "Makefile").write_text(rules)
@@ -179,12 +179,16 @@ def _compile_lleaves(case, folder, limit):
     # In its own process: LLVM takes gigabytes for large models and cannot be interrupted otherwise. The small code
     # model is the faster one, for what it can hold; calls of one row want all trees in one block, says its manual.
     code_model = "small" if case.trees <= 200 else "large"
+    # Inlined, some 30,000 leaves take LLVM many minutes.
+    most_leaves = case.trees * (case.leaves or 1 << case.depth)
+    inlined = most_leaves <= 20000
     variants = {"lleaves.o": 34}
-    if case.trees * case.leaves in range(1, 10000):  # beyond that, code is no longer in the caches
+    if most_leaves <= 10000:  # beyond that, code is no longer in the caches
         variants["lleaves-one-block.o"] = case.trees
     for name, block in variants.items():
         program = (f"import lleaves; lleaves.Model({str(folder / 'model.txt')!r})"
-                   f".compile(cache={str(folder / name)!r}, fcodemodel={code_model!r}, fblocksize={block})")
+                   f".compile(cache={str(folder / name)!r}, fcodemodel={code_model!r}, fblocksize={block}, "
+                   f"finline={inlined})")
         try:
             subprocess.run([sys.executable, "-c", program], check=True, timeout=limit, capture_output=True)
         except subprocess.TimeoutExpired:
