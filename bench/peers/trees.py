@@ -100,7 +100,7 @@ def failures(result):
                 yield f"{what}: {engine['error']}"
             elif engine["file"] != "model.onnx" and not engine["same_bits"]:
                 yield f"{what}: differs from {result['library']} by {engine['difference']}"
-            elif engine["difference"] > 1e-5:
+            elif not engine["difference"] <= 1e-5:  # NaN too
                 yield f"{what}: differs by {engine['difference']}"
 
 

@@ -33,11 +33,12 @@ bool apx_rows_is_npy(const char *path)
 
 /* ---- columns by name ------------------------------------------------------------------------- */
 
-/* The table's columns as `names` order them, in its own list of columns: the others go to its end,
- * out of sight. False, and nothing changes, if the header lacks one; *missing is its index. */
+/* The table's columns as `names` order them take the place of its own. Nothing changes unless the
+ * header has all of them; *found counts those it has, *missing is the first that it lacks. */
 static bool choose_columns(struct apx_table *table, const char *const *names, size_t count,
-                           size_t *missing, bool *out_of_memory)
+                           size_t *found, size_t *missing, bool *out_of_memory)
 {
+    *found = 0;
     *missing = count;
     *out_of_memory = false;
     if (!table->has_header)
@@ -49,15 +50,13 @@ static bool choose_columns(struct apx_table *table, const char *const *names, si
     }
     for (size_t i = 0; i < count; i++) {
         int at = apx_table_find(table, names[i]);
-        if (at < 0) {
+        if (at >= 0)
+            chosen[(*found)++] = table->column[at];
+        else if (*missing == count)
             *missing = i;
-            free(chosen);
-            return false;
-        }
-        chosen[i] = table->column[at];
     }
     /* As many names as columns at most, but for names that stand twice in the model. */
-    bool fits = count <= table->columns;
+    bool fits = *found == count && count <= table->columns;
     for (size_t i = 0; fits && i < count; i++)
         table->column[i] = chosen[i];
     if (fits)
@@ -180,19 +179,19 @@ static enum apx_status fill(const char *path, const struct apx_table *table,
     return APX_OK;
 }
 
-/* Columns by name, or all of them; a header that lacks a name is worth a word when the number of
- * columns is wrong, too. */
+/* Columns by name, or all of them by position. A header that has some of the names and not others
+ * is a mistake somewhere: position would give another column's numbers. */
 static enum apx_status order_columns(const char *path, struct apx_table *table,
                                      const struct apx_tensor_info *info, const char *const *names,
                                      struct apx_error *error)
 {
-    size_t count = (size_t)info->dims[1], missing;
+    size_t count = (size_t)info->dims[1], found, missing;
     bool out_of_memory;
-    if (choose_columns(table, names, count, &missing, &out_of_memory))
+    if (choose_columns(table, names, count, &found, &missing, &out_of_memory))
         return APX_OK;
     if (out_of_memory)
         return apx_fail(error, APX_ENOMEM, info->name, "out of memory for %s", path);
-    if (missing < count && table->columns != count)
+    if (missing < count && (found > 0 || (table->has_header && table->columns != count)))
         return apx_fail(error, APX_EINVAL, info->name,
                         "%s: the header has no \"%s\", which the model calls a feature; name all "
                         "%zu features, or give %zu columns in the model's order",

@@ -95,6 +95,7 @@ struct apx_step {
                                     them through apx_packed */
     size_t args_offset;          /* into a binding's argument block */
     size_t built_bytes;          /* of packed, if the class has built it */
+    int built_index;             /* then: among the program's built */
     const char *kernel, *isa;    /* of the kernel row, for reports */
     const char *schedule;        /* how it goes about its work, for reports; NULL: one way only */
     size_t tile_rows;            /* rows that its kernel likes to take together; 0: any */
@@ -119,6 +120,7 @@ struct apx_program {
     void *packed;           /* weights of the steps that pack */
     void **built;           /* [built_count] of those that build */
     int built_count;
+    size_t built_bytes;
     size_t packed_bytes;          /* of both */
     struct apx_replica *replicas; /* [replica_count] of the weights, one for each NUMA node */
     int replica_count;

@@ -137,7 +137,9 @@ static enum apx_status build_weights(struct apx_program *program, struct apx_err
             continue;
         if (step->type->build(step, program->allocator, &packed, &step->built_bytes) != APX_OK)
             return apx_fail(error, APX_ENOMEM, "", "out of memory for the weights");
+        step->built_index = program->built_count;
         step->packed = program->built[program->built_count++] = packed;
+        program->built_bytes += step->built_bytes;
         program->packed_bytes += step->built_bytes;
     }
     return APX_OK;

@@ -49,6 +49,19 @@ static bool copy(struct apx_program *program, struct apx_replica *replica, int o
     return true;
 }
 
+/* The steps' own weights are the first node's. */
+static void keep(struct apx_program *program, struct apx_replica *replica, int os_node)
+{
+    for (int s = 0; s < program->step_count; s++) {
+        const struct apx_step *step = program->steps[s];
+        replica->packed[s] = step->packed;
+        if (os_node >= 0 && step->built_bytes > 0)
+            apx_topo_place(program->built[step->built_index], step->built_bytes, os_node);
+    }
+    if (os_node >= 0)
+        apx_topo_place(program->packed, program->packed_bytes - program->built_bytes, os_node);
+}
+
 enum apx_status apx_replicas_create(struct apx_program *program, const struct apx_topo *topo,
                                     struct apx_error *error)
 {
@@ -65,8 +78,7 @@ enum apx_status apx_replicas_create(struct apx_program *program, const struct ap
         if (replica->packed == NULL)
             return apx_fail(error, APX_ENOMEM, "", "out of memory");
         if (i == 0)
-            for (int s = 0; s < program->step_count; s++)
-                replica->packed[s] = program->steps[s]->packed;
+            keep(program, replica, nodes > 1 ? topo->node[0].os_index : -1);
         else if (!copy(program, replica, topo->node[i].os_index))
             return apx_fail(error, APX_ENOMEM, "",
                             "out of memory for a copy of the weights on each NUMA node");
@@ -94,13 +106,13 @@ void apx_replicas_destroy(struct apx_program *program)
     apx_release(program->allocator, program->replica_of_cpu);
 }
 
+const void *const *apx_replica_of(const struct apx_program *program, int cpu)
+{
+    bool is_known = cpu >= 0 && cpu < program->cpu_count;
+    return program->replicas[is_known ? program->replica_of_cpu[cpu] : 0].packed;
+}
+
 const void *const *apx_replica_here(const struct apx_program *program)
 {
-    int replica = 0;
-    if (program->replica_count > 1) {
-        int cpu = sched_getcpu();
-        if (cpu >= 0 && cpu < program->cpu_count)
-            replica = program->replica_of_cpu[cpu];
-    }
-    return program->replicas[replica].packed;
+    return apx_replica_of(program, program->replica_count > 1 ? sched_getcpu() : -1);
 }

@@ -15,7 +15,9 @@
 enum apx_status apx_replicas_create(struct apx_program *program, const struct apx_topo *topo,
                                     struct apx_error *error);
 void apx_replicas_destroy(struct apx_program *program);
-/* [step_count] of the node on which the caller runs. */
+/* [step_count] for a thread on processor `cpu` of the operating system; -1: not known. */
+const void *const *apx_replica_of(const struct apx_program *program, int cpu);
+/* The same for the caller. */
 const void *const *apx_replica_here(const struct apx_program *program);
 
 #endif

@@ -91,6 +91,11 @@ run 0 sed -n '3s/,.*//p' "$dir/leaves.csv"
 checks=$((checks + 1))
 [ "$first" != "$(cat "$dir/out")" ] || fail "the neighbour of a threshold reaches the same leaf"
 
+# A header that lacks one name only is a mistake, not a matter of position.
+sed '1s/f3,/g3,/' $rows >"$dir/renamed.csv"
+run 1 "$auspex" predict $trees/xgboost.ubj --input "$dir/renamed.csv"
+err_has 'the header has no "f3"'
+
 # What was imported, for programs.
 run 0 "$auspex" import $trees/lightgbm.txt --output "$dir/m.onnx" --json
 out_has '"operator": "TreeEnsemble"'

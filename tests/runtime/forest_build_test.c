@@ -110,7 +110,17 @@ static void sets_are_kept(void)
     CHECK_EQ(apx_forest_builder_set(b, NULL, 0), 0); /* the very first is empty */
     CHECK_EQ(apx_forest_builder_set(b, everything, 1), 1);
     CHECK_EQ(apx_forest_builder_set(b, some, 3), 2);
-    CHECK_EQ(apx_forest_builder_set(b, NULL, 0), 3);
+    CHECK_EQ(apx_forest_builder_set(b, NULL, 0), 0); /* equal sets are one */
+    CHECK_EQ(apx_forest_builder_set(b, some, 3), 2);
+    CHECK_EQ(apx_forest_builder_set(b, some, 2), 3);
+    for (int i = 0; i < 1000; i++) {
+        const double own[] = {i, i + 0.5};
+        CHECK_EQ(apx_forest_builder_set(b, own, 2), 4 + i);
+    }
+    for (int i = 0; i < 1000; i++) {
+        const double own[] = {i, i + 0.5};
+        CHECK_EQ(apx_forest_builder_set(b, own, 2), 4 + i);
+    }
     const struct apx_tree_node nodes[] = {
         /* no threshold to look at */
         {.feature = 1, .set = 2, .threshold = NAN, .left = 1, .right = 2},
@@ -120,9 +130,9 @@ static void sets_are_kept(void)
     CHECK_EQ(apx_forest_builder_tree(b, nodes, 3, 0, 0, &value, 1, &error), APX_OK);
     struct apx_forest *forest = finish(b);
     const struct apx_forest_desc *desc = &forest->desc;
-    CHECK_EQ(desc->set_count, 4);
-    for (size_t i = 0; i < 5; i++)
-        CHECK_EQ(desc->set_begin[i], ((const uint32_t[]){0, 0, 1, 4, 4})[i]);
+    CHECK_EQ(desc->set_count, 1004);
+    for (size_t i = 0; i < 6; i++)
+        CHECK_EQ(desc->set_begin[i], ((const uint32_t[]){0, 0, 1, 4, 6, 8})[i]);
     CHECK(desc->bounds[0] == -(double)INFINITY && desc->bounds[1] == 1.0 && desc->bounds[3] == 5.0);
     CHECK_EQ(desc->nodes[0].set, 2);
     apx_forest_destroy(forest);

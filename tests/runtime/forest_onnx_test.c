@@ -39,15 +39,20 @@ static struct apx_forest *make_forest(const struct forest_problem *p)
     struct apx_forest *forest;
     REQUIRE(apx_forest_builder_create(apx_allocator_default(), from->features, from->outputs, width,
                                       &builder, &error) == APX_OK);
-    for (size_t s = 0; s < from->set_count; s++)
-        REQUIRE(apx_forest_builder_set(builder, from->bounds + from->set_begin[s],
-                                       from->set_begin[s + 1] - from->set_begin[s]) == (int32_t)s);
+    int32_t *sets = kcheck_alloc((from->set_count + 1) * sizeof *sets);
+    for (size_t s = 0; s < from->set_count; s++) {
+        sets[s] = apx_forest_builder_set(builder, from->bounds + from->set_begin[s],
+                                         from->set_begin[s + 1] - from->set_begin[s]);
+        REQUIRE(sets[s] >= 0);
+    }
     for (size_t t = 0, leaf = 0; t < from->trees; t++) {
         uint32_t first = from->roots[t], count = from->roots[t + 1] - first;
         struct apx_tree_node *nodes = kcheck_alloc(count * sizeof *nodes);
         memcpy(nodes, from->nodes + first, count * sizeof *nodes);
         for (uint32_t n = 0; n < count; n++) {
             bool is_leaf = nodes[n].feature < 0;
+            if (!is_leaf && nodes[n].set >= 0)
+                nodes[n].set = sets[nodes[n].set];
             nodes[n].right =
                 is_leaf ? from->leaf_ids[nodes[n].left] : from->nodes[first + n].right - first;
             nodes[n].left -= is_leaf ? (uint32_t)leaf : first;
@@ -58,6 +63,7 @@ static struct apx_forest *make_forest(const struct forest_problem *p)
         leaf += (count + 1) / 2;
         free(nodes);
     }
+    free(sets);
     REQUIRE(apx_forest_builder_finish(builder, &forest, &error) == APX_OK);
     apx_forest_builder_destroy(builder);
     memcpy((double *)(uintptr_t)forest->desc.base, from->base, from->outputs * sizeof(double));

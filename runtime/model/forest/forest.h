@@ -58,8 +58,9 @@ void apx_forest_builder_destroy(struct apx_forest_builder *builder); /* accepts 
 /* Room for so many more, for readers that know: lists then need not grow. False: out of memory. */
 bool apx_forest_builder_reserve(struct apx_forest_builder *builder, size_t nodes, size_t leaves);
 
-/* One more set of `count` ascending bounds, for nodes added later; its index, -1: out of memory.
- * No bounds: everything goes left; the bound -infinity alone: everything goes right. */
+/* A set of `count` ascending bounds for nodes added later: its index, that of the equal set if
+ * there is one; -1: out of memory. No bounds: everything goes left; the bound -infinity alone:
+ * everything goes right. */
 int32_t apx_forest_builder_set(struct apx_forest_builder *builder, const double *bounds,
                                size_t count);
 

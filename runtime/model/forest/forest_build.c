@@ -5,6 +5,7 @@
  * subtrees, features that are not there) ends here. */
 #include "runtime/model/forest/forest.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -28,6 +29,7 @@ struct apx_forest_builder {
     const struct apx_allocator *allocator;
     size_t features, outputs, leaf_width;
     struct list nodes, roots, tree_output, leaf_values, leaf_ids, value_index, set_begin, bounds;
+    struct list known_sets;     /* open addressing: index + 1 of a set, 0: free; a power of two */
     struct list stack, visited; /* work space of one tree */
     struct apx_error *error;
 };
@@ -97,6 +99,7 @@ enum apx_status apx_forest_builder_create(const struct apx_allocator *allocator,
     b->nodes.size = sizeof(struct apx_tree_node);
     b->roots.size = b->tree_output.size = b->leaf_ids.size = sizeof(uint32_t);
     b->value_index.size = b->set_begin.size = b->stack.size = sizeof(uint32_t);
+    b->known_sets.size = sizeof(uint32_t);
     b->leaf_values.size = b->bounds.size = sizeof(double);
     b->visited.size = sizeof(bool);
     uint32_t *first = extend(b, &b->roots, 1), *begin = extend(b, &b->set_begin, 1);
@@ -122,16 +125,72 @@ void apx_forest_builder_destroy(struct apx_forest_builder *b)
         return;
     struct list *lists[] = {&b->nodes,    &b->roots,       &b->tree_output, &b->leaf_values,
                             &b->leaf_ids, &b->value_index, &b->set_begin,   &b->bounds,
-                            &b->stack,    &b->visited};
+                            &b->stack,    &b->visited,     &b->known_sets};
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
         release(b->allocator, lists[i]);
     apx_release(b->allocator, b);
 }
 
+/* ---- sets ------------------------------------------------------------------------------------ */
+
+static uint64_t hash_bounds(const double *bounds, size_t count)
+{
+    uint64_t hash = 14695981039346656037u ^ count; /* FNV-1a, a double at a time */
+    for (size_t i = 0; i < count; i++) {
+        uint64_t bits;
+        memcpy(&bits, &bounds[i], sizeof bits);
+        hash = (hash ^ bits) * 1099511628211u;
+        hash ^= hash >> 29;
+    }
+    return hash;
+}
+
+/* Where an equal set is listed, or the free place where it would be. */
+static uint32_t *find_set(struct apx_forest_builder *b, const double *bounds, size_t count)
+{
+    uint32_t *known = b->known_sets.data;
+    const uint32_t *begin = b->set_begin.data;
+    const double *all = b->bounds.data;
+    size_t mask = b->known_sets.count - 1, at = (size_t)hash_bounds(bounds, count) & mask;
+    for (;; at = (at + 1) & mask) {
+        if (known[at] == 0)
+            return &known[at];
+        uint32_t set = known[at] - 1, length = begin[set + 1] - begin[set];
+        if (length == count &&
+            (count == 0 || memcmp(all + begin[set], bounds, count * sizeof *bounds) == 0))
+            return &known[at];
+    }
+}
+
+/* At most half full. */
+static bool grow_known_sets(struct apx_forest_builder *b)
+{
+    size_t sets = b->set_begin.count - 1;
+    const uint32_t *begin = b->set_begin.data;
+    if (b->known_sets.count > 2 * sets + 1)
+        return true;
+    size_t places = b->known_sets.count > 0 ? 2 * b->known_sets.count : 64;
+    b->known_sets.count = 0;
+    uint32_t *known = extend(b, &b->known_sets, places);
+    if (known == NULL)
+        return false;
+    memset(known, 0, places * sizeof *known);
+    for (size_t i = 0; i < sets; i++)
+        *find_set(b, (const double *)b->bounds.data + begin[i], begin[i + 1] - begin[i]) =
+            (uint32_t)i + 1;
+    return true;
+}
+
 int32_t apx_forest_builder_set(struct apx_forest_builder *b, const double *bounds, size_t count)
 {
-    if (b->set_begin.count > INT32_MAX || b->bounds.count + count > UINT32_MAX)
+    for (size_t i = 1; i < count; i++)
+        assert(bounds[i - 1] < bounds[i]);
+    if (b->set_begin.count > INT32_MAX || b->bounds.count + count > UINT32_MAX ||
+        !grow_known_sets(b))
         return -1;
+    uint32_t *place = find_set(b, bounds, count);
+    if (*place != 0)
+        return (int32_t)(*place - 1);
     double *to = extend(b, &b->bounds, count);
     uint32_t *end = extend(b, &b->set_begin, 1);
     if (to == NULL || end == NULL)
@@ -139,6 +198,7 @@ int32_t apx_forest_builder_set(struct apx_forest_builder *b, const double *bound
     if (count > 0)
         memcpy(to, bounds, count * sizeof *bounds);
     *end = (uint32_t)b->bounds.count;
+    *place = (uint32_t)(b->set_begin.count - 1);
     return (int32_t)(b->set_begin.count - 2);
 }
 

@@ -69,14 +69,13 @@ struct apx_lightgbm_reader {
     struct apx_forest_builder *builder;
     size_t trees; /* so far */
     struct apx_lightgbm_linear linear;
-    /* Work space of one tree: [2 leaf_room], [leaf_room], [set_room], [word_room], [32 word_room]
-     */
+    /* Work space of one tree: [2 leaf_room], [leaf_room], [set_room], [word_room], [bound_room] */
     struct apx_tree_node *nodes;
     double *values;
     int32_t *sets;
     uint32_t *words;
     double *bounds;
-    size_t leaf_room, set_room, word_room;
+    size_t leaf_room, set_room, word_room, bound_room;
 };
 
 /* "line 12, tree 3: ..."; line 0: not said; trees: whether the tree is named, and is the field. */
@@ -106,8 +105,9 @@ enum apx_status apx_lightgbm_read_objective(const struct apx_lightgbm_reader *re
 /* node's threshold, set and nan_right for `x <= threshold goes left`. False: out of memory. */
 bool apx_lightgbm_split_number(struct apx_forest_builder *builder, double threshold,
                                int32_t decision_type, struct apx_tree_node *node);
-/* The set of numbers whose category is in the bit set words[count]. bounds: room for [32 count].
- * -1: out of memory. */
+/* At most how many bounds the set of numbers has whose category is in the bit set words[count]. */
+size_t apx_lightgbm_count_bounds(const uint32_t *words, size_t count);
+/* That set; bounds: room for so many. -1: out of memory. */
 int32_t apx_lightgbm_split_categories(struct apx_forest_builder *builder, const uint32_t *words,
                                       size_t count, double *bounds);
 

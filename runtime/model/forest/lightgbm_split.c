@@ -62,6 +62,17 @@ bool apx_lightgbm_split_number(struct apx_forest_builder *builder, double thresh
     return any ? use_threshold(from, node) : use_set(builder, NULL, 0, node);
 }
 
+size_t apx_lightgbm_count_bounds(const uint32_t *words, size_t count)
+{
+    size_t bounds = 1; /* the end of a run that reaches over the last word */
+    uint32_t before = 0;
+    for (size_t i = 0; i < count && i < MOST_WORDS; i++) {
+        bounds += (size_t)__builtin_popcount(words[i] ^ (words[i] << 1 | before >> 31));
+        before = words[i];
+    }
+    return bounds;
+}
+
 int32_t apx_lightgbm_split_categories(struct apx_forest_builder *builder, const uint32_t *words,
                                       size_t count, double *bounds)
 {

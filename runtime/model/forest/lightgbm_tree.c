@@ -114,15 +114,12 @@ static enum apx_status read_bits(const struct apx_lightgbm_reader *reader,
     return APX_OK;
 }
 
-/* Room for the words, the boundaries and the bounds of the largest set. */
+/* Room for the words, the boundaries and the sets. */
 static enum apx_status categories_room(struct apx_lightgbm_reader *reader, size_t sets,
                                        size_t words)
 {
-    size_t room = reader->word_room;
-    if (!apx_lightgbm_room(reader, &reader->words, &room, words + sets + 1, sizeof *reader->words))
-        return apx_lightgbm_no_memory(reader);
-    if (!apx_lightgbm_room(reader, &reader->bounds, &reader->word_room, words + sets + 1,
-                           32 * sizeof *reader->bounds))
+    if (!apx_lightgbm_room(reader, &reader->words, &reader->word_room, words + sets + 1,
+                           sizeof *reader->words))
         return apx_lightgbm_no_memory(reader);
     if (!apx_lightgbm_room(reader, &reader->sets, &reader->set_room, sets, sizeof *reader->sets))
         return apx_lightgbm_no_memory(reader);
@@ -155,8 +152,16 @@ static enum apx_status read_categories(struct apx_lightgbm_reader *reader, size_
         status =
             apx_lightgbm_fail(reader, APX_EFORMAT, lines->cat_boundaries.line, true,
                               "cat_boundaries do not reach over the %zu of cat_threshold", words);
-    for (size_t k = 0; k < sets; k++)
+    size_t most = 0;
+    for (size_t k = 0; k < sets && status == APX_OK; k++) {
+        size_t bounds = apx_lightgbm_count_bounds(out->words + out->begin[k],
+                                                  out->begin[k + 1] - out->begin[k]);
+        most = bounds > most ? bounds : most;
         reader->sets[k] = SET_UNUSED;
+    }
+    if (status == APX_OK && !apx_lightgbm_room(reader, &reader->bounds, &reader->bound_room, most,
+                                               sizeof *reader->bounds))
+        return apx_lightgbm_no_memory(reader);
     return status;
 }
 
