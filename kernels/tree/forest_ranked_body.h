@@ -14,7 +14,9 @@
 enum ranked_sums {
     SUMS_FLOAT, /* float [K][TILE] */
     SUMS_DOUBLE,
-    SUMS_ROWS /* double [TILE][K]: leaves of many values, linear leaves, MIN and MAX */
+    SUMS_VECTOR,        /* float [TILE][K]: leaves of many values */
+    SUMS_VECTOR_DOUBLE, /* double [TILE][K]: likewise */
+    SUMS_ROWS           /* double [TILE][K]: linear leaves, MIN and MAX */
 };
 
 struct ranked_run {
@@ -28,8 +30,10 @@ struct ranked_run {
 
 static enum ranked_sums ranked_sums_of(const struct apx_packed *packed)
 {
-    if (packed->vector || packed->has_linear || packed->sum != APX_FOREST_SUM)
+    if (packed->has_linear || packed->sum != APX_FOREST_SUM)
         return SUMS_ROWS;
+    if (packed->vector)
+        return packed->sums_double ? SUMS_VECTOR_DOUBLE : SUMS_VECTOR;
     return packed->sums_double ? SUMS_DOUBLE : SUMS_FLOAT;
 }
 
@@ -228,16 +232,42 @@ static void ranked_add_row(const struct ranked_run *run, const struct apx_packed
     }
     const size_t outputs = packed->outputs;
     const void *values = apx_packed_array(packed, packed->leaf_values_at);
-    if (packed->sum == APX_FOREST_SUM && packed->sums_double)
-        for (size_t k = 0; k < outputs; k++)
-            sums[k] += ((const double *)values)[leaf * outputs + k];
-    else
-        for (size_t k = 0; k < outputs; k++)
-            ranked_add(packed, &sums[k],
-                       packed->sums_double ? ((const double *)values)[leaf * outputs + k]
-                                           : (double)((const float *)values)[leaf * outputs + k],
-                       tree->begins);
+    for (size_t k = 0; k < outputs; k++)
+        ranked_add(packed, &sums[k],
+                   packed->sums_double ? ((const double *)values)[leaf * outputs + k]
+                                       : (double)((const float *)values)[leaf * outputs + k],
+                   tree->begins);
 }
+
+/* Leaves of many values: leaf[r] from the first value of the tree's on, to the sums of row r. */
+#define VECTOR_ADD(name, type)                                                                     \
+    APX_INLINE void name##_of(const size_t outputs, const type *values, const uint32_t *leaf,      \
+                              size_t rows, type *sums)                                             \
+    {                                                                                              \
+        for (size_t r = 0; r < rows; r++, sums += outputs)                                         \
+            for (size_t k = 0; k < outputs; k++)                                                   \
+                sums[k] += values[leaf[r] * outputs + k];                                          \
+    }                                                                                              \
+    static void name(size_t outputs, const type *values, const uint32_t *leaf, size_t rows,        \
+                     type *sums)                                                                   \
+    {                                                                                              \
+        switch (outputs) {                                                                         \
+        case 2:                                                                                    \
+            name##_of(2, values, leaf, rows, sums);                                                \
+            break;                                                                                 \
+        case 3:                                                                                    \
+            name##_of(3, values, leaf, rows, sums);                                                \
+            break;                                                                                 \
+        case 4:                                                                                    \
+            name##_of(4, values, leaf, rows, sums);                                                \
+            break;                                                                                 \
+        default:                                                                                   \
+            name##_of(outputs, values, leaf, rows, sums);                                          \
+        }                                                                                          \
+    }
+VECTOR_ADD(ranked_add_vectors, float)
+VECTOR_ADD(ranked_add_vectors_double, double)
+#undef VECTOR_ADD
 
 static void ranked_begin(const struct ranked_run *run, void *sums, size_t rows)
 {
@@ -251,6 +281,8 @@ static void ranked_begin(const struct ranked_run *run, void *sums, size_t rows)
                 ((float *)sums)[k * TILE + r] = (float)first;
             else if (run->sums_kind == SUMS_DOUBLE)
                 ((double *)sums)[k * TILE + r] = first;
+            else if (run->sums_kind == SUMS_VECTOR)
+                ((float *)sums)[r * outputs + k] = (float)first;
             else
                 ((double *)sums)[r * outputs + k] = first;
     }
@@ -269,6 +301,8 @@ static void ranked_finish(const struct ranked_run *run, const void *sums, size_t
                 ((float *)run->args->margins)[at] = ((const float *)sums)[k * TILE + r];
             else if (run->sums_kind == SUMS_DOUBLE)
                 ((double *)run->args->margins)[at] = ((const double *)sums)[k * TILE + r];
+            else if (run->sums_kind == SUMS_VECTOR)
+                ((float *)run->args->margins)[at] = ((const float *)sums)[r * outputs + k];
             else if (packed->sums_double)
                 ((double *)run->args->margins)[at] = ((const double *)sums)[r * outputs + k];
             else
@@ -295,6 +329,14 @@ static void ranked_take_leaves(const struct ranked_run *run, size_t t, const uin
         double *sum = (double *)sums + (size_t)tree->output * TILE;
         for (size_t r = 0; r < rows; r++)
             sum[r] += value[leaf[r]];
+    } else if (run->sums_kind == SUMS_VECTOR) {
+        ranked_add_vectors(packed->outputs,
+                           (const float *)values + (size_t)tree->leaves * packed->outputs, leaf,
+                           rows, sums);
+    } else if (run->sums_kind == SUMS_VECTOR_DOUBLE) {
+        ranked_add_vectors_double(packed->outputs,
+                                  (const double *)values + (size_t)tree->leaves * packed->outputs,
+                                  leaf, rows, sums);
     } else {
         for (size_t r = 0; r < rows; r++)
             ranked_add_row(run, tree, row0 + r, tree->leaves + leaf[r],
@@ -319,7 +361,7 @@ static void ranked_tile(const struct ranked_run *run, size_t begin, size_t end,
     uint32_t *leaf = (uint32_t *)(run->scratch + packed->index_at);
     void *masks = run->scratch + packed->reach_at;
     _Alignas(64) uint8_t exits[TILE];
-    const bool direct = run->sums_kind != SUMS_ROWS && run->args->leaves == NULL;
+    const bool direct = run->sums_kind <= SUMS_DOUBLE && run->args->leaves == NULL;
     const size_t sum_bytes = run->sums_kind == SUMS_FLOAT ? sizeof(float) : sizeof(double);
     for (size_t t = begin; t < end; t++) {
         const struct apx_packed_tree *tree = &run->trees[t];
@@ -406,6 +448,15 @@ static void ranked_one(const struct ranked_run *run, size_t row)
                 ((float *)sums)[(size_t)tree->output * TILE] += ((const float *)values)[at];
             else if (run->sums_kind == SUMS_DOUBLE)
                 ((double *)sums)[(size_t)tree->output * TILE] += ((const double *)values)[at];
+            else if (run->sums_kind == SUMS_VECTOR)
+                ranked_add_vectors(packed->outputs,
+                                   (const float *)values + (size_t)tree->leaves * packed->outputs,
+                                   &leaf[t], 1, sums);
+            else if (run->sums_kind == SUMS_VECTOR_DOUBLE)
+                ranked_add_vectors_double(packed->outputs,
+                                          (const double *)values +
+                                              (size_t)tree->leaves * packed->outputs,
+                                          &leaf[t], 1, sums);
             else
                 ranked_add_row(run, tree, row, at, sums);
         }
