@@ -8,7 +8,7 @@
 
 /* Bytes of a group of trees that a tile of rows goes through while others wait: what stays in the
  * second cache of any processor with these instructions. */
-enum { GROUP_BYTES = 192 << 10, BLOCK_ROWS = 1024, LEAF_PAD = 64 };
+enum { GROUP_BYTES = 192 << 10, BLOCK_ROWS = 512, LEAF_PAD = 64 };
 
 struct bounds {
     size_t packed, cuts, sets;

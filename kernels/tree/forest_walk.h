@@ -22,6 +22,7 @@
 
 enum {
     WALKS = 8,
+    WALK_WIDE = 10,   /* steps that are worth four times as many walks */
     WALK_HIGH = 12,   /* steps of a walk that may end early */
     WALK_UNASKED = 4, /* steps that it takes to ask whether all have ended */
 };
@@ -238,38 +239,54 @@ APX_INLINE void walk_rows_shape(const struct walk_forest *f, const struct apx_pa
     }
 }
 
-/* The same for what is usual: narrow nodes, floats, no NaN. */
+/* `sets` times eight rows for what is usual: narrow nodes, floats, no NaN. */
+APX_INLINE void walk_sets(const struct apx_walk8 *nodes, const char *keys, const uint8_t *exits,
+                          const uint32_t *exit_place, const uint32_t depth, const size_t sets,
+                          uint32_t *leaf)
+{
+    /* Few walks of a high tree are long, and looking for the end is cheap beside them. */
+    const uint32_t unasked = depth < WALK_HIGH ? depth : depth / 2;
+    uint64_t at[4][WALKS], before = 0;
+#pragma GCC unroll 32
+    for (size_t i = 0; i < sets * WALKS; i++)
+        at[i / WALKS][i % WALKS] = exits != NULL ? exit_place[exits[i]] : 1;
+    for (uint32_t s = 0; s < unasked; s++)
+#pragma GCC unroll 4
+        for (size_t g = 0; g < sets; g++)
+            walk_key_step(nodes, keys + g * WALKS * 4, at[g]);
+    for (uint32_t s = unasked; s < depth; s++) {
+        uint64_t after = 0;
+#pragma GCC unroll 4
+        for (size_t g = 0; g < sets; g++) {
+            walk_key_step(nodes, keys + g * WALKS * 4, at[g]);
+#pragma GCC unroll 8
+            for (size_t i = 0; i < WALKS; i++)
+                after += at[g][i];
+        }
+        if (before == after)
+            break;
+        before = after;
+    }
+#pragma GCC unroll 32
+    for (size_t i = 0; i < sets * WALKS; i++)
+        leaf[i] = nodes[at[i / WALKS][i % WALKS]].key & APX_WALK_INDEX;
+}
+
+/* High trees are large, and their nodes far away: more walks wait for memory side by side, at the
+ * price of keeping their places in memory. */
 static __attribute__((noinline)) void
 walk_rows_usual(const struct walk_forest *f, const struct apx_packed_tree *tree, const char *keys,
                 size_t rows, const uint8_t *exits, const uint32_t *exit_place, uint32_t *leaf)
 {
     const struct apx_walk8 *nodes = (const struct apx_walk8 *)f->nodes + tree->nodes;
     const uint32_t depth = exits != NULL ? tree->exit_depth : tree->depth;
-    /* Few walks of a high tree are long, and looking for the end is cheap beside them. */
-    const uint32_t unasked = depth < WALK_HIGH ? depth : depth / 2;
-    for (size_t r = 0; r < rows; r += WALKS, keys += WALKS * 4) {
-        uint64_t at[WALKS];
-#pragma GCC unroll 8
-        for (size_t i = 0; i < WALKS; i++)
-            at[i] = exits != NULL ? exit_place[exits[r + i]] : 1;
-        for (uint32_t s = 0; s < unasked; s++)
-            walk_key_step(nodes, keys, at);
-        for (uint32_t s = unasked; s < depth; s++) {
-            uint64_t before = 0, after = 0;
-#pragma GCC unroll 8
-            for (size_t i = 0; i < WALKS; i++)
-                before += at[i];
-            walk_key_step(nodes, keys, at);
-#pragma GCC unroll 8
-            for (size_t i = 0; i < WALKS; i++)
-                after += at[i];
-            if (before == after)
-                break;
-        }
-#pragma GCC unroll 8
-        for (size_t i = 0; i < WALKS; i++)
-            leaf[r + i] = nodes[at[i]].key & APX_WALK_INDEX;
-    }
+    size_t r = 0;
+    for (; depth >= WALK_WIDE && r + 4 * WALKS <= rows; r += 4 * WALKS)
+        walk_sets(nodes, keys + r * 4, exits != NULL ? exits + r : NULL, exit_place, depth, 4,
+                  leaf + r);
+    for (; r < rows; r += WALKS)
+        walk_sets(nodes, keys + r * 4, exits != NULL ? exits + r : NULL, exit_place, depth, 1,
+                  leaf + r);
 }
 
 /* A tile's rows through one tree: from the exits of its top, or (exits NULL) from its root.
@@ -380,46 +397,36 @@ static __attribute__((noinline)) void walk_trees_usual(const struct walk_forest 
                                                        size_t count, const char *keys,
                                                        uint32_t *leaf)
 {
-    for (size_t t = 0; t < count; t += WALKS) {
-        const struct apx_walk8 *nodes[WALKS];
-        uint64_t at[WALKS];
+    for (size_t t = 0; t < count; t += 2 * WALKS) {
+        const struct apx_walk8 *nodes[2][WALKS];
+        uint64_t at[2][WALKS], before = 0;
         uint32_t usual = UINT32_MAX, depth = 0;
-        for (size_t i = 0; i < WALKS; i++) {
+        for (size_t i = 0; i < 2 * WALKS; i++) {
             const struct apx_packed_tree *tree = &trees[t + i < count ? t + i : count - 1];
-            nodes[i] = (const struct apx_walk8 *)f->nodes + tree->nodes;
+            nodes[i / WALKS][i % WALKS] = (const struct apx_walk8 *)f->nodes + tree->nodes;
+            at[i / WALKS][i % WALKS] = 1;
             usual = tree->root_usual < usual ? tree->root_usual : usual;
             depth = tree->depth > depth ? tree->depth : depth;
         }
-#pragma GCC unroll 8
-        for (size_t i = 0; i < WALKS; i++)
-            at[i] = 1;
         const uint32_t unasked = depth < usual + WALK_UNASKED ? depth : usual + 1;
-        for (uint32_t s = 0; s < unasked; s++)
-            walk_tree_step(nodes, keys, at);
-        for (uint32_t s = unasked; s < depth; s += 2) {
-            uint64_t before = 0, after = 0;
+        for (uint32_t s = 0; s < unasked; s++) {
+            walk_tree_step(nodes[0], keys, at[0]);
+            walk_tree_step(nodes[1], keys, at[1]);
+        }
+        for (uint32_t s = unasked; s < depth; s++) {
+            uint64_t after = 0;
+            walk_tree_step(nodes[0], keys, at[0]);
+            walk_tree_step(nodes[1], keys, at[1]);
 #pragma GCC unroll 8
             for (size_t i = 0; i < WALKS; i++)
-                before += at[i];
-            walk_tree_step(nodes, keys, at);
-            walk_tree_step(nodes, keys, at); /* one too many does no harm */
-#pragma GCC unroll 8
-            for (size_t i = 0; i < WALKS; i++)
-                after += at[i];
+                after += at[0][i] + at[1][i];
             if (before == after)
                 break;
+            before = after;
         }
-#pragma GCC unroll 8
-        for (size_t i = 0; i < WALKS; i++)
-            at[i] = nodes[i][at[i]].key & APX_WALK_INDEX;
-        if (count - t >= WALKS) {
-#pragma GCC unroll 8
-            for (size_t i = 0; i < WALKS; i++)
-                leaf[t + i] = (uint32_t)at[i];
-        } else {
-            for (size_t i = 0; i < count - t; i++)
-                leaf[t + i] = (uint32_t)at[i];
-        }
+        for (size_t i = 0; i < 2 * WALKS && t + i < count; i++)
+            leaf[t + i] =
+                nodes[i / WALKS][i % WALKS][at[i / WALKS][i % WALKS]].key & APX_WALK_INDEX;
     }
 }
 
