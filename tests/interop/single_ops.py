@@ -18,7 +18,9 @@ from cases import Case
 ROOT = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 F32, I64, I32, BOOL = np.dtype(np.float32), np.dtype(np.int64), np.dtype(np.int32), np.dtype(np.bool_)
 # Compared elsewhere, or without a tensor to compare: maps, optional training outputs.
-ELSEWHERE = {"LSTM", "GRU", "Constant", "ZipMap", "LinearClassifier"}
+# Forest is no operator of a file; TopK is read only as an imported forest's sort; trees have families of their own.
+ELSEWHERE = {"LSTM", "GRU", "Constant", "ZipMap", "LinearClassifier", "Forest", "TopK", "TreeEnsemble",
+             "TreeEnsembleClassifier", "TreeEnsembleRegressor"}
 
 # The share of an operator's models that may be refused; 0.3 where nothing is said. Free extents that broadcasting
 # makes equal, and what export for inference never writes, are refused.
@@ -579,6 +581,19 @@ def ml_rows(m, op):
     return m.model(op, attributes, 17, domain="ai.onnx.ml")
 
 
+def label_encoder(m, op):
+    source, target = m.pick(["floats", "int64s"]), m.pick(["floats", "int64s"])
+    keys = m.rng.permutation(np.arange(-6, 7))[:m.integer(1, 8)]
+    labels = m.rng.integers(-9, 9, len(keys))
+    x = m.rng.integers(-8, 9, m.shape(1, 2))
+    kinds = {"floats": (np.float32, lambda v: (v / 4).astype(np.float32).tolist()),
+             "int64s": (np.int64, lambda v: v.astype(np.int64).tolist())}
+    attributes = {"keys_" + source: kinds[source][1](keys), "values_" + target: kinds[target][1](labels)}
+    attributes["default_float" if target == "floats" else "default_int64"] = 7.5 if target == "floats" else 77
+    m.give((x / 4).astype(np.float32) if source == "floats" else x.astype(np.int64), False)
+    return m.model(op, attributes, 17, domain="ai.onnx.ml")
+
+
 def array_feature_extractor(m, op):
     shape = m.shape(1, 3)
     m.give(m.values(shape), False)
@@ -607,7 +622,7 @@ MAKERS = {
     "ConstantOfShape": constant_of_shape, "Range": range_, "ReverseSequence": reverse_sequence,
     "GlobalAveragePool": global_average_pool, "Scaler": scaler, "LinearRegressor": linear_regressor,
     **dict.fromkeys(("Normalizer", "Imputer", "Binarizer"), ml_rows),
-    "ArrayFeatureExtractor": array_feature_extractor, "FeatureVectorizer": feature_vectorizer,
+    "LabelEncoder": label_encoder, "ArrayFeatureExtractor": array_feature_extractor, "FeatureVectorizer": feature_vectorizer,
 }
 
 
