@@ -3,11 +3,11 @@
  *
  * CSV: comma (or the separator given), quotes doubled inside quotes, line ends LF, CRLF or bare CR,
  * an optional byte order mark, blanks around cells and blank lines skipped. Missing marks: empty,
- * NaN, nan, NA, N/A, null, "?" give NaN and are counted. Every other cell that is not a number
- * (runtime/base/number.h) makes its column text. Numbers are read as float64. Ragged lines are
- * errors with their line number.
- * The first line is a header if it has texts and no numbers, or if it has a text over a column
- * that holds only numbers. Columns without a name are called f0, f1, ... */
+ * NaN, nan, NA, N/A, #N/A, <NA>, null, NULL, None, "?" give NaN and are counted. Every other cell
+ * that is not a number (runtime/base/number.h) makes its column text. Numbers are read as float64.
+ * Ragged lines are errors with their line number. The first line is a header if it has texts and no
+ * numbers, or if it has a text over a column that holds only numbers. Columns without a name are
+ * called f0, f1, ... */
 #ifndef APX_RUNTIME_TABLE_H
 #define APX_RUNTIME_TABLE_H
 
@@ -51,7 +51,7 @@ int apx_table_find(const struct apx_table *table, const char *name);
 
 /* NumPy .npy, format 1.0 to 3.0, C order, little-endian, types of enum apx_dtype. On success the
  * caller frees tensor->data with free(), and tensor->bytes is the size of the data.
- *   APX_ENOTFOUND, APX_EIO, APX_EFORMAT, APX_EUNSUPPORTED (Fortran order, other types), APX_ENOMEM,
+ *   APX_ENOTFOUND, APX_EIO, APX_EFORMAT, APX_EUNSUPPORTED (other types), APX_ENOMEM,
  *   APX_ELIMIT */
 enum apx_status apx_npy_read(const char *path, struct apx_tensor *tensor, struct apx_error *error);
 enum apx_status apx_npy_parse(const void *data, size_t bytes, struct apx_tensor *tensor,

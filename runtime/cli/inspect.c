@@ -124,13 +124,14 @@ static void print(const struct apx_model *model, json_t *json)
                kernel, node[0] != '\0' ? ", " : "", node, schedule[0] != '\0' ? " (" : "", schedule,
                schedule[0] != '\0' ? ")" : "");
     }
-    printf(
-        "cost      about %.3g us on a core, %.0f flops and %.0f bytes a row; %.0f bytes of packed "
-        "weights\n",
-        1e6 * json_number_value(json_object_get(json, "seconds_per_row")),
-        json_number_value(json_object_get(json, "flops_per_row")),
-        json_number_value(json_object_get(json, "bytes_per_row")),
-        json_number_value(json_object_get(json, "packed_bytes")));
+    double flops = json_number_value(json_object_get(json, "flops_per_row"));
+    printf("cost      about %.3g us a row on a core",
+           1e6 * json_number_value(json_object_get(json, "seconds_per_row")));
+    if (flops > 0)
+        printf(", %.0f flops and %.0f bytes", flops,
+               json_number_value(json_object_get(json, "bytes_per_row")));
+    printf("; %.0f bytes of packed weights\n",
+           json_number_value(json_object_get(json, "packed_bytes")));
 }
 
 int apx_cli_inspect(int argc, char **argv)

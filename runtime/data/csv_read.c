@@ -43,7 +43,8 @@ struct measure {
 
 static enum kind kind_of(const struct apx_csv_cell *cell, double *value)
 {
-    static const char *const marks[] = {"NaN", "nan", "NA", "N/A", "null", "?"};
+    static const char *const marks[] = {"NaN", "nan",  "NA",   "N/A",  "null",
+                                        "?",   "NULL", "None", "<NA>", "#N/A"};
     if (cell->length == 0)
         return MISSING;
     if (apx_number_parse(cell->text, cell->length, value))

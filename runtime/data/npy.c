@@ -141,10 +141,6 @@ static enum apx_status accept(const struct header *header, const unsigned char *
     if (header->rank > APX_MAX_RANK)
         return apx_fail(error, APX_EUNSUPPORTED, name, "%s%smore than %d dimensions", name, colon,
                         APX_MAX_RANK);
-    if (header->fortran && header->rank > 1)
-        return apx_fail(error, APX_EUNSUPPORTED, name,
-                        "%s%sthe array is in Fortran order; save numpy.ascontiguousarray(x)", name,
-                        colon);
     size_t size = apx_dtype_size(tensor->dtype);
     bool empty = false, overflow = false;
     tensor->rank = header->rank;
@@ -170,9 +166,10 @@ static enum apx_status accept(const struct header *header, const unsigned char *
     return APX_OK;
 }
 
-/* Everything but the data: *offset says where that begins. */
+/* Everything but the data: *offset says where that begins, *fortran in which order it is. */
 static enum apx_status parse(const char *data, size_t bytes, const char *name,
-                             struct apx_tensor *tensor, size_t *offset, struct apx_error *error)
+                             struct apx_tensor *tensor, size_t *offset, bool *fortran,
+                             struct apx_error *error)
 {
     const unsigned char *head = (const unsigned char *)data;
     const char *colon = name[0] != '\0' ? ": " : "";
@@ -204,21 +201,46 @@ static enum apx_status parse(const char *data, size_t bytes, const char *name,
         return apx_fail(error, APX_EFORMAT, name,
                         "%s%sthe header is damaged, or describes a structured type", name, colon);
     *offset = start + length;
+    *fortran = header.fortran && header.rank > 1;
     return accept(&header, head + *offset, bytes - *offset, name, tensor, error);
+}
+
+/* The first index runs fastest in the file (what a pandas table is saved as), the last in memory.
+ */
+static void put_in_c_order(const char *from, struct apx_tensor *tensor)
+{
+    size_t size = apx_dtype_size(tensor->dtype), count = tensor->bytes / size;
+    int64_t index[APX_MAX_RANK] = {0};
+    size_t stride[APX_MAX_RANK], at = 0;
+    for (int i = 0; i < tensor->rank; i++)
+        stride[i] = i == 0 ? size : stride[i - 1] * (size_t)tensor->dims[i - 1];
+    for (size_t n = 0; n < count; n++) {
+        memcpy((char *)tensor->data + n * size, from + at, size);
+        for (int i = tensor->rank - 1; i >= 0; i--) {
+            at += stride[i];
+            if (++index[i] < tensor->dims[i])
+                break;
+            at -= stride[i] * (size_t)tensor->dims[i];
+            index[i] = 0;
+        }
+    }
 }
 
 enum apx_status apx_npy_parse(const void *data, size_t bytes, struct apx_tensor *tensor,
                               struct apx_error *error)
 {
     size_t offset;
+    bool fortran;
     *tensor = (struct apx_tensor){0};
-    enum apx_status status = parse(data, bytes, "", tensor, &offset, error);
+    enum apx_status status = parse(data, bytes, "", tensor, &offset, &fortran, error);
     if (status != APX_OK)
         return status;
     tensor->data = malloc(tensor->bytes > 0 ? tensor->bytes : 1);
     if (tensor->data == NULL)
         return apx_fail(error, APX_ENOMEM, NULL, "out of memory for %zu bytes", tensor->bytes);
-    if (tensor->bytes > 0)
+    if (fortran)
+        put_in_c_order((const char *)data + offset, tensor);
+    else if (tensor->bytes > 0)
         memcpy(tensor->data, (const char *)data + offset, tensor->bytes);
     return APX_OK;
 }
@@ -226,11 +248,21 @@ enum apx_status apx_npy_parse(const void *data, size_t bytes, struct apx_tensor 
 enum apx_status apx_npy_read(const char *path, struct apx_tensor *tensor, struct apx_error *error)
 {
     char *data;
-    size_t bytes, offset;
+    size_t bytes, offset = 0;
+    bool fortran = false;
     *tensor = (struct apx_tensor){0};
     enum apx_status status = apx_file_read(path, APX_LIMIT_NPY_BYTES, &data, &bytes, error);
     if (status == APX_OK)
-        status = parse(data, bytes, path, tensor, &offset, error);
+        status = parse(data, bytes, path, tensor, &offset, &fortran, error);
+    if (status == APX_OK && fortran) {
+        tensor->data = malloc(tensor->bytes > 0 ? tensor->bytes : 1);
+        if (tensor->data != NULL)
+            put_in_c_order(data + offset, tensor);
+        else
+            status = apx_fail(error, APX_ENOMEM, path, "out of memory for %s", path);
+        free(data);
+        return status;
+    }
     if (status != APX_OK) {
         free(data);
         return status;

@@ -235,7 +235,7 @@ static void reads_versions_and_line_ends(void)
     static const char *const changes[][2] = {
         {"version=v4", "version=v2"},
         {"version=v4", "version=v3"},
-        {"tree_sizes=1 2\n", ""},
+        {"importance_type=0\n", ""},
         {"feature_infos=[-1:1] [0:9] 0:1:2:3\n", ""},
         {"end of trees\n\nfeature_importances:\n", "feature importances:\n"},
         {"leaf_weight=1 1 1 1\n", ""},

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* lightgbm_read.c - LightGBM's text format to a graph: header, trees, "end of trees".
  *
- * tree_sizes, the lengths of the blocks, are counted but not followed, so that a file whose line
- * ends were changed on its way is still read. What comes after the trees (importances, parameters,
+ * tree_sizes, the lengths of the blocks, are not followed but compared: a digit that got lost in a
+ * leaf leaves a well-formed file. They say nothing of a file whose line ends became CR LF on its
+ * way, which is read all the same. What comes after the trees (importances, parameters,
  * the categories of a pandas frame) has no part in predictions: features are numbers and categories
  * are codes. All trees of a file are used, as LightGBM does with a model that it has loaded; the
  * program that saved it has already left out those after the best iteration. */
@@ -61,24 +62,49 @@ static bool ends_trees(const struct apx_lightgbm_span *line)
            apx_lightgbm_span_is(line, "feature_importances:");
 }
 
+/* The block of the last tree ended where `end` begins. */
+static enum apx_status check_size(struct apx_lightgbm_reader *reader, const char *begin,
+                                  const char *end)
+{
+    struct apx_lightgbm_span word;
+    int32_t size;
+    if (reader->trees == 0 || reader->tree_sizes.at == NULL || reader->has_cr ||
+        !apx_lightgbm_word(&reader->sizes_left, &word))
+        return APX_OK;
+    if (!apx_lightgbm_int(&word, &size) || size != end - begin)
+        return apx_lightgbm_fail(reader, APX_EFORMAT, reader->tree_sizes.line, false,
+                                 "tree_sizes gives tree %zu %.*s bytes, it has %td: damaged, or "
+                                 "edited (then drop that line)",
+                                 reader->trees - 1, (int)(word.end - word.at), word.at,
+                                 end - begin);
+    return APX_OK;
+}
+
 static enum apx_status read_trees(struct apx_lightgbm_reader *reader)
 {
     struct apx_lightgbm_span line;
+    const char *begin = NULL;
+    reader->sizes_left = reader->tree_sizes;
+    reader->has_cr =
+        memchr(reader->text.at, '\r', (size_t)(reader->text.end - reader->text.at)) != NULL;
     for (;;) {
         if (!apx_lightgbm_line(&reader->text, &line))
             return apx_lightgbm_fail(reader, APX_EFORMAT, reader->text.line, false,
                                      "the file ends after %zu trees without \"end of trees\": cut "
                                      "off?",
                                      reader->trees);
-        if (ends_trees(&line))
-            return APX_OK;
         if (line.at == line.end)
             continue;
+        if (ends_trees(&line))
+            return check_size(reader, begin, line.at);
         if (!apx_lightgbm_span_starts(&line, "Tree="))
             return apx_lightgbm_fail(reader, APX_EFORMAT, line.line, false,
                                      "after %zu trees: neither \"Tree=\" nor \"end of trees\"",
                                      reader->trees);
-        enum apx_status status = apx_lightgbm_read_tree(reader, line.line);
+        enum apx_status status = check_size(reader, begin, line.at);
+        begin = line.at;
+        if (status == APX_OK)
+            status = apx_lightgbm_read_tree(reader, line.line);
         if (status != APX_OK)
             return status;
         reader->trees++;

@@ -67,7 +67,9 @@ struct apx_lightgbm_reader {
     bool averages;
 
     struct apx_forest_builder *builder;
-    size_t trees; /* so far */
+    size_t trees;                        /* so far */
+    struct apx_lightgbm_span sizes_left; /* of tree_sizes: of the trees from here on */
+    bool has_cr;
     struct apx_lightgbm_linear linear;
     /* Work space of one tree: [2 leaf_room], [leaf_room], [set_room], [word_room], [bound_room] */
     struct apx_tree_node *nodes;

@@ -191,6 +191,8 @@ static enum apx_status take_sets(struct apx_xgboost_tree *tree, const struct apx
         size_t node = (size_t)nodes[k];
         if (nodes[k] < 0 || node >= count)
             return broken(tree, node, "categories of a node that is not there");
+        if (sets[node] >= 0)
+            return broken(tree, node, "categories for the second time");
         if (sizes[k] < 0 || (size_t)sizes[k] > categories - total)
             return broken(tree, node, "more categories than the tree has");
         status = make_set(tree, node, (int32_t *)tree->categories.data + total, (size_t)sizes[k],
