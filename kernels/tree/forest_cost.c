@@ -9,7 +9,9 @@
  *
  * Walks read codes if the forest's distinct thresholds make few enough columns; otherwise keys,
  * and then only the tops' thresholds are ranked. Ranks have to be made of every feature that is
- * compared, once for all trees: if that is more than the tops save, there are none. */
+ * compared, once for all trees: if that is more than the tops save, there are none. A set costs its
+ * tables for every tile, whether a row comes to it or not; so where sets are many, tops may do
+ * without them. */
 #include "kernels/tree/forest_pack.h"
 
 /* Codes of a tile that still leave room in the second cache for trees. */
@@ -30,10 +32,10 @@ static void measure_nodes(struct apx_pack *pack)
     }
 }
 
-static bool can_slice(const struct apx_forest_desc *desc, const struct apx_tree_node *node)
+static bool can_slice(const struct apx_pack *pack, size_t node)
 {
-    return node->set < 0 || (apx_set_size(desc, node->set) <= APX_SET_BOUNDS_MAX &&
-                             node->feature < APX_SET_FEATURES_MAX);
+    const struct apx_tree_node *n = &pack->desc->nodes[node];
+    return apx_can_slice(pack->desc, n) && (n->set < 0 || pack->slice_sets);
 }
 
 /* Marks the top of nodes above `height`; how many. */
@@ -45,7 +47,7 @@ static uint32_t mark_top(struct apx_pack *pack, size_t tree, uint32_t height)
     for (uint32_t i = root; i < end; i++)
         nodes[i].sliced = false;
     for (uint32_t i = root; i < end;) {
-        nodes[i].sliced = nodes[i].height > height && can_slice(desc, &desc->nodes[i]);
+        nodes[i].sliced = nodes[i].height > height && can_slice(pack, i);
         count += nodes[i].sliced;
         i += nodes[i].sliced ? 1 : nodes[i].size;
     }
@@ -62,12 +64,16 @@ static double mark_best(struct apx_pack *pack, size_t tree, double visit)
     const struct apx_forest_isa *isa = pack->isa;
     const uint32_t root = desc->roots[tree], height = pack->nodes[root].height;
     double best = isa->tree + (height > 0 ? isa->walk_tree + visit * height : 0);
-    uint32_t of_height[HEIGHT_MAX], best_height = height, count = 0;
+    /* A node that cannot be sliced is an exit: walks are as long as it is high. */
+    uint32_t of_height[HEIGHT_MAX], best_height = height, count = 0, least = 0;
     if (height < HEIGHT_MAX) {
         memset(of_height, 0, (height + 1) * sizeof of_height[0]);
-        for (uint32_t i = root; i < desc->roots[tree + 1]; i++)
+        for (uint32_t i = root; i < desc->roots[tree + 1]; i++) {
             of_height[pack->nodes[i].height]++;
-        for (uint32_t h = height; h-- > 0;) {
+            if (desc->nodes[i].feature >= 0 && pack->nodes[i].height > least && !can_slice(pack, i))
+                least = pack->nodes[i].height;
+        }
+        for (uint32_t h = height; h-- > least;) {
             count += of_height[h + 1];
             if (count > APX_SLICES_MAX)
                 break;
@@ -82,16 +88,26 @@ static double mark_best(struct apx_pack *pack, size_t tree, double visit)
     return best;
 }
 
-/* Making the codes of a row, with the cuts as collected; *columns: how many. */
-static double rank_cost(const struct apx_pack *pack, size_t *columns)
+/* Tables of sets that a tile finds in its cache; more cost so many times as much each. */
+enum { SET_TABLES_NEAR = 4 << 20 };
+static const double set_far = 4;
+
+/* Making the codes of a row, with the tops as marked; *columns: how many. INFINITY: too many. */
+static double rank_cost(struct apx_pack *pack, size_t *columns)
 {
     const struct apx_forest_isa *isa = pack->isa;
+    size_t tables_of_sets;
     double cost = 0;
-    *columns = 0;
+    apx_pack_collect_cuts(pack);
+    *columns = apx_pack_collect_sets(pack, &tables_of_sets);
+    if (tables_of_sets > APX_SET_TABLES_MAX)
+        return INFINITY;
+    cost += isa->set_part * (double)(*columns + tables_of_sets) *
+            (tables_of_sets * APX_SET_TABLE_BYTES > SET_TABLES_NEAR ? set_far : 1);
     for (size_t f = 0; f < pack->desc->features; f++) {
         if (pack->wanted[f] == 0)
             continue;
-        const uint32_t cuts = pack->cut_count[f], parts = cuts / APX_CUTS_MAX + 1;
+        const uint32_t cuts = pack->cut_count[f], parts = apx_parts_of(cuts);
         uint32_t tables = 0;
         for (uint32_t n = isa->first; n > 1; n /= 2)
             tables++;
@@ -100,31 +116,18 @@ static double rank_cost(const struct apx_pack *pack, size_t *columns)
         cost += isa->rank_value + isa->rank_step * tables * parts;
         *columns += pack->wanted[f] == 3 ? 2 * parts : parts;
     }
-    return cost;
-}
-
-/* Few enough columns for a slice's 16 bits, whatever the cuts turn out to be. */
-static bool columns_fit(const struct apx_forest_desc *desc, size_t *sets)
-{
-    size_t inner = desc->node_count - desc->leaf_count, bounds = 0;
-    *sets = 0;
-    for (size_t i = 0; i < desc->node_count; i++)
-        if (desc->nodes[i].feature >= 0 && desc->nodes[i].set >= 0) {
-            ++*sets;
-            bounds += apx_set_size(desc, desc->nodes[i].set);
-        }
-    size_t used = desc->features < inner ? desc->features : inner;
-    return 2 * (used + (inner + bounds) / APX_CUTS_MAX) + *sets < UINT16_MAX;
+    return *columns < APX_COLUMNS_MAX ? cost : INFINITY;
 }
 
 /* Could all walks be over codes? */
-static bool can_code(const struct apx_forest_desc *desc)
+static bool can_code(const struct apx_pack *pack)
 {
+    const struct apx_forest_desc *desc = pack->desc;
     for (size_t t = 0; t < desc->trees; t++)
         if (desc->roots[t + 1] - desc->roots[t] >= APX_CODE_PLACES - 1)
             return false;
     for (size_t i = 0; i < desc->node_count; i++)
-        if (desc->nodes[i].feature >= 0 && !can_slice(desc, &desc->nodes[i]))
+        if (desc->nodes[i].feature >= 0 && !can_slice(pack, i))
             return false;
     return true;
 }
@@ -137,44 +140,64 @@ static double mark_tops(struct apx_pack *pack, double visit)
     return total;
 }
 
+/* Time of a row if walks below the tops read codes. */
+static double coded_cost(struct apx_pack *pack)
+{
+    const struct apx_forest_isa *isa = pack->isa;
+    if (!can_code(pack))
+        return INFINITY;
+    size_t columns;
+    pack->coded = true;
+    const double ranks = rank_cost(pack, &columns);
+    pack->coded = false;
+    if (columns * (isa->tile / 8) > UINT16_MAX || columns * isa->tile > CODES_BYTES)
+        return INFINITY;
+    return ranks + mark_tops(pack, isa->visit_code);
+}
+
+/* Likewise keys. */
+static double keyed_cost(struct apx_pack *pack, double visit)
+{
+    size_t columns;
+    const double tops = mark_tops(pack, visit);
+    return tops + rank_cost(pack, &columns);
+}
+
+/* Steps of walks over keys that one set takes, rows side by side and trees side by side. */
+static const double set_visits = 16, set_visits_one = 6;
+
+/* Walks from the root of every tree. */
+static double walk_cost(const struct apx_pack *pack, double visit)
+{
+    const struct apx_forest_isa *isa = pack->isa;
+    double cost = isa->rank_value * (double)pack->desc->features;
+    for (size_t t = 0; t < pack->desc->trees; t++)
+        cost += isa->tree + isa->walk_tree + visit * pack->nodes[pack->desc->roots[t]].height;
+    return cost;
+}
+
 void apx_pack_choose_tops(struct apx_pack *pack)
 {
     const struct apx_forest_desc *desc = pack->desc;
     const struct apx_forest_isa *isa = pack->isa;
     struct apx_packed *packed = pack->packed;
-    size_t sets, columns = 0;
     measure_nodes(pack);
-    const bool fit = columns_fit(desc, &sets);
-    /* Walks over keys take sets one by one. */
-    const double visit = sets > 0 ? 8 * isa->visit : isa->visit;
-    double plain = 0, coded = INFINITY, keyed = INFINITY;
-    for (size_t t = 0; t < desc->trees; t++)
-        plain += isa->tree + isa->walk_tree + visit * pack->nodes[desc->roots[t]].height;
-    plain += isa->rank_value * (double)desc->features;
-    const double one = plain * isa->visit_one / isa->visit;
-    if (fit && can_code(desc)) {
-        pack->coded = true;
-        apx_pack_collect_cuts(pack);
-        coded = rank_cost(pack, &columns);
-        columns += sets;
-        coded = columns * (isa->tile / 8) <= UINT16_MAX && columns * isa->tile <= CODES_BYTES
-                    ? coded + mark_tops(pack, isa->visit_code)
-                    : INFINITY;
-        pack->coded = false;
-    }
-    if (fit) {
-        keyed = mark_tops(pack, visit);
-        apx_pack_collect_cuts(pack);
-        keyed += rank_cost(pack, &columns);
-    }
-    packed->tops = coded < plain || keyed < plain;
-    if (coded < plain && coded <= keyed) {
-        pack->coded = true;
-        mark_tops(pack, isa->visit_code);
-    }
+    memset(pack->wanted, 0, desc->features);
+    const double visit = isa->visit * (packed->has_sets ? set_visits : 1);
+    const double visit_one = isa->visit * (packed->has_sets ? set_visits_one : 1);
+    const double plain = walk_cost(pack, visit);
+    const double one = walk_cost(pack, visit_one) * isa->visit_one / isa->visit;
+    pack->slice_sets = true;
+    const double coded = coded_cost(pack), keyed = keyed_cost(pack, visit);
+    pack->slice_sets = false;
+    const double walked = packed->has_sets ? keyed_cost(pack, visit) : INFINITY;
+    const double best = fmin(fmin(plain, walked), fmin(coded, keyed));
+    packed->tops = best < plain;
+    pack->coded = packed->tops && coded == best;
+    pack->slice_sets = coded == best || keyed == best;
+    mark_tops(pack, pack->coded ? isa->visit_code : visit);
     for (size_t i = 0; i < desc->node_count && !packed->tops; i++)
         pack->nodes[i].sliced = false;
-    const double best = fmin(plain, fmin(coded, keyed));
     packed->seconds_per_row = 1e-9 * best;
     packed->seconds_per_row_one = 1e-9 * one;
     /* A tile costs the same however few rows it has. */

@@ -10,8 +10,8 @@
  *
  * Ranks: the thresholds that tops compare a feature with, sorted, are its cuts. A column of codes
  * says of each row of a tile how many cuts are <= x; `x >= cut k` is `code >= k`, counted from 1. A
- * column holds up to 254 cuts; a feature with more has several. NaN is code 0 (left everywhere) or
- * 255 (right everywhere); a feature whose nodes disagree has both columns. A set of intervals whose
+ * column holds up to 253 cuts; a feature with more has several. NaN is code 0 (left everywhere) or
+ * 254 (right everywhere); a feature whose nodes disagree has both columns. A set of intervals whose
  * bounds are cuts is a table over codes; its columns are 0 or 255, made once a tile. */
 #ifndef APX_TREE_FOREST_LAYOUT_H
 #define APX_TREE_FOREST_LAYOUT_H
@@ -117,7 +117,7 @@ struct apx_column {
 
 /* A column of 0 and 255 over `parts` columns of codes: parity of the parts' table entries. */
 struct apx_set_column {
-    uint32_t first, step, parts; /* columns where NaN is APX_NAN_CODE */
+    uint32_t first, step, parts; /* columns that hold its bounds; there NaN is APX_NAN_CODE */
     uint32_t column;             /* the result */
     uint32_t table;              /* [parts][32] bytes: bit c of 256 for code c */
 };
@@ -163,6 +163,7 @@ struct apx_forest_isa {
     double visit_one;  /* a node of a walk, trees side by side */
     double rank_value; /* transposing a value */
     double rank_step;  /* one table of a value's search */
+    double set_part;   /* a value's bit in one table of a set, for one row */
 };
 
 size_t apx_forest_pack_bound(const struct apx_forest_desc *desc);

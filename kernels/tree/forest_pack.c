@@ -10,6 +10,10 @@
  * second cache of any processor with these instructions. */
 enum { GROUP_BYTES = 192 << 10, BLOCK_ROWS = 512, LEAF_PAD = 64 };
 
+/* Codes of the rows that go through a group together: more would have to come from memory again for
+ * every group, and cost more than the group's trees do. */
+enum { BLOCK_CODES_BYTES = 2 << 20 };
+
 struct bounds {
     size_t packed, cuts, sets;
 };
@@ -46,7 +50,13 @@ static struct bounds measure(const struct apx_forest_desc *desc)
             continue;
         uint32_t size = node->set < 0 ? 1 : apx_set_size(desc, node->set);
         bounds.sets += node->set >= 0;
-        bounds.cuts += node->set < 0 || size <= APX_SET_BOUNDS_MAX ? size : 0;
+        bounds.cuts += apx_can_slice(desc, node) ? size : 0;
+    }
+    const size_t set_columns = bounds.sets < APX_COLUMNS_MAX ? bounds.sets : APX_COLUMNS_MAX;
+    size_t exits = 0;
+    for (size_t t = 0; t < desc->trees; t++) {
+        const size_t tree_leaves = (desc->roots[t + 1] - desc->roots[t] + 1) / 2;
+        exits += tree_leaves < APX_EXITS_MAX ? tree_leaves : APX_EXITS_MAX;
     }
     const size_t used = desc->features < inner ? desc->features : inner;
     const size_t parts = used + bounds.cuts / APX_CUTS_MAX;
@@ -56,17 +66,16 @@ static struct bounds measure(const struct apx_forest_desc *desc)
     bytes += round64(nodes * sizeof(struct apx_walk16));
     bytes += round64(nodes * sizeof(double)) + round64(nodes / 8 + 1);
     bytes += round64(nodes * sizeof(struct apx_code_node));
-    bytes += round64((desc->trees * APX_EXITS_MAX) * sizeof(uint32_t));
+    bytes += round64(exits * sizeof(uint32_t));
     bytes += round64((desc->features + 1) * sizeof(uint32_t));
     bytes += round64(2 * parts * sizeof(struct apx_column));
     /* A table has less than twice as many entries as cuts and one, or `first` (32 at most). */
     bytes += round64((2 * (bounds.cuts + parts) + 32 * parts) * sizeof(float));
     bytes += round64(bounds.cuts * sizeof(double));
-    bytes += round64(bounds.sets * sizeof(struct apx_set_column));
-    bytes += round64(bounds.sets * 32);
-    for (size_t i = 0; i < desc->node_count && bounds.sets > 0; i++)
-        if (desc->nodes[i].feature >= 0 && desc->nodes[i].set >= 0)
-            bytes += bounds.cuts / APX_CUTS_MAX * 32;
+    bytes += round64(set_columns * sizeof(struct apx_set_column));
+    const size_t tables = set_columns * (1 + bounds.cuts / APX_CUTS_MAX);
+    bytes +=
+        round64((tables < APX_SET_TABLES_MAX ? tables : APX_SET_TABLES_MAX) * APX_SET_TABLE_BYTES);
     bytes += round64((desc->trees + 1) * sizeof(uint32_t));
     bytes += round64((leaves * leaf_width(desc) + LEAF_PAD) * sizeof(double));
     bytes += round64(leaves * sizeof(uint32_t)) + round64(desc->outputs * sizeof(double));
@@ -87,7 +96,7 @@ static struct bounds measure(const struct apx_forest_desc *desc)
 static size_t lay_work(const struct apx_forest_desc *desc, const struct bounds *bounds,
                        struct apx_pack *pack)
 {
-    size_t at = bounds->packed, nodes = at, cut_begin, cuts, cut_count, wanted, keys, column;
+    size_t at = bounds->packed, nodes = at, cut_begin, cuts, cut_count, wanted, keys, column, begun;
     at += round64(desc->node_count * sizeof(struct apx_pack_node));
     cut_begin = at;
     at += round64((desc->features + 1) * sizeof(uint32_t));
@@ -101,6 +110,8 @@ static size_t lay_work(const struct apx_forest_desc *desc, const struct bounds *
     at += round64(bounds->sets * sizeof(uint64_t));
     column = at;
     at += round64(desc->features * sizeof(uint32_t));
+    begun = at;
+    at += round64(desc->outputs * sizeof(bool));
     if (pack != NULL) {
         pack->nodes = apx_pack_at(pack, nodes);
         pack->cut_begin = apx_pack_at(pack, cut_begin);
@@ -109,6 +120,7 @@ static size_t lay_work(const struct apx_forest_desc *desc, const struct bounds *
         pack->wanted = apx_pack_at(pack, wanted);
         pack->set_keys = apx_pack_at(pack, keys);
         pack->walk_column = apx_pack_at(pack, column);
+        pack->has_begun = apx_pack_at(pack, begun);
     }
     return at;
 }
@@ -181,11 +193,16 @@ static void pack_groups(struct apx_pack *pack)
     packed->group_at = apx_pack_array(pack, desc->trees + 1, sizeof(uint32_t));
     const struct apx_packed_tree *trees = apx_pack_at(pack, packed->trees_at);
     uint32_t *group = apx_pack_at(pack, packed->group_at);
+    const size_t leaf_bytes =
+        leaf_width(desc) * (desc->sums_double ? sizeof(double) : sizeof(float));
+    const size_t key_bytes = (packed->wide ? sizeof(struct apx_walk16) : sizeof(struct apx_walk8)) +
+                             (desc->compares_double ? sizeof(uint64_t) : 0);
+    const size_t node_bytes = pack->coded ? sizeof(struct apx_code_node) : key_bytes;
     size_t bytes = 0;
     for (uint32_t t = 0; t < desc->trees; t++) {
         size_t nodes = desc->roots[t + 1] - desc->roots[t];
-        size_t more = trees[t].slice_count * sizeof(struct apx_slice) + nodes / 2 * sizeof(float) +
-                      (trees[t].whole ? 0 : nodes * 8);
+        size_t more = trees[t].slice_count * sizeof(struct apx_slice) +
+                      (nodes + 1) / 2 * leaf_bytes + (trees[t].whole ? 0 : nodes * node_bytes);
         if (bytes > 0 && bytes + more > GROUP_BYTES) {
             group[++packed->groups] = t;
             bytes = 0;
@@ -195,6 +212,9 @@ static void pack_groups(struct apx_pack *pack)
     if (desc->trees > 0)
         group[++packed->groups] = (uint32_t)desc->trees;
     packed->block_tiles = packed->groups > 1 ? BLOCK_ROWS / packed->tile : 1;
+    while (packed->block_tiles > 1 &&
+           (size_t)packed->block_tiles * packed->tile * packed->columns > BLOCK_CODES_BYTES)
+        packed->block_tiles /= 2;
 }
 
 static size_t place(size_t *end, size_t bytes)

@@ -29,10 +29,12 @@ struct apx_pack {
     uint64_t *cuts;              /* keys (apx_double_key), ascending inside of a feature */
     uint32_t *cut_count;         /* [features] distinct ones */
 
-    uint8_t *wanted;       /* [features] bit 0: NaN 0, bit 1: NaN 255 */
+    uint8_t *wanted;       /* [features] bit 0: NaN 0, bit 1: NaN APX_NAN_CODE */
     bool coded;            /* walks over codes: all thresholds are cuts */
     uint32_t *walk_column; /* [features] of the keys that walks read */
     uint64_t *set_keys;    /* [set_columns] ascending, one a set column */
+    bool slice_sets;       /* sets may be part of tops */
+    bool *has_begun;       /* [outputs] a tree of this output has been packed */
 };
 
 /* An array of the packed forest: its place, zeroed. */
@@ -89,13 +91,34 @@ struct apx_cut_place apx_pack_find_cut(const struct apx_pack *pack,
                                        const struct apx_tree_node *node);
 /* Ascending, repeats dropped; what is left. */
 size_t apx_sort_unique(uint64_t *keys, size_t count);
-/* forest_pack_sets.c: columns of sets, and a node's. */
+/* Columns of a feature with so many cuts; one if its only nodes are sets without bounds. */
+static inline uint32_t apx_parts_of(uint32_t cuts)
+{
+    return cuts == 0 ? 1 : (cuts + APX_CUTS_MAX - 1) / APX_CUTS_MAX;
+}
+/* forest_pack_sets.c: the distinct sets that are ranked, their tables in *tables. */
+size_t apx_pack_collect_sets(struct apx_pack *pack, size_t *tables);
+/* Columns of sets, and a node's. */
 void apx_pack_sets(struct apx_pack *pack);
 uint32_t apx_pack_find_set(const struct apx_pack *pack, const struct apx_tree_node *node);
 /* forest_pack_trees.c */
 void apx_pack_trees(struct apx_pack *pack);
 
-/* Sets with more bounds are left to the walks. */
-enum { APX_SET_BOUNDS_MAX = 1024, APX_SET_FEATURES_MAX = 1 << 20 };
+/* Sets with more bounds are left to the walks, and all sets of a forest that would need more tables
+ * (16 MiB of them); a slice names its column with 16 bits. */
+enum {
+    APX_SET_BOUNDS_MAX = 1024,
+    APX_SET_FEATURES_MAX = 1 << 20,
+    APX_SET_TABLES_MAX = 1 << 19,
+    APX_SET_TABLE_BYTES = 32,
+    APX_COLUMNS_MAX = UINT16_MAX
+};
+
+static inline bool apx_can_slice(const struct apx_forest_desc *desc,
+                                 const struct apx_tree_node *node)
+{
+    return node->set < 0 || (apx_set_size(desc, node->set) <= APX_SET_BOUNDS_MAX &&
+                             node->feature < APX_SET_FEATURES_MAX);
+}
 
 #endif

@@ -157,12 +157,6 @@ static uint32_t cuts_of_part(uint32_t cuts, uint32_t part)
     return left < APX_CUTS_MAX ? left : APX_CUTS_MAX;
 }
 
-/* A feature whose only nodes are sets without bounds still has one column. */
-static uint32_t parts_of(uint32_t cuts)
-{
-    return cuts == 0 ? 1 : (cuts + APX_CUTS_MAX - 1) / APX_CUTS_MAX;
-}
-
 static void shape_table(const struct apx_forest_isa *isa, struct apx_column *column)
 {
     uint32_t first = isa->lanes, levels = 0;
@@ -203,7 +197,7 @@ static size_t lay_columns(struct apx_pack *pack, struct apx_column *columns, siz
             ((uint32_t *)apx_pack_at(pack, pack->packed->feature_at))[f] = (uint32_t)count;
         if (pack->wanted[f] == 0)
             continue;
-        for (uint32_t part = 0; part < parts_of(pack->cut_count[f]); part++) {
+        for (uint32_t part = 0; part < apx_parts_of(pack->cut_count[f]); part++) {
             struct apx_column column = {
                 .feature = f,
                 .table = (uint32_t)*floats,

@@ -243,15 +243,21 @@ static size_t pack_code(struct apx_pack *pack, const struct apx_packed_tree *out
     return next;
 }
 
-/* Is a tree the first of its output? Only asked of MIN and MAX. */
-static bool begins_output(const struct apx_forest_desc *desc, size_t tree)
+/* Is a tree, the next one, the first of its output? Only asked of MIN and MAX. */
+static bool begins_output(struct apx_pack *pack, size_t tree)
 {
+    const struct apx_forest_desc *desc = pack->desc;
     if (desc->sum == APX_FOREST_SUM || desc->tree_output == NULL)
         return tree == 0;
-    for (size_t t = 0; t < tree; t++)
-        if (desc->tree_output[t] == desc->tree_output[tree])
-            return false;
-    return true;
+    bool *has_begun = &pack->has_begun[desc->tree_output[tree]];
+    const bool begins = !*has_begun;
+    *has_begun = true;
+    return begins;
+}
+
+static size_t most_exits(size_t nodes)
+{
+    return (nodes + 1) / 2 < APX_EXITS_MAX ? (nodes + 1) / 2 : APX_EXITS_MAX;
 }
 
 void apx_pack_trees(struct apx_pack *pack)
@@ -269,10 +275,11 @@ void apx_pack_trees(struct apx_pack *pack)
             below += sliced ? 0 : pack->nodes[i].size;
             i += sliced ? 1 : pack->nodes[i].size;
         }
-        exits += whole || pack->coded ? 0 : APX_EXITS_MAX;
+        exits += whole || pack->coded ? 0 : most_exits(desc->roots[t + 1] - desc->roots[t]);
         code_nodes += whole ? 0 : below;
     }
     const size_t nodes = desc->node_count + desc->trees;
+    memset(pack->has_begun, 0, desc->outputs * sizeof *pack->has_begun);
     place_columns(pack);
     packed->trees_at = apx_pack_array(pack, desc->trees, sizeof(struct apx_packed_tree));
     packed->slices_at = apx_pack_array(pack, slices, sizeof(struct apx_slice));
@@ -296,7 +303,7 @@ void apx_pack_trees(struct apx_pack *pack)
         out->leaves = (uint32_t)next_leaf;
         out->nodes = (uint32_t)(root + t);
         out->output = desc->tree_output != NULL ? desc->tree_output[t] : 0;
-        out->begins = begins_output(desc, t);
+        out->begins = begins_output(pack, t);
         out->depth = pack->nodes[root].height;
         pack_top(pack, t, out, slice + next_slice, list);
         place_nodes(pack, t);

@@ -8,7 +8,7 @@
 
 /* Offsets in bytes from the start of the packed forest. */
 struct plain {
-    struct apx_forest_desc desc; /* its pointers are not used */
+    struct apx_forest_desc desc; /* its pointers are NULL */
     struct apx_forest_linear linear;
     size_t roots, nodes, tree_output, leaf_values, leaf_ids, set_begin, bounds, base;
     size_t constant, begin, feature, coefficient;
@@ -55,6 +55,11 @@ static void lay_out(const struct apx_forest_desc *desc, struct plain *plain)
         plain->coefficient = place(&end, terms, sizeof *linear->coefficient);
     }
     plain->bytes = (end + 63) / 64 * 64;
+    plain->desc.roots = plain->desc.tree_output = plain->desc.leaf_ids = NULL;
+    plain->desc.nodes = NULL;
+    plain->desc.leaf_values = plain->desc.bounds = plain->desc.base = NULL;
+    plain->desc.set_begin = NULL;
+    plain->desc.linear = NULL;
 }
 
 size_t apx_forest_plain_scalar_pack_bound(const struct apx_forest_desc *desc)

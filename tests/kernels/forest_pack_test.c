@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* forest_pack_test.c - what packing costs: memory in proportion to the description, for forests
+ * whose splits are mostly sets too; tables of sets no larger than their bounds make them; estimates
+ * that count sets; a packed forest that depends on nothing but the forest. Whether the rows compute
+ * the right values is kcheck's business, but that all of them agree is looked at here as well, for
+ * forests larger than kcheck's. */
+#include <stdbool.h>
+
+#include "kernels/kernels.h"
+#include "kernels/tree/forest_layout.h"
+#include "tests/harness/check.h"
+
+struct forest {
+    struct apx_forest_desc desc;
+    struct apx_tree_node *nodes;
+    uint32_t *roots, *leaf_ids, *set_begin, *tree_output;
+    double *leaf_values, *bounds, *base;
+    size_t next_leaf, next_set;
+    uint32_t state;
+};
+
+/* How its inner nodes look. */
+struct shape {
+    size_t trees, leaves, features, outputs, bounds; /* bounds of a set; 0: no sets */
+    bool vector_leaves, spread;                      /* spread: a set's bounds lie far apart */
+};
+
+static uint32_t next_random(struct forest *forest)
+{
+    forest->state = forest->state * 1664525u + 1013904223u;
+    return forest->state >> 8;
+}
+
+static uint32_t grow(struct forest *forest, const struct shape *shape, size_t leaves, uint32_t at)
+{
+    struct apx_tree_node *node = &forest->nodes[at];
+    *node = (struct apx_tree_node){.feature = -1, .set = -1};
+    if (leaves == 1) {
+        node->left = (uint32_t)forest->next_leaf++;
+        return at + 1;
+    }
+    node->feature = (int32_t)(next_random(forest) % shape->features);
+    node->threshold = (double)(next_random(forest) % 100000) / 64;
+    if (shape->bounds > 0) {
+        double *bounds = forest->bounds + forest->set_begin[forest->next_set];
+        for (size_t b = 0; b < shape->bounds; b++)
+            bounds[b] = node->threshold + (double)b * (shape->spread ? 2000 : 0.25);
+        node->set = (int32_t)forest->next_set++;
+        forest->set_begin[forest->next_set] = (uint32_t)(forest->next_set * shape->bounds);
+    }
+    node->left = at + 1;
+    node->right = grow(forest, shape, (leaves + 1) / 2, at + 1);
+    return grow(forest, shape, leaves / 2, node->right);
+}
+
+static struct forest forest_create(const struct shape *shape)
+{
+    const size_t trees = shape->trees, leaves = trees * shape->leaves, nodes = 2 * leaves - trees;
+    const size_t sets = shape->bounds > 0 ? leaves - trees : 0;
+    const size_t values = leaves * (shape->vector_leaves ? shape->outputs : 1);
+    struct forest f = {.state = 1};
+    f.nodes = calloc(nodes, sizeof *f.nodes);
+    f.roots = calloc(trees + 1, sizeof *f.roots);
+    f.leaf_ids = calloc(leaves, sizeof *f.leaf_ids);
+    f.tree_output = calloc(trees, sizeof *f.tree_output);
+    f.set_begin = calloc(sets + 1, sizeof *f.set_begin);
+    f.leaf_values = calloc(values, sizeof *f.leaf_values);
+    f.bounds = calloc(sets * shape->bounds + 1, sizeof *f.bounds);
+    f.base = calloc(shape->outputs, sizeof *f.base);
+    REQUIRE(f.nodes && f.roots && f.leaf_ids && f.tree_output && f.set_begin && f.leaf_values &&
+            f.bounds && f.base);
+    for (size_t t = 0; t < trees; t++) {
+        f.roots[t + 1] = grow(&f, shape, shape->leaves, f.roots[t]);
+        f.tree_output[t] = (uint32_t)(t % shape->outputs);
+    }
+    for (size_t i = 0; i < leaves; i++)
+        f.leaf_ids[i] = (uint32_t)i;
+    for (size_t i = 0; i < values; i++)
+        f.leaf_values[i] = (double)(next_random(&f) % 1000) / 1024;
+    f.desc = (struct apx_forest_desc){
+        .features = shape->features,
+        .outputs = shape->outputs,
+        .trees = trees,
+        .node_count = nodes,
+        .leaf_count = leaves,
+        .set_count = sets,
+        .roots = f.roots,
+        .nodes = f.nodes,
+        .tree_output = shape->vector_leaves ? NULL : f.tree_output,
+        .leaf_values = f.leaf_values,
+        .leaf_ids = f.leaf_ids,
+        .set_begin = f.set_begin,
+        .bounds = f.bounds,
+        .base = f.base,
+    };
+    return f;
+}
+
+static void forest_destroy(struct forest *f)
+{
+    free(f->nodes);
+    free(f->roots);
+    free(f->leaf_ids);
+    free(f->tree_output);
+    free(f->set_begin);
+    free(f->leaf_values);
+    free(f->bounds);
+    free(f->base);
+}
+
+/* Bytes of the description. */
+static size_t described(const struct apx_forest_desc *desc)
+{
+    return desc->node_count * sizeof *desc->nodes + desc->trees * 8 + desc->leaf_count * 12 +
+           (desc->set_count > 0 ? desc->set_begin[desc->set_count] * sizeof(double) : 0);
+}
+
+static void *pack(const struct apx_forest_row *row, const struct apx_forest_desc *desc,
+                  size_t *kept)
+{
+    void *memory = aligned_alloc(64, (row->pack_bound(desc) + 63) / 64 * 64);
+    REQUIRE(memory != NULL);
+    *kept = row->pack(desc, memory);
+    return memory;
+}
+
+static bool can_run(const struct apx_forest_row *row)
+{
+    return (row->needs & ~apx_cpu_caps()) == 0;
+}
+
+/* The packed form of every row this processor can run, given to `look`. */
+static void each_row(const struct shape *shape, void (*look)(const struct apx_forest_row *row,
+                                                             const struct apx_forest_desc *desc,
+                                                             const void *packed, size_t bytes))
+{
+    size_t count, bytes;
+    const struct apx_forest_row *rows = apx_forest_rows(&count);
+    struct forest forest = forest_create(shape);
+    for (size_t i = 0; i < count; i++) {
+        if (!can_run(&rows[i]))
+            continue;
+        void *packed = pack(&rows[i], &forest.desc, &bytes);
+        look(&rows[i], &forest.desc, packed, bytes);
+        free(packed);
+    }
+    forest_destroy(&forest);
+}
+
+enum { ROWS = 130 };
+
+/* Margins of some rows, which the caller frees. */
+static float *evaluate(const struct apx_forest_row *row, const struct apx_forest_desc *desc,
+                       const void *packed)
+{
+    float *x = calloc(ROWS * desc->features, sizeof *x);
+    float *margins = calloc(ROWS * desc->outputs, sizeof *margins);
+    void *scratch = aligned_alloc(64, (row->scratch_bytes(packed) + 127) / 64 * 64);
+    REQUIRE(x != NULL && margins != NULL && scratch != NULL);
+    uint32_t state = 7;
+    for (size_t i = 0; i < ROWS * desc->features; i++) {
+        state = state * 1664525u + 1013904223u;
+        x[i] = i % 31 == 0 ? NAN : (float)(state >> 8 & 0x3ffff) / 128;
+    }
+    const struct apx_forest_args args = {.packed = packed,
+                                         .rows = ROWS,
+                                         .x = x,
+                                         .x_row = (ptrdiff_t)desc->features,
+                                         .margins = margins,
+                                         .scratch = scratch};
+    row->run(&args);
+    free(x);
+    free(scratch);
+    return margins;
+}
+
+static void check_values(const struct apx_forest_row *row, const struct apx_forest_desc *desc,
+                         const void *packed, size_t bytes)
+{
+    size_t count, ignored;
+    const struct apx_forest_row *scalar = apx_forest_rows(&count) + count - 1;
+    CHECK(bytes <= row->pack_bound(desc));
+    void *plain = pack(scalar, desc, &ignored);
+    float *expected = evaluate(scalar, desc, plain), *actual = evaluate(row, desc, packed);
+    CHECK(memcmp(expected, actual, ROWS * desc->outputs * sizeof(float)) == 0);
+    free(expected);
+    free(actual);
+    free(plain);
+}
+
+static void check_proportion(const struct shape *shape, size_t most)
+{
+    size_t count;
+    const struct apx_forest_row *rows = apx_forest_rows(&count);
+    struct forest forest = forest_create(shape);
+    for (size_t i = 0; i < count; i++)
+        if (!CHECK(rows[i].pack_bound(&forest.desc) / most < described(&forest.desc)))
+            fprintf(stderr, "    %s: %zu for %zu bytes\n", rows[i].name,
+                    rows[i].pack_bound(&forest.desc), described(&forest.desc));
+    forest_destroy(&forest);
+}
+
+/* Room in proportion to the forest, whatever its splits are. */
+static void bound_is_linear(void)
+{
+    check_proportion(&(struct shape){500, 255, 28, 1, 2, .spread = true}, 8);
+    check_proportion(&(struct shape){1000, 101, 10, 1, 60, .spread = false}, 8);
+    check_proportion(&(struct shape){200000, 2, 10, 1, 0, .spread = false}, 8);
+}
+
+static void check_small(const struct apx_forest_row *row, const struct apx_forest_desc *desc,
+                        const void *packed, size_t bytes)
+{
+    CHECK(bytes < 3 * described(desc));
+    check_values(row, desc, packed, bytes);
+}
+
+/* Thousands of sets on one feature: a table holds where its set begins and ends, not the feature's
+ * whole range. */
+static void set_tables_are_small(void)
+{
+    each_row(&(struct shape){1000, 31, 1, 1, 3, .spread = false}, check_small);
+    each_row(&(struct shape){1000, 31, 1, 1, 3, .spread = true}, check_small);
+    each_row(&(struct shape){40, 31, 2, 1, 3, .spread = false}, check_values);
+    each_row(&(struct shape){40, 31, 2, 1, 3, .spread = true}, check_values);
+    each_row(&(struct shape){40, 31, 2, 1, 500, .spread = false}, check_values);
+}
+
+static void check_estimate(const struct apx_forest_row *row, const struct apx_forest_desc *desc,
+                           const void *packed, size_t bytes)
+{
+    struct apx_forest_choice choice;
+    row->describe(packed, &choice);
+    CHECK(choice.seconds_per_row > 2e-6); /* 0.8 if sets cost nothing */
+    check_values(row, desc, packed, bytes);
+}
+
+/* A column for each of 31,000 sets is no light work. */
+static void estimates_count_sets(void)
+{
+    each_row(&(struct shape){500, 63, 28, 1, 2, .spread = true}, check_estimate);
+}
+
+static void check_groups(const struct apx_forest_row *row, const struct apx_forest_desc *desc,
+                         const void *packed, size_t bytes)
+{
+    check_values(row, desc, packed, bytes);
+    if (strstr(row->name, "ranked") == NULL)
+        return;
+    /* 100 trees of 16 leaves of 300 floats are 1.9 MB, ten times a group. */
+    CHECK(((const struct apx_packed *)packed)->groups >= 8);
+}
+
+/* Groups of trees fit the cache with all values of their leaves. */
+static void groups_count_leaf_values(void)
+{
+    each_row(&(struct shape){100, 16, 10, 300, 0, .vector_leaves = true}, check_groups);
+}
+
+/* The same forest elsewhere in memory makes the same packed bytes. */
+static void packed_holds_no_pointers(void)
+{
+    size_t count, bytes, other_bytes;
+    const struct apx_forest_row *rows = apx_forest_rows(&count);
+    const struct shape shape = {20, 31, 10, 3, 2, .spread = true};
+    struct forest forest = forest_create(&shape), other = forest_create(&shape);
+    for (size_t i = 0; i < count; i++) {
+        if (!can_run(&rows[i]))
+            continue;
+        const size_t room = (rows[i].pack_bound(&forest.desc) + 63) / 64 * 64;
+        void *packed = aligned_alloc(64, room), *again = aligned_alloc(64, room);
+        REQUIRE(packed != NULL && again != NULL);
+        memset(packed, 0, room);
+        memset(again, 0, room);
+        bytes = rows[i].pack(&forest.desc, packed);
+        other_bytes = rows[i].pack(&other.desc, again);
+        CHECK_EQ(bytes, other_bytes);
+        CHECK(memcmp(packed, again, bytes) == 0);
+        free(packed);
+        free(again);
+    }
+    forest_destroy(&forest);
+    forest_destroy(&other);
+}
+
+/* The first tree of each of many outputs, the least of all trees of it. */
+static void least_of_many_outputs(void)
+{
+    const struct shape shape = {60000, 2, 3, 30000, 0, .spread = false};
+    size_t count, bytes;
+    const struct apx_forest_row *rows = apx_forest_rows(&count);
+    struct forest forest = forest_create(&shape);
+    forest.desc.sum = APX_FOREST_MIN;
+    for (size_t i = 0; i < count; i++) {
+        if (!can_run(&rows[i]))
+            continue;
+        void *packed = pack(&rows[i], &forest.desc, &bytes);
+        check_values(&rows[i], &forest.desc, packed, bytes);
+        free(packed);
+    }
+    forest_destroy(&forest);
+}
+
+int main(void)
+{
+    RUN(bound_is_linear);
+    RUN(set_tables_are_small);
+    RUN(estimates_count_sets);
+    RUN(groups_count_leaf_values);
+    RUN(packed_holds_no_pointers);
+    RUN(least_of_many_outputs);
+    return check_report();
+}
