@@ -31,9 +31,10 @@ APX_INLINE __m256i rank_search(__m256 x, const float *table, const int levels)
     group = _mm256_sub_epi32(group, above);
     __m256i path = group;
     __m256 bits[RANK_LEVELS];
+    const int near = levels < 3 ? levels : 3;
     table += 8;
 #pragma GCC unroll 3
-    for (int level = 0; level < levels && level < 3; level++) {
+    for (int level = 0; level < near; level++) {
         __m256 cut[4];
         for (int q = 0; q < 1 << level; q++)
             cut[q] = rank_look_up(table + 8 * q, group);
