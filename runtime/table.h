@@ -49,10 +49,10 @@ void apx_table_destroy(struct apx_table *table); /* accepts NULL */
 /* The first column of that name, or -1. */
 int apx_table_find(const struct apx_table *table, const char *name);
 
-/* NumPy .npy, format 1.0 to 3.0, C order, little-endian, types of enum apx_dtype. On success the
- * caller frees tensor->data with free(), and tensor->bytes is the size of the data.
- *   APX_ENOTFOUND, APX_EIO, APX_EFORMAT, APX_EUNSUPPORTED (other types), APX_ENOMEM,
- *   APX_ELIMIT */
+/* NumPy .npy, format 1.0 to 3.0, C or Fortran order (the tensor is in C order), little-endian,
+ * types of enum apx_dtype. On success the caller frees tensor->data with free(), and tensor->bytes
+ * is the size of the data. APX_ENOTFOUND, APX_EIO, APX_EFORMAT, APX_EUNSUPPORTED (other types),
+ * APX_ENOMEM, APX_ELIMIT */
 enum apx_status apx_npy_read(const char *path, struct apx_tensor *tensor, struct apx_error *error);
 enum apx_status apx_npy_parse(const void *data, size_t bytes, struct apx_tensor *tensor,
                               struct apx_error *error);
