@@ -97,8 +97,8 @@ APX_INLINE void walk_code_step(const struct apx_code_node *nodes, const uint8_t 
     "adcl $0, %k[at" #i "]\n\t"
     __asm__(WALK_STEP(0) WALK_STEP(1) WALK_STEP(2) WALK_STEP(3) WALK_STEP(4) WALK_STEP(5)
                 WALK_STEP(6) WALK_STEP(7)
-            : [at0] "+r"(at[0]), [at1] "+r"(at[1]), [at2] "+r"(at[2]), [at3] "+r"(at[3]),
-              [at4] "+r"(at[4]), [at5] "+r"(at[5]), [at6] "+r"(at[6]), [at7] "+r"(at[7]),
+            : [at0] "+&r"(at[0]), [at1] "+&r"(at[1]), [at2] "+&r"(at[2]), [at3] "+&r"(at[3]),
+              [at4] "+&r"(at[4]), [at5] "+&r"(at[5]), [at6] "+&r"(at[6]), [at7] "+&r"(at[7]),
               [cut] "=&q"(cut), [column] "=&r"(column)
             : [nodes] "r"(nodes), [codes] "r"(codes)
             : "cc", "memory");
@@ -117,8 +117,8 @@ APX_INLINE void walk_key_step(const struct apx_walk8 *nodes, const char *keys, u
     "sbbl $-1, %k[at" #i "]\n\t"
     __asm__(WALK_STEP(0, 0) WALK_STEP(1, 4) WALK_STEP(2, 8) WALK_STEP(3, 12) WALK_STEP(4, 16)
                 WALK_STEP(5, 20) WALK_STEP(6, 24) WALK_STEP(7, 28)
-            : [at0] "+r"(at[0]), [at1] "+r"(at[1]), [at2] "+r"(at[2]), [at3] "+r"(at[3]),
-              [at4] "+r"(at[4]), [at5] "+r"(at[5]), [at6] "+r"(at[6]), [at7] "+r"(at[7]),
+            : [at0] "+&r"(at[0]), [at1] "+&r"(at[1]), [at2] "+&r"(at[2]), [at3] "+&r"(at[3]),
+              [at4] "+&r"(at[4]), [at5] "+&r"(at[5]), [at6] "+&r"(at[6]), [at7] "+&r"(at[7]),
               [key] "=&r"(key), [column] "=&r"(column)
             : [nodes] "r"(nodes), [keys] "r"(keys)
             : "cc", "memory");
@@ -139,8 +139,8 @@ APX_INLINE void walk_tree_step(const struct apx_walk8 *const nodes[WALKS], const
     "sbbl $-1, %k[at" #i "]\n\t"
     __asm__(WALK_STEP(0, 0) WALK_STEP(1, 8) WALK_STEP(2, 16) WALK_STEP(3, 24) WALK_STEP(4, 32)
                 WALK_STEP(5, 40) WALK_STEP(6, 48) WALK_STEP(7, 56)
-            : [at0] "+r"(at[0]), [at1] "+r"(at[1]), [at2] "+r"(at[2]), [at3] "+r"(at[3]),
-              [at4] "+r"(at[4]), [at5] "+r"(at[5]), [at6] "+r"(at[6]), [at7] "+r"(at[7]),
+            : [at0] "+&r"(at[0]), [at1] "+&r"(at[1]), [at2] "+&r"(at[2]), [at3] "+&r"(at[3]),
+              [at4] "+&r"(at[4]), [at5] "+&r"(at[5]), [at6] "+&r"(at[6]), [at7] "+&r"(at[7]),
               [base] "=&r"(base), [key] "=&r"(key), [column] "=&r"(column)
             : [nodes] "r"(nodes), [keys] "r"(keys)
             : "cc", "memory");

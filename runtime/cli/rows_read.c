@@ -194,7 +194,7 @@ static enum apx_status order_columns(const char *path, struct apx_table *table,
     if (missing < count && (found > 0 || (table->has_header && table->columns != count)))
         return apx_fail(error, APX_EINVAL, info->name,
                         "%s: the header has no \"%s\", which the model calls a feature; name all "
-                        "%zu features, or give %zu columns in the model's order",
+                        "%zu features, or none and give %zu columns in the model's order",
                         path, names[missing], count, count);
     return APX_OK;
 }

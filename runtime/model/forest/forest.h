@@ -3,7 +3,9 @@
  *
  *   xgboost_*.c, lightgbm_*.c    files of those libraries to a graph of one Forest node
  *   tree_ensemble_*.c            the operators of ai.onnx.ml to Forest nodes
- *   forest_onnx.c                a Forest node to standard operators of ONNX
+ *   isolation_forest.c           what skl2onnx writes for one, to a single Forest node
+ *   forest_onnx*.c, forest_tail.c, forest_sets.c   a Forest node to standard operators of ONNX
+ *   forest_fold.c                what those wrote, back to one Forest node
  *
  * A reader hands trees to a builder as they stand in its file; the builder checks them and brings
  * them into the order of struct apx_forest_desc (kernels/kernels.h). Every comparison of every
@@ -66,10 +68,13 @@ int32_t apx_forest_builder_set(struct apx_forest_builder *builder, const double 
 
 /* One more tree. nodes[count]: as struct apx_tree_node says, but that left and right are indices in
  * this array, and of a leaf (feature -1) `left` is its index among `values` and `right` what the
- * library calls it. Nodes that `root` does not reach are dropped. values: [value_count,
- * leaf_width]. output < outputs (ignored when leaf_width is not 1). APX_EFORMAT   a child outside
- * of the array or with two parents, a feature or set that is not there, a threshold that is NaN
- * (field: "tree <t>") APX_ELIMIT, APX_ENOMEM */
+ * library calls it. Nodes that `root` does not reach are dropped. output < outputs (ignored when
+ * leaf_width is not 1). values:
+ *   [value_count, leaf_width]
+ * Errors:
+ *   APX_EFORMAT   a child outside of the array or with two parents, a feature or set that is not
+ *                 there, a threshold that is NaN (field: "tree <t>")
+ *   APX_ELIMIT, APX_ENOMEM */
 enum apx_status apx_forest_builder_tree(struct apx_forest_builder *builder,
                                         const struct apx_tree_node *nodes, size_t count,
                                         uint32_t root, uint32_t output, const double *values,

@@ -8,10 +8,11 @@
  *   weights of dropout      gradient_booster of the name "dart" wraps the trees in "gbtree" and has
  *                           weight_drop beside it; since 3.3 the name is "gbtree" and weight_drop
  *                           stands beside the model, since 3.4 in it
- *   iteration_indptr        since 2.0, and never needed: all trees are used, as by
- * Booster.predict() cats                    since 3.1: tables of categories. Rows carry the codes
- * that training used, so the tables are not needed a pickled Booster       the same object as
- * member "Model" beside a "Config" */
+ *   iteration_indptr        since 2.0, and never needed: all trees are used, as by predict()
+ *   cats                    since 3.1: tables of categories. Rows carry the codes that training
+ *                           used, so the tables are not needed
+ *
+ * A pickled Booster holds the same object as its member "Model", beside a "Config". */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
