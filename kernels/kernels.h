@@ -73,8 +73,30 @@ struct apx_activation {
 
 /* ---- recurrent layers (kernels/rnn) ---------------------------------------------------------- */
 
+/* Int8 layers (operators QuantizedLSTM and QuantizedGRU of the domain auspex): levels L > 0. With
+ * q(v, k) = v k rounded to an integer, halves to even, then bounded to [-L, L], and sums that are
+ * exact in 32 bits:
+ *
+ *     gate = a + (R_scale / L) sum(r_s8[k] q(h[k], L))
+ *     a    = bias + sum(w[k] x[k])                                     input_scale s = 0
+ *     a    = bias + (W_scale s) sum(w_s8[k] q(x[k], 1 / s))            input_scale s > 0
+ *
+ * Scales are rounded to float, each + is one fused multiply-add, bias is Wb + Rb. GRU, reset
+ * before: q of r h instead of h. Reset after: candidate = tanh(a + r (Rb + (R_scale / L) sum)) with
+ * a's bias Wb alone. All else is float and the same as in float layers; y and the last states are
+ * not quantised. States beyond [-1, 1] are bounded in q alone. A NaN in h0, or in an x that is
+ * quantised, makes all of the row's h and c NaN from that step on, as it would in float.
+ *
+ * Integers are exact, so every row gives the same bits. */
+struct apx_rnn_int8 {
+    int levels;        /* L, at most 127; 0: a float layer, and all else here is ignored */
+    int weight_levels; /* largest |q| in r_s8 and w_s8, at most 127. levels * weight_levels <= 8128
+                          (127 and 64, 63 and 127) permits a faster row for AVX2 */
+    float input_scale; /* s, 0 or such that 1 / s is finite. x is h of another int8 layer: 1 / L */
+};
+
 /* One direction of one LSTM or GRU layer, ONNX semantics (operators LSTM and GRU, opset 7 to 22).
- */
+ * Int8 layers have no peephole, coupled gate or clip, and the operators' default activations. */
 struct apx_rnn_desc {
     size_t input, hidden; /* I, H */
     bool reverse;         /* walk each row's valid steps from last to first */
@@ -84,6 +106,7 @@ struct apx_rnn_desc {
     float clip;           /* bound on the gates before their activations (not on c); 0: none */
     /* LSTM: f (gates), g (candidate), h (output). GRU: f (gates), g (candidate). */
     struct apx_activation act[3];
+    struct apx_rnn_int8 int8;
 };
 
 /* Gate order is ONNX's: LSTM i,o,f,c (G = 4); GRU z,r,h (G = 3). */
@@ -93,6 +116,9 @@ struct apx_rnn_weights {
     const float *bias_w;   /* [G*H] or NULL for zeros */
     const float *bias_r;   /* [G*H] or NULL for zeros */
     const float *peephole; /* LSTM: [3*H] i,o,f or NULL */
+    /* Int8 layers: r_s8 instead of r; w_s8 instead of w if input_scale > 0. */
+    const int8_t *w_s8, *r_s8;      /* [G*H, I], [G*H, H] */
+    const float *w_scale, *r_scale; /* [G*H], finite and not negative */
 };
 
 /* N rows through T steps. x, y, the states and scratch do not overlap. */
@@ -116,7 +142,8 @@ struct apx_rnn_args {
 
 struct apx_rnn_row {
     const char *isa;
-    const char *name; /* the function's, for reports */
+    const char *types; /* "f32", "s8" */
+    const char *name;  /* the function's, for reports */
     uint32_t needs, avoids;
     enum apx_match match;
     bool (*supports)(const struct apx_rnn_desc *desc);
@@ -128,10 +155,12 @@ struct apx_rnn_row {
     size_t tile_rows; /* rows handled together; slices are best multiples of it */
 };
 
-/* Best row for these bits; never NULL (the scalar row supports everything). */
+/* Best row for these bits; never NULL (the scalar rows support every float and every int8 layer).
+ */
 const struct apx_rnn_row *apx_lstm_select(uint32_t caps, const struct apx_rnn_desc *desc);
 const struct apx_rnn_row *apx_gru_select(uint32_t caps, const struct apx_rnn_desc *desc);
-/* All rows, best first; *count is set. Static storage. */
+/* All rows, best first, int8 before float, the scalar row at the end of either; *count is set.
+ * Static storage. */
 const struct apx_rnn_row *apx_lstm_rows(size_t *count);
 const struct apx_rnn_row *apx_gru_rows(size_t *count);
 

@@ -198,7 +198,7 @@ size_t APX_ENTRY(lstm_f32, scratch_bytes)(const struct apx_rnn_desc *desc, size_
 /* Vectors of 16 that could be at most half full leave the work to vectors of 8. */
 bool APX_ENTRY(lstm_f32, supports)(const struct apx_rnn_desc *desc)
 {
-    return VF_LANES <= 8 || desc->hidden > 8;
+    return desc->int8.levels == 0 && (VF_LANES <= 8 || desc->hidden > 8);
 }
 
 size_t APX_ENTRY(lstm_f32, packed_bytes)(const struct apx_rnn_desc *desc)

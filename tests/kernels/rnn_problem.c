@@ -36,7 +36,8 @@ static void fill_problem(struct rng *rng, struct rnn_problem *p)
     fill(rng, bias_w, gates * h, 0.5f);
     fill(rng, bias_r, gates * h, 0.5f);
     fill(rng, peephole, 3 * h, 0.5f);
-    p->weights = (struct apx_rnn_weights){w, r, bias_w, bias_r, peephole};
+    p->weights = (struct apx_rnn_weights){
+        .w = w, .r = r, .bias_w = bias_w, .bias_r = bias_r, .peephole = peephole};
     p->x = take(&next, n * p->steps * in);
     p->h0 = take(&next, n * h);
     p->c0 = take(&next, n * h);
