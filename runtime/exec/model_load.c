@@ -10,9 +10,8 @@
 #include "runtime/model/forest/forest.h"
 #include "runtime/model/forest/forest_fold.h"
 #include "runtime/model/forest/forest_output.h"
-#include "runtime/model/forest/forest_read.h"
+#include "runtime/model/model_format.h"
 #include "runtime/model/nan_missing.h"
-#include "runtime/model/onnx_read.h"
 #include "runtime/model/passes/passes.h"
 
 /* ---- options --------------------------------------------------------------------------------- */
@@ -169,20 +168,6 @@ static enum apx_status note_forests(struct apx_model *model, struct apx_error *e
 
 /* ---- load ------------------------------------------------------------------------------------ */
 
-/* The file itself tells whose it is. */
-static enum apx_status read_graph(struct apx_model *model, const void *data, size_t bytes,
-                                  const char *directory, struct apx_error *error)
-{
-    switch (apx_model_format_guess(data, bytes)) {
-    case APX_MODEL_XGBOOST:
-        return apx_xgboost_read(data, bytes, model->allocator, &model->graph, error);
-    case APX_MODEL_LIGHTGBM:
-        return apx_lightgbm_read(data, bytes, model->allocator, &model->graph, error);
-    default:
-        return apx_onnx_read(data, bytes, directory, model->allocator, &model->graph, error);
-    }
-}
-
 static enum apx_status load(struct apx_model *model, const void *data, size_t bytes,
                             const char *directory, const struct apx_load_options *options,
                             struct apx_error *error)
@@ -191,7 +176,7 @@ static enum apx_status load(struct apx_model *model, const void *data, size_t by
     if (status == APX_OK)
         status = apx_topo_create(NULL, &model->topo, error);
     if (status == APX_OK)
-        status = read_graph(model, data, bytes, directory, error);
+        status = apx_model_read(data, bytes, directory, model->allocator, &model->graph, error);
     if (status == APX_OK)
         status = apx_graph_infer(model->graph, error);
     if (status == APX_OK && model->graph->forests != NULL)

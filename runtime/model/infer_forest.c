@@ -17,7 +17,8 @@ enum apx_status apx_infer_forest(struct apx_graph *graph, struct apx_node *node,
                         "Forest is made by the readers of tree ensembles and stands in no file");
     const struct apx_forest_desc *desc = &forest->desc;
     if (x->rank < 1 || x->rank > 2 || x->dtype == APX_STRING || x->dtype == APX_BOOL)
-        return apx_fail(error, APX_EFORMAT, node->name, "trees over an input of rank %d, %s",
+        return apx_fail(error, APX_EFORMAT, node->name,
+                        "trees read numbers [rows, features]; their input has rank %d and holds %s",
                         x->rank, apx_dtype_name(x->dtype));
     dims[0] = x->rank == 2 ? x->dims[0] : apx_dim_constant(1);
     const struct apx_dim features = apx_dim_constant((int64_t)desc->features);

@@ -20,11 +20,19 @@ static enum apx_status rows_of(const struct apx_graph *graph, const struct apx_n
 {
     const struct apx_value *x = apx_node_in(graph, node, 0);
     if (x->rank < 1 || x->rank > 2 || x->dtype == APX_STRING || x->dtype == APX_BOOL)
-        return apx_fail(error, APX_EFORMAT, node->name, "%s of rank %d, %s",
+        return apx_fail(error, APX_EFORMAT, node->name,
+                        "%s reads numbers [rows, features]; its input has rank %d and holds %s",
                         apx_op_info(node->op)->name, x->rank, apx_dtype_name(x->dtype));
     *rows = x->rank == 2 ? x->dims[0] : apx_dim_constant(1);
     *features = x->dims[x->rank - 1];
     return APX_OK;
+}
+
+static enum apx_status not_numbers(const struct apx_node *node, const struct apx_value *x,
+                                   struct apx_error *error)
+{
+    return apx_fail(error, APX_EUNSUPPORTED, node->name, "%s reads numbers; its input holds %s",
+                    apx_op_info(node->op)->name, apx_dtype_name(x->dtype));
 }
 
 static enum apx_status set_f32(struct apx_graph *graph, struct apx_node *node,
@@ -32,8 +40,7 @@ static enum apx_status set_f32(struct apx_graph *graph, struct apx_node *node,
 {
     const struct apx_value *x = apx_node_in(graph, node, 0);
     if (x->dtype == APX_STRING || x->dtype == APX_BOOL)
-        return apx_fail(error, APX_EFORMAT, node->name, "%s of %s", apx_op_info(node->op)->name,
-                        apx_dtype_name(x->dtype));
+        return not_numbers(node, x, error);
     return apx_infer_set(graph, node, 0, APX_F32, x->rank, x->dims, error);
 }
 
@@ -45,12 +52,14 @@ enum apx_status apx_infer_ml_scaler(struct apx_graph *graph, struct apx_node *no
            scales = attr_count(node, "scale", APX_ATTR_FLOATS);
     int64_t features;
     if (x->rank < 1 || offsets == 0 || scales == 0)
-        return apx_fail(error, APX_EFORMAT, node->name, "Scaler without offset, scale or features");
+        return apx_fail(error, APX_EFORMAT, node->name,
+                        "Scaler without offset or scale, or over a single number");
     if (!apx_dim_is_constant(&x->dims[x->rank - 1], &features))
         return set_f32(graph, node, error);
     if ((offsets != 1 && offsets != (size_t)features) ||
         (scales != 1 && scales != (size_t)features))
-        return apx_fail(error, APX_EFORMAT, node->name, "%zu offsets, %zu scales, %lld features",
+        return apx_fail(error, APX_EFORMAT, node->name,
+                        "%zu offsets and %zu scales for %lld features; one or as many are read",
                         offsets, scales, (long long)features);
     return set_f32(graph, node, error);
 }
@@ -63,8 +72,7 @@ enum apx_status apx_infer_ml_same_f32(struct apx_graph *graph, struct apx_node *
     if (node->op == APX_OP_NORMALIZER)
         return set_f32(graph, node, error);
     if (x->dtype == APX_STRING || x->dtype == APX_BOOL)
-        return apx_fail(error, APX_EUNSUPPORTED, node->name, "%s of %s",
-                        apx_op_info(node->op)->name, apx_dtype_name(x->dtype));
+        return not_numbers(node, x, error);
     return apx_infer_set(graph, node, 0, x->dtype, x->rank, x->dims, error);
 }
 
@@ -78,7 +86,8 @@ enum apx_status apx_infer_ml_linear_regressor(struct apx_graph *graph, struct ap
         return status;
     size_t coefficients = attr_count(node, "coefficients", APX_ATTR_FLOATS);
     if (targets < 1 || coefficients == 0 || coefficients % (size_t)targets != 0)
-        return apx_fail(error, APX_EFORMAT, node->name, "%zu coefficients for %lld targets",
+        return apx_fail(error, APX_EFORMAT, node->name,
+                        "%zu coefficients for %lld targets: it takes as many for each",
                         coefficients, (long long)targets);
     weights = apx_dim_constant((int64_t)(coefficients / (size_t)targets));
     status = apx_infer_meet(graph, node, &features, &weights, "coefficients and features", error);
@@ -101,7 +110,8 @@ enum apx_status apx_infer_ml_linear_classifier(struct apx_graph *graph, struct a
         classes = labels;
     if (classes == 0 || coefficients == 0 || coefficients % classes != 0 ||
         (labels != classes && !(classes == 1 && labels == 2)))
-        return apx_fail(error, APX_EFORMAT, node->name, "%zu coefficients, %zu classes, %zu labels",
+        return apx_fail(error, APX_EFORMAT, node->name,
+                        "%zu coefficients, %zu classes and %zu labels do not fit each other",
                         coefficients, classes, labels);
     if (texts > 0 &&
         !apx_graph_add_names(graph, "classes", apx_node_attr(node, "classlabels_strings")->strings,
@@ -122,8 +132,11 @@ enum apx_status apx_infer_ml_array_feature_extractor(struct apx_graph *graph, st
     struct apx_dim dims[APX_MAX_RANK];
     int rank = x->rank;
     if (rank < 1 || index->dtype != APX_I64)
-        return apx_fail(error, APX_EFORMAT, node->name, "features of rank %d, indices of %s", rank,
-                        apx_dtype_name(index->dtype));
+        return apx_fail(
+            error, APX_EFORMAT, node->name,
+            "ArrayFeatureExtractor reads features of rank 1 and more, not %d, and indices of "
+            "int64, not %s",
+            rank, apx_dtype_name(index->dtype));
     memcpy(dims, x->dims, sizeof dims);
     if (rank == 1) { /* a vector is one row, and the result says so */
         dims[0] = apx_dim_constant(1);
@@ -141,7 +154,9 @@ enum apx_status apx_infer_ml_feature_vectorizer(struct apx_graph *graph, struct 
     enum apx_status status = rows_of(graph, node, &dims[0], &dims[1], error);
     if (widths != NULL &&
         (widths->type != APX_ATTR_INTS || widths->count != (size_t)node->in_count))
-        return apx_fail(error, APX_EFORMAT, node->name, "inputdimensions does not fit the inputs");
+        return apx_fail(error, APX_EFORMAT, node->name,
+                        "inputdimensions is no list of a width for each of the %d inputs",
+                        node->in_count);
     for (int i = 0; i < node->in_count && status == APX_OK; i++) {
         const struct apx_value *in = apx_node_in(graph, node, i);
         if (in == NULL || in->rank < 1 || in->rank > 2 || in->dtype == APX_STRING)
@@ -166,8 +181,9 @@ enum apx_status apx_infer_label_encoder(struct apx_graph *graph, struct apx_node
     enum apx_dtype from, to;
     enum apx_status status = apx_label_map_types(graph, node, &from, &to, error);
     if (status == APX_OK && x->dtype != from)
-        return apx_fail(error, APX_EFORMAT, node->name, "LabelEncoder from %s, of %s",
-                        apx_dtype_name(from), apx_dtype_name(x->dtype));
+        return apx_fail(error, APX_EFORMAT, node->name,
+                        "a LabelEncoder from %s whose input holds %s", apx_dtype_name(from),
+                        apx_dtype_name(x->dtype));
     return status != APX_OK ? status : apx_infer_set(graph, node, 0, to, x->rank, x->dims, error);
 }
 

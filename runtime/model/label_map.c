@@ -49,7 +49,8 @@ static enum apx_status find_list(const struct apx_graph *graph, const struct apx
                         found == 0 ? "none" : "more than one", names[0], names[1], names[2],
                         names[3]);
     if (list->dtype == APX_STRING || list->dtype == APX_BOOL)
-        return apx_fail(error, APX_EUNSUPPORTED, node->name, "a LabelEncoder of %s",
+        return apx_fail(error, APX_EUNSUPPORTED, node->name,
+                        "a LabelEncoder of %s, which is not read; map it before the model",
                         list->dtype == APX_BOOL ? "booleans" : "text");
     return APX_OK;
 }
@@ -63,7 +64,8 @@ static enum apx_status find_lists(const struct apx_graph *graph, const struct ap
                                               "values_tensor"};
     *keys = *values = (struct list){APX_DTYPE_NONE, 0, NULL};
     if (apx_node_attr(node, "classes_strings") != NULL)
-        return apx_fail(error, APX_EUNSUPPORTED, node->name, "a LabelEncoder of text");
+        return apx_fail(error, APX_EUNSUPPORTED, node->name,
+                        "a LabelEncoder of text, which is not read; map it before the model");
     enum apx_status status = find_list(graph, node, key_names, keys, error);
     return status != APX_OK ? status : find_list(graph, node, value_names, values, error);
 }

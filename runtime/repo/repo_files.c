@@ -4,7 +4,7 @@
 
 #include "runtime/base/fail.h"
 #include "runtime/base/file.h"
-#include "runtime/model/forest/forest_read.h"
+#include "runtime/model/model_format.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -47,7 +47,7 @@ static void refuses_what_does_not_fit(void)
     check_refused(&t, "aggregate_function");
     t = good();
     t.base_count = 3;
-    check_refused(&t, "3 base values for 2 targets");
+    check_refused(&t, "3 numbers for 2 targets");
     t = good();
     t.targets = 0;
     check_refused(&t, "n_targets");

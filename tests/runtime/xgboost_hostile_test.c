@@ -183,18 +183,18 @@ static void refuses_hostile_ubjson(void)
         CASE("{", "ends here"),
         CASE("{L", "ends here"),
         CASE("{Lx\0\0\0\0\0\0\0", "ends here"),
-        CASE("{L\xff\xff\xff\xff\xff\xff\xff\xff}", "negative length"),
+        CASE("{L\xff\xff\xff\xff\xff\xff\xff\xff}", "length is negative"),
         CASE("{L\x7f\xff\xff\xff\xff\xff\xff\xff}", "ends here"),
-        CASE("{i\xff}", "negative length"),
+        CASE("{i\xff}", "length is negative"),
         CASE("{U\x01"
              "aSd\x01\x02",
-             "a length is due"),
+             "array is due here"),
         CASE("{U\x01"
              "a[$d#" L8("\xff"),
              "ends here"),
         CASE("{U\x01"
              "a[$L#L\x20\0\0\0\0\0\0\0",
-             "beyond the file"),
+             "more numbers than the file has bytes"),
         CASE("{U\x01"
              "a[$S#" L8("\x01"),
              "holds numbers"),
@@ -218,7 +218,7 @@ static void refuses_hostile_ubjson(void)
              "something follows"),
         CASE("{$i#i\x01U\x01"
              "a\x01}",
-             "members have one type"),
+             "gives all members one type"),
         CASE("{#i\x01U\x01"
              "aZ",
              "no member learner"),

@@ -2,6 +2,7 @@
 /* xgboost_read_test.c - XGBoost's files, by hand: where each version puts things, which way rows
  * go, what base_score and the objective make of margins. Each model is read as JSON and as UBJSON.
  * Files that those versions wrote themselves: xgboost_versions_test.c. */
+#include "runtime/model/model_format.h"
 #include "tests/runtime/xgboost_case.h"
 
 #include <float.h>
@@ -353,6 +354,38 @@ static void tells_formats_apart(void)
         CHECK_EQ(apx_model_format_guess(cases[i].bytes, strlen(cases[i].bytes)), cases[i].format);
 }
 
+/* What people try first gets its name instead of "damaged". */
+static void names_what_is_no_model(void)
+{
+    static const struct {
+        const char *bytes;
+        size_t count;
+        enum apx_status status;
+        const char *message;
+    } cases[] = {
+        {"\x80\x04\x95\x10", 4, APX_EUNSUPPORTED, "a pickle of Python"},
+        {"PK\x03\x04rest", 8, APX_EUNSUPPORTED, "a ZIP archive"},
+        {"\x1f\x8b\x08", 3, APX_EUNSUPPORTED, "unpack it first"},
+        {"\x89HDF\r\n", 6, APX_EUNSUPPORTED, "an HDF5 file"},
+        {"CBM1 ", 5, APX_EUNSUPPORTED, "a model of CatBoost"},
+        {"\x93NUMPY", 6, APX_EUNSUPPORTED, "an array of NumPy"},
+        {"<?xml", 5, APX_EUNSUPPORTED, "XML"},
+        {"\x1f", 1, APX_EFORMAT, "ONNX"},
+        {"", 0, APX_EFORMAT, "the file is empty"},
+        {"binf", 4, APX_EUNSUPPORTED, "old binary format"},
+        {"tree\n", 5, APX_EUNSUPPORTED, "the header has no version"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct apx_graph *graph;
+        struct apx_error error;
+        CHECK_EQ(apx_model_read(cases[i].bytes, cases[i].count, NULL, apx_allocator_default(),
+                                &graph, &error),
+                 cases[i].status);
+        CHECK_HAS(error.message, cases[i].message);
+        CHECK(graph == NULL);
+    }
+}
+
 int main(void)
 {
     RUN(describes_the_model);
@@ -368,5 +401,6 @@ int main(void)
     RUN(overlooks_what_does_not_matter);
     RUN(reads_other_spellings);
     RUN(tells_formats_apart);
+    RUN(names_what_is_no_model);
     return check_report();
 }

@@ -15,8 +15,9 @@ enum apx_status apx_doc_open(struct apx_doc *doc, const void *data, size_t bytes
     enum apx_status status = APX_OK;
     if (bytes > APX_LIMIT_DOCUMENT_BYTES)
         return apx_fail(error, APX_ELIMIT, "",
-                        "a file of %zu bytes is larger than APX_LIMIT_DOCUMENT_BYTES (%zu)", bytes,
-                        APX_LIMIT_DOCUMENT_BYTES);
+                        "a JSON or UBJSON file of %zu bytes; at most APX_LIMIT_DOCUMENT_BYTES "
+                        "(%zu) are read",
+                        bytes, APX_LIMIT_DOCUMENT_BYTES);
     /* In JSON, an object's brace is followed by a quote, a blank or the other brace; in UBJSON by
      * the marker of a key's length. */
     size_t at = 0;
@@ -45,9 +46,10 @@ uint32_t apx_doc_add(struct apx_doc *doc, enum apx_doc_kind kind, size_t begin,
                      enum apx_status *status)
 {
     if (doc->value_count >= APX_LIMIT_DOCUMENT_VALUES) {
-        *status =
-            apx_fail(doc->error, APX_ELIMIT, "", "more values than APX_LIMIT_DOCUMENT_VALUES (%d)",
-                     APX_LIMIT_DOCUMENT_VALUES);
+        *status = apx_fail(doc->error, APX_ELIMIT, "",
+                           "byte %zu: more values than APX_LIMIT_DOCUMENT_VALUES (%d), an array of "
+                           "numbers counted as one",
+                           begin, APX_LIMIT_DOCUMENT_VALUES);
         return 0;
     }
     if (doc->value_count == doc->value_capacity) {

@@ -7,6 +7,7 @@
 
 #include <assert.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -84,10 +85,12 @@ enum apx_status apx_forest_builder_create(const struct apx_allocator *allocator,
 {
     *out = NULL;
     if (features > APX_LIMIT_FEATURES)
-        return apx_fail(error, APX_ELIMIT, "features", "%zu features; at most %d", features,
+        return apx_fail(error, APX_ELIMIT, "features",
+                        "%zu features; at most APX_LIMIT_FEATURES (%d) are read", features,
                         APX_LIMIT_FEATURES);
     if (outputs < 1 || outputs > APX_LIMIT_TREE_OUTPUTS)
-        return apx_fail(error, APX_ELIMIT, "outputs", "%zu outputs; 1 to %d", outputs,
+        return apx_fail(error, APX_ELIMIT, "outputs",
+                        "%zu outputs; 1 to APX_LIMIT_TREE_OUTPUTS (%d) are read", outputs,
                         APX_LIMIT_TREE_OUTPUTS);
     struct apx_forest_builder *b = apx_alloc(allocator, 1, sizeof *b);
     if (b == NULL)
@@ -204,13 +207,17 @@ int32_t apx_forest_builder_set(struct apx_forest_builder *b, const double *bound
 
 /* ---- one tree -------------------------------------------------------------------------------- */
 
-static enum apx_status broken(struct apx_forest_builder *b, enum apx_status status,
-                              const char *what, size_t node)
+__attribute__((format(printf, 3, 4))) static enum apx_status
+broken(struct apx_forest_builder *b, size_t node, const char *format, ...)
 {
-    char field[32];
+    char field[32], text[256];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
     snprintf(field, sizeof field, "tree %zu", b->roots.count - 1);
-    return apx_fail(b->error, status, field, "tree %zu, node %zu: %s", b->roots.count - 1, node,
-                    what);
+    return apx_fail(b->error, APX_EFORMAT, field, "tree %zu, node %zu: %s", b->roots.count - 1,
+                    node, text);
 }
 
 static enum apx_status add_leaf(struct apx_forest_builder *b, const struct apx_tree_node *from,
@@ -218,7 +225,8 @@ static enum apx_status add_leaf(struct apx_forest_builder *b, const struct apx_t
                                 size_t value_count)
 {
     if (from->left >= value_count)
-        return broken(b, APX_EFORMAT, "a leaf without a value", at);
+        return broken(b, at, "a leaf without a value: number %u of %zu", (unsigned)from->left,
+                      value_count);
     uint32_t *id = extend(b, &b->leaf_ids, 1), *index = extend(b, &b->value_index, 1);
     double *value = extend(b, &b->leaf_values, b->leaf_width);
     if (id == NULL || index == NULL || value == NULL)
@@ -235,13 +243,16 @@ static enum apx_status check_split(struct apx_forest_builder *b, const struct ap
                                    size_t at, size_t count)
 {
     if (node->feature < 0 || (size_t)node->feature >= b->features)
-        return broken(b, APX_EFORMAT, "a feature that the model does not have", at);
+        return broken(b, at,
+                      "a feature that the model does not have: number %d, counted from 0, of %zu",
+                      (int)node->feature, b->features);
     if (node->left >= count || node->right >= count)
-        return broken(b, APX_EFORMAT, "a child outside of the tree", at);
+        return broken(b, at, "a child outside of the tree: %u and %u of %zu nodes",
+                      (unsigned)node->left, (unsigned)node->right, count);
     if (node->set >= 0 && (size_t)node->set + 1 >= b->set_begin.count)
-        return broken(b, APX_EFORMAT, "a set of categories that is not there", at);
+        return broken(b, at, "a set of categories that is not there: %d", (int)node->set);
     if (node->set < 0 && isnan(node->threshold))
-        return broken(b, APX_EFORMAT, "a threshold that is NaN", at);
+        return broken(b, at, "a threshold that is NaN");
     return APX_OK;
 }
 
@@ -261,9 +272,9 @@ static enum apx_status emit(struct apx_forest_builder *b, const struct apx_tree_
         uint32_t at = pair[0], parent = pair[1];
         b->stack.count -= 2;
         if (at >= count)
-            return broken(b, APX_EFORMAT, "a root outside of the tree", at);
+            return broken(b, at, "a root outside of the tree, which has %zu nodes", count);
         if (visited[at])
-            return broken(b, APX_EFORMAT, "a node with two parents", at);
+            return broken(b, at, "a node with two parents");
         visited[at] = true;
         if (b->nodes.count >= APX_LIMIT_TREE_NODES)
             return apx_fail(b->error, APX_ELIMIT, "trees",
@@ -304,7 +315,8 @@ enum apx_status apx_forest_builder_tree(struct apx_forest_builder *b,
         return apx_fail(error, APX_ELIMIT, "trees", "more trees than APX_LIMIT_TREES (%d)",
                         APX_LIMIT_TREES);
     if (b->leaf_width == 1 && output >= b->outputs)
-        return broken(b, APX_EFORMAT, "an output that the model does not have", root);
+        return broken(b, root, "an output that the model does not have: %u of %zu",
+                      (unsigned)output, b->outputs);
     b->visited.count = b->stack.count = 0;
     bool *visited = extend(b, &b->visited, count);
     if (visited == NULL)

@@ -9,7 +9,7 @@
 #include "runtime/base/file.h"
 #include "runtime/base/memory.h"
 #include "runtime/model/forest/forest_onnx.h"
-#include "runtime/model/forest/forest_read.h"
+#include "runtime/model/model_format.h"
 #include "runtime/onnx_build.h"
 
 static enum apx_status read(const char *source, struct apx_graph **graph, struct apx_error *error)
@@ -20,19 +20,13 @@ static enum apx_status read(const char *source, struct apx_graph **graph, struct
     if (status != APX_OK)
         return status;
     const struct apx_allocator *allocator = apx_allocator_default();
-    switch (apx_model_format_guess(data, bytes)) {
-    case APX_MODEL_XGBOOST:
-        status = apx_xgboost_read(data, bytes, allocator, graph, error);
-        break;
-    case APX_MODEL_LIGHTGBM:
-        status = apx_lightgbm_read(data, bytes, allocator, graph, error);
-        break;
-    default:
-        status =
-            apx_fail(error, APX_EUNSUPPORTED, "",
-                     "neither XGBoost's JSON or UBJSON nor LightGBM's text; an ONNX file needs "
-                     "no import");
-    }
+    if (apx_model_format_guess(data, bytes) != APX_MODEL_ONNX)
+        status = apx_model_read(data, bytes, NULL, allocator, graph, error);
+    else
+        status = apx_fail(error, APX_EUNSUPPORTED, "",
+                          bytes == 0 ? "the file is empty"
+                                     : "neither XGBoost's JSON or UBJSON nor LightGBM's text; an "
+                                       "ONNX file needs no import");
     free(data);
     return status;
 }

@@ -167,7 +167,8 @@ static enum apx_status check(const struct writing *w, const struct apx_tail **ta
     *tail = apx_forest_tail_of(&w->forest->link, storage);
     const size_t width = desc->tree_output != NULL ? 1 : desc->outputs;
     if (desc->leaf_count > INT32_MAX / width)
-        return apx_fail(w->error, APX_ELIMIT, "leaves", "%zu leaves of %zu values are too many",
+        return apx_fail(w->error, APX_ELIMIT, "leaves",
+                        "%zu leaves of %zu values; ONNX counts at most 2^31 of them",
                         desc->leaf_count, width);
     if (desc->linear != NULL)
         return apx_fail(w->error, APX_EUNSUPPORTED, "linear_tree",
@@ -175,7 +176,8 @@ static enum apx_status check(const struct writing *w, const struct apx_tail **ta
                         "operator in ONNX; predict and serve take the LightGBM file itself");
     if (w->is_double && desc->tree_output == NULL && desc->outputs > 1)
         return apx_fail(w->error, APX_EUNSUPPORTED, "leaf_vector",
-                        "TreeEnsemble has no leaves of several values in float64");
+                        "leaves of several values in float64 have no operator in ONNX; predict and "
+                        "serve take the file itself");
     if (*tail == NULL)
         return apx_fail(w->error, APX_EUNSUPPORTED, "link",
                         "this model is not one that XGBoost or LightGBM makes");
@@ -254,7 +256,8 @@ enum apx_status apx_forest_to_onnx(const struct apx_graph *graph, struct apx_onn
         }
     if (live != 1 || node->op != APX_OP_FOREST || node->forest == NULL || graph->input_count != 1 ||
         graph->output_count != 1 || node->out_count < 1 || graph->outputs[0] != node->out[0])
-        return apx_fail(error, APX_EUNSUPPORTED, "graph", "the model is not one tree ensemble");
+        return apx_fail(error, APX_EUNSUPPORTED, "graph",
+                        "the model is not one tree ensemble, which is all that can be written");
     const struct apx_forest_desc *desc = &node->forest->desc;
     struct writing w = {.onnx = onnx,
                         .graph = graph,

@@ -23,10 +23,6 @@ enum apx_status apx_lightgbm_read(const void *data, size_t bytes,
                                   const struct apx_allocator *allocator, struct apx_graph **out,
                                   struct apx_error *error);
 
-enum apx_model_format { APX_MODEL_ONNX, APX_MODEL_XGBOOST, APX_MODEL_LIGHTGBM };
-/* Told by the first bytes; what is neither is taken for ONNX. */
-enum apx_model_format apx_model_format_guess(const void *data, size_t bytes);
-
 /* The graph around a forest, which it then owns (on failure too). feature_names: [features] or
  * NULL, kept as metadata "feature_names" (JSON list). */
 enum apx_status apx_forest_graph(struct apx_forest *forest, const char *const *feature_names,

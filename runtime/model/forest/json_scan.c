@@ -15,12 +15,22 @@ struct scan {
     enum apx_status status;
 };
 
+static size_t offset(const struct scan *scan)
+{
+    return (size_t)(scan->at - scan->doc->data);
+}
+
 static uint32_t fail_at(struct scan *scan, const char *what)
 {
     if (scan->status == APX_OK)
-        scan->status = apx_fail(scan->doc->error, APX_EFORMAT, "", "JSON, byte %zu: %s",
-                                (size_t)(scan->at - scan->doc->data),
-                                scan->at < scan->end ? what : "the file ends here");
+        scan->status = scan->at < scan->end
+                           ? apx_fail(scan->doc->error, APX_EFORMAT, "",
+                                      "JSON, byte %zu: %s; the file is damaged or was edited",
+                                      offset(scan), what)
+                           : apx_fail(scan->doc->error, APX_EFORMAT, "",
+                                      "JSON, byte %zu: the file ends here: it is cut off, copy or "
+                                      "save it again",
+                                      offset(scan));
     return 0;
 }
 
@@ -37,16 +47,11 @@ static bool next_is(struct scan *scan, char c)
     return scan->at < scan->end && *scan->at == c;
 }
 
-static size_t offset(const struct scan *scan)
-{
-    return (size_t)(scan->at - scan->doc->data);
-}
-
 /* At a quote; ends behind the other. *begin and *length: what is inside. */
 static bool scan_string(struct scan *scan, size_t *begin, size_t *length)
 {
     if (!next_is(scan, '"')) {
-        fail_at(scan, "a string is due");
+        fail_at(scan, "a string is due here");
         return false;
     }
     const char *first = ++scan->at;
@@ -106,7 +111,7 @@ static uint32_t scan_numbers(struct scan *scan)
         count += class[*at];
     scan->at = (const char *)at;
     if (at == end || *at != ']')
-        return fail_at(scan, "an array of numbers ends with ]");
+        return fail_at(scan, "an array of numbers ends with ], and this does not");
     scan->doc->values[index].end = (uint32_t)offset(scan);
     scan->doc->values[index].count = (uint32_t)count;
     scan->at++;
@@ -140,7 +145,7 @@ static uint32_t scan_list(struct scan *scan, int depth)
             return index;
         }
         if (!next_is(scan, ','))
-            return fail_at(scan, "a comma or ] is due");
+            return fail_at(scan, "a comma or ] is due here");
         scan->at++;
     }
     return 0;
@@ -174,7 +179,7 @@ static uint32_t scan_object(struct scan *scan, int depth)
         if (!scan_string(scan, &key, &key_length))
             return 0;
         if (!next_is(scan, ':'))
-            return fail_at(scan, "a colon is due");
+            return fail_at(scan, "a colon is due here");
         scan->at++;
         uint32_t child = scan_value(scan, depth + 1);
         if (child == 0)
@@ -187,7 +192,7 @@ static uint32_t scan_object(struct scan *scan, int depth)
             return index;
         }
         if (!next_is(scan, ','))
-            return fail_at(scan, "a comma or } is due");
+            return fail_at(scan, "a comma or } is due here");
         scan->at++;
     }
     return 0;
@@ -218,13 +223,13 @@ static uint32_t scan_value(struct scan *scan, int depth)
         return index;
     case 'n':
         if (scan->end - scan->at < 4 || memcmp(scan->at, "null", 4) != 0)
-            return fail_at(scan, "no value");
+            return fail_at(scan, "no value begins like this");
         scan->at += 4;
         return apx_doc_add(scan->doc, APX_DOC_NULL, offset(scan), &scan->status);
     default:
         if (scan->at < scan->end && is_number_byte(*scan->at))
             return scan_number(scan);
-        return fail_at(scan, "no value");
+        return fail_at(scan, "no value begins like this");
     }
 }
 

@@ -71,10 +71,12 @@ static enum apx_status number(const struct apx_lightgbm_reader *reader,
                               int32_t *value)
 {
     if (line->at == NULL)
-        return apx_lightgbm_fail(reader, APX_EFORMAT, 0, false, "the header has no %s", key);
+        return apx_lightgbm_fail(reader, APX_EFORMAT, 0, false,
+                                 "the header has no line %s=: is this a file of save_model?", key);
     if (!apx_lightgbm_int(line, value) || *value < least || *value == INT32_MAX)
         return apx_lightgbm_fail(reader, APX_EFORMAT, line->line, false,
-                                 "%s is not a whole number of at least %d", key, least);
+                                 "%s is \"%.*s\", not a whole number of at least %d", key,
+                                 apx_lightgbm_width(line), line->at, least);
     return APX_OK;
 }
 
@@ -82,14 +84,15 @@ static enum apx_status check_version(const struct apx_lightgbm_reader *reader,
                                      const struct apx_lightgbm_span *version)
 {
     if (version->at == NULL)
-        return apx_lightgbm_fail(reader, APX_EUNSUPPORTED, 0, false,
-                                 "the header has no version: written by LightGBM before 2.1?");
+        return apx_lightgbm_fail(
+            reader, APX_EUNSUPPORTED, 0, false,
+            "the header has no version: written by LightGBM before 2.1? Load and save it "
+            "with a newer one");
     if (!apx_lightgbm_span_is(version, "v2") && !apx_lightgbm_span_is(version, "v3") &&
         !apx_lightgbm_span_is(version, "v4"))
-        return apx_lightgbm_fail(
-            reader, APX_EUNSUPPORTED, version->line, false,
-            "version %.*s; this build reads v2, v3 and v4",
-            version->end - version->at > 16 ? 16 : (int)(version->end - version->at), version->at);
+        return apx_lightgbm_fail(reader, APX_EUNSUPPORTED, version->line, false,
+                                 "version %.*s; this build reads v2, v3 and v4",
+                                 apx_lightgbm_width(version), version->at);
     return APX_OK;
 }
 
@@ -113,8 +116,10 @@ enum apx_status apx_lightgbm_read_header(struct apx_lightgbm_reader *reader)
     if (status != APX_OK)
         return status;
     if (reader->outputs != classes)
-        return apx_lightgbm_fail(reader, APX_EUNSUPPORTED, lines.per_iteration.line, false,
-                                 "%d trees an iteration for %d classes", reader->outputs, classes);
+        return apx_lightgbm_fail(
+            reader, APX_EUNSUPPORTED, lines.per_iteration.line, false,
+            "num_tree_per_iteration is %d and num_class %d: they should be equal", reader->outputs,
+            classes);
     reader->features = last_feature + 1;
     reader->version = lines.version;
     reader->objective = lines.objective;

@@ -32,10 +32,10 @@ static bool grow(const struct apx_lightgbm_reader *reader, void *array, size_t c
 }
 
 static enum apx_status wrong(const struct apx_lightgbm_reader *reader, size_t line, const char *key,
-                             size_t index)
+                             size_t index, const char *wanted)
 {
-    return apx_lightgbm_fail(reader, APX_EFORMAT, line, true, "%s: number %zu is missing or wrong",
-                             key, index);
+    return apx_lightgbm_fail(reader, APX_EFORMAT, line, true, "%s: number %zu is missing or no %s",
+                             key, index, wanted);
 }
 
 /* Of every leaf in the file's order: its constant, and where its terms begin. */
@@ -54,12 +54,12 @@ static enum apx_status read_leaves(const struct apx_lightgbm_reader *reader, siz
         int32_t terms = 0;
         if (constants.at == NULL || !apx_lightgbm_word(&constants, &word) ||
             !apx_lightgbm_double(&word, &tree->constant[i]))
-            return wrong(reader, constants.line, "leaf_const", i);
+            return wrong(reader, constants.line, "leaf_const", i, "number");
         if (counts.at != NULL &&
             (!apx_lightgbm_word(&counts, &word) || !apx_lightgbm_int(&word, &terms) || terms < 0))
-            return wrong(reader, counts.line, "num_features", i);
+            return wrong(reader, counts.line, "num_features", i, "count of features");
         if ((uint32_t)terms > UINT32_MAX - tree->begin[i])
-            return wrong(reader, counts.line, "num_features", i);
+            return wrong(reader, counts.line, "num_features", i, "count of features");
         tree->begin[i + 1] = tree->begin[i] + (uint32_t)terms;
     }
     return APX_OK;
@@ -74,11 +74,11 @@ static enum apx_status read_terms(const struct apx_lightgbm_reader *reader, size
         int32_t feature;
         if (!apx_lightgbm_word(&features, &word) || !apx_lightgbm_int(&word, &feature) ||
             feature < 0 || feature >= reader->features)
-            return wrong(reader, features.line, "leaf_features", i);
+            return wrong(reader, features.line, "leaf_features", i, "feature of the model");
         terms[i].feature = (uint32_t)feature;
         if (!apx_lightgbm_word(&coefficients, &word) ||
             !apx_lightgbm_double(&word, &terms[i].coefficient))
-            return wrong(reader, coefficients.line, "leaf_coeff", i);
+            return wrong(reader, coefficients.line, "leaf_coeff", i, "number");
     }
     return APX_OK;
 }
@@ -107,7 +107,8 @@ static enum apx_status append(struct apx_lightgbm_reader *reader, size_t first,
     }
     return linear->term_count <= UINT32_MAX
                ? APX_OK
-               : apx_lightgbm_fail(reader, APX_ELIMIT, 0, true, "more than 2^32 coefficients");
+               : apx_lightgbm_fail(reader, APX_ELIMIT, 0, true,
+                                   "more than 2^32 coefficients of linear leaves in all");
 }
 
 enum apx_status apx_lightgbm_linear_add(struct apx_lightgbm_reader *reader, size_t first,
@@ -126,7 +127,11 @@ enum apx_status apx_lightgbm_linear_add(struct apx_lightgbm_reader *reader, size
     /* Believed only if the file is long enough for so many. */
     if (count > 0 && (lines->features.at == NULL || lines->coefficients.at == NULL ||
                       (size_t)(lines->features.end - lines->features.at) < count))
-        status = wrong(reader, lines->counts.line, "num_features", 0);
+        status =
+            apx_lightgbm_fail(reader, APX_EFORMAT, lines->counts.line, true,
+                              "num_features asks for %zu terms; leaf_features or leaf_coeff is "
+                              "missing or has fewer",
+                              count);
     if (status == APX_OK && (terms = apx_alloc(reader->allocator, count, sizeof *terms)) == NULL)
         status = apx_lightgbm_no_memory(reader);
     if (status == APX_OK)

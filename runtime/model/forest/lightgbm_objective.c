@@ -129,22 +129,22 @@ static enum apx_status read_words(const struct apx_lightgbm_reader *reader,
         if (objective->has_sigmoid && apx_lightgbm_span_is(&key, "sigmoid")) {
             if (!sigmoid_factor(&value, &link->a))
                 return apx_lightgbm_fail(reader, APX_EFORMAT, word.line, false,
-                                         "objective %s: sigmoid: is not a number above 0",
-                                         objective->name);
+                                         "objective %s: %.*s is not a number above 0",
+                                         objective->name, apx_lightgbm_width(&word), word.at);
             has_factor = true;
         }
     }
     if (objective->has_sigmoid && !has_factor)
         return apx_lightgbm_fail(reader, APX_EFORMAT, rest.line, false,
-                                 "objective %s without sigmoid:", objective->name);
+                                 "objective %s has no sigmoid:<factor>", objective->name);
     if (objective->classes == NAMED && classes != reader->outputs)
         return apx_lightgbm_fail(reader, APX_EFORMAT, rest.line, false,
                                  "objective %s: num_class: is not the header's %d", objective->name,
                                  reader->outputs);
     if (reader->outputs > 1 && (objective->classes == ONE || link->kind == APX_LINK_SIGNED_SQUARE))
         return apx_lightgbm_fail(reader, APX_EFORMAT, rest.line, false,
-                                 "objective %s with %d trees an iteration", objective->name,
-                                 reader->outputs);
+                                 "objective %s has one tree an iteration; the header says %d",
+                                 objective->name, reader->outputs);
     return APX_OK;
 }
 
@@ -160,8 +160,9 @@ enum apx_status apx_lightgbm_read_objective(const struct apx_lightgbm_reader *re
     const struct objective *objective = find(&word);
     if (objective == NULL)
         return apx_lightgbm_fail(reader, APX_EUNSUPPORTED, rest.line, false,
-                                 "objective %.*s is not known to this build",
-                                 word.end - word.at > 64 ? 64 : (int)(word.end - word.at), word.at);
+                                 "objective %.*s is not known to this build; without this line the "
+                                 "file answers the raw scores",
+                                 apx_lightgbm_width(&word), word.at);
     *name = objective->name;
     forest->link.kind = objective->link;
     forest->link.a = 1;

@@ -98,9 +98,10 @@ static enum apx_status read_trees(struct apx_lightgbm_reader *reader)
         if (ends_trees(&line))
             return check_size(reader, begin, line.at);
         if (!apx_lightgbm_span_starts(&line, "Tree="))
-            return apx_lightgbm_fail(reader, APX_EFORMAT, line.line, false,
-                                     "after %zu trees: neither \"Tree=\" nor \"end of trees\"",
-                                     reader->trees);
+            return apx_lightgbm_fail(
+                reader, APX_EFORMAT, line.line, false,
+                "after %zu trees: \"%.*s\" is neither \"Tree=\" nor \"end of trees\"",
+                reader->trees, apx_lightgbm_width(&line), line.at);
         enum apx_status status = check_size(reader, begin, line.at);
         begin = line.at;
         if (status == APX_OK)
@@ -115,13 +116,16 @@ static enum apx_status check_trees(const struct apx_lightgbm_reader *reader)
 {
     const struct apx_lightgbm_span *sizes = &reader->tree_sizes;
     if (sizes->at != NULL && apx_lightgbm_count_words(sizes) != reader->trees)
-        return apx_lightgbm_fail(reader, APX_EFORMAT, sizes->line, false,
-                                 "tree_sizes speaks of %zu trees, the file has %zu",
-                                 apx_lightgbm_count_words(sizes), reader->trees);
+        return apx_lightgbm_fail(
+            reader, APX_EFORMAT, sizes->line, false,
+            "tree_sizes speaks of %zu trees, the file has %zu: damaged, or edited "
+            "(then drop that line)",
+            apx_lightgbm_count_words(sizes), reader->trees);
     if (reader->trees % (size_t)reader->outputs != 0)
         return apx_lightgbm_fail(reader, APX_EFORMAT, 0, false,
-                                 "%zu trees are no whole number of iterations of %d", reader->trees,
-                                 reader->outputs);
+                                 "%zu trees are no whole number of iterations of %d "
+                                 "(num_tree_per_iteration): is the file cut off?",
+                                 reader->trees, reader->outputs);
     return APX_OK;
 }
 

@@ -30,6 +30,8 @@ bool apx_lightgbm_span_starts(const struct apx_lightgbm_span *span, const char *
 /* At the first `mark`: what is before it and after it. False: there is none. */
 bool apx_lightgbm_cut(const struct apx_lightgbm_span *span, char mark,
                       struct apx_lightgbm_span *before, struct apx_lightgbm_span *after);
+/* For "%.*s": how much of it fits a message. */
+int apx_lightgbm_width(const struct apx_lightgbm_span *span);
 /* The next of the words between blanks, and on behind it. False: no more. */
 bool apx_lightgbm_word(struct apx_lightgbm_span *rest, struct apx_lightgbm_span *word);
 size_t apx_lightgbm_count_words(const struct apx_lightgbm_span *span);

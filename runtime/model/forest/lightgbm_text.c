@@ -65,6 +65,12 @@ bool apx_lightgbm_word(struct apx_lightgbm_span *rest, struct apx_lightgbm_span 
     return word->end > word->at;
 }
 
+int apx_lightgbm_width(const struct apx_lightgbm_span *span)
+{
+    const ptrdiff_t most = 48;
+    return span->at == NULL ? 0 : (int)(span->end - span->at < most ? span->end - span->at : most);
+}
+
 size_t apx_lightgbm_count_words(const struct apx_lightgbm_span *span)
 {
     struct apx_lightgbm_span rest = *span, word;

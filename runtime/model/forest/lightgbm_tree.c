@@ -53,7 +53,8 @@ static enum apx_status collect(struct apx_lightgbm_reader *reader, struct tree_l
     while (apx_lightgbm_line(&reader->text, &line) && line.at < line.end) {
         if (!apx_lightgbm_cut(&line, '=', &key, &value))
             return apx_lightgbm_fail(reader, APX_EFORMAT, line.line, true,
-                                     "neither key=value nor empty");
+                                     "\"%.*s\" is neither key=value nor empty",
+                                     apx_lightgbm_width(&line), line.at);
         struct apx_lightgbm_span *known = find(lines, &key);
         if (known == NULL)
             continue;
@@ -69,14 +70,18 @@ static enum apx_status collect(struct apx_lightgbm_reader *reader, struct tree_l
 static enum apx_status missing(const struct apx_lightgbm_reader *reader, size_t line,
                                const char *key)
 {
-    return apx_lightgbm_fail(reader, APX_EFORMAT, line, true, "no %s: is the file cut off?", key);
+    return apx_lightgbm_fail(reader, APX_EFORMAT, line, true,
+                             "the tree has no line %s=: is the file cut off?", key);
 }
 
-static enum apx_status not_a(const struct apx_lightgbm_reader *reader, size_t line, const char *key,
-                             size_t index, const char *what)
+/* The word, number `index` of its line, is not what the key wants. */
+static enum apx_status not_a(const struct apx_lightgbm_reader *reader,
+                             const struct apx_lightgbm_span *word, const char *key, size_t index,
+                             const char *what)
 {
-    return apx_lightgbm_fail(reader, APX_EFORMAT, line, true, "%s: number %zu is not %s", key,
-                             index, what);
+    return apx_lightgbm_fail(reader, APX_EFORMAT, word->line, true,
+                             "%s: number %zu, \"%.*s\", is not %s", key, index,
+                             apx_lightgbm_width(word), word->at, what);
 }
 
 /* The line is there and has `count` words. */
@@ -89,7 +94,8 @@ static enum apx_status check_count(const struct apx_lightgbm_reader *reader, siz
     size_t words = apx_lightgbm_count_words(list);
     if (words != count)
         return apx_lightgbm_fail(reader, APX_EFORMAT, list->line, true,
-                                 "%s has %zu numbers instead of %zu", key, words, count);
+                                 "%s has %zu numbers instead of %zu, as num_leaves and num_cat ask",
+                                 key, words, count);
     return APX_OK;
 }
 
@@ -110,7 +116,7 @@ static enum apx_status read_bits(const struct apx_lightgbm_reader *reader,
     struct apx_lightgbm_span rest = *list, word;
     for (size_t i = 0; apx_lightgbm_word(&rest, &word); i++)
         if (!apx_lightgbm_bits(&word, &to[i]))
-            return not_a(reader, list->line, key, i, "a whole number below 2^32");
+            return not_a(reader, &word, key, i, "a whole number below 2^32");
     return APX_OK;
 }
 
@@ -146,12 +152,14 @@ static enum apx_status read_categories(struct apx_lightgbm_reader *reader, size_
         status = read_bits(reader, &lines->cat_boundaries, "cat_boundaries", out->begin);
     for (size_t k = 0; k <= sets && status == APX_OK; k++)
         if (out->begin[k] > words || (k > 0 && out->begin[k] < out->begin[k - 1]))
-            status = not_a(reader, lines->cat_boundaries.line, "cat_boundaries", k,
-                           "an ascending index in cat_threshold");
+            status = apx_lightgbm_fail(reader, APX_EFORMAT, lines->cat_boundaries.line, true,
+                                       "cat_boundaries: number %zu, %u, is not an ascending index "
+                                       "in the %zu words of cat_threshold",
+                                       k, (unsigned)out->begin[k], words);
     if (status == APX_OK && (out->begin[0] != 0 || out->begin[sets] != words))
-        status =
-            apx_lightgbm_fail(reader, APX_EFORMAT, lines->cat_boundaries.line, true,
-                              "cat_boundaries do not reach over the %zu of cat_threshold", words);
+        status = apx_lightgbm_fail(
+            reader, APX_EFORMAT, lines->cat_boundaries.line, true,
+            "cat_boundaries do not reach over the %zu words of cat_threshold", words);
     size_t most = 0;
     for (size_t k = 0; k < sets && status == APX_OK; k++) {
         size_t bounds = apx_lightgbm_count_bounds(out->words + out->begin[k],
@@ -172,8 +180,9 @@ static enum apx_status split_category(struct apx_lightgbm_reader *reader, size_t
 {
     if (!(index >= 0 && index < (double)categories->sets) || index != (double)(size_t)index)
         return apx_lightgbm_fail(reader, APX_EFORMAT, line, true,
-                                 "a split asks for set %g of %zu sets of categories", index,
-                                 categories->sets);
+                                 "a split asks for set %g of %zu sets of categories (threshold and "
+                                 "num_cat)",
+                                 index, categories->sets);
     size_t k = (size_t)index;
     if (reader->sets[k] == SET_UNUSED)
         reader->sets[k] = apx_lightgbm_split_categories(
@@ -213,21 +222,23 @@ static enum apx_status read_split(struct apx_lightgbm_reader *reader,
     apx_lightgbm_word(&rest->split_feature, &word);
     if (!apx_lightgbm_int(&word, &node->feature) || node->feature < 0 ||
         node->feature >= reader->features)
-        return not_a(reader, word.line, "split_feature", i, "a feature of the model");
+        return not_a(reader, &word, "split_feature", i, "a feature of the model");
     apx_lightgbm_word(&rest->left_child, &word);
     if (!read_child(&word, leaves, &node->left))
-        return not_a(reader, word.line, "left_child", i, "a split or leaf of the tree");
+        return not_a(reader, &word, "left_child", i,
+                     "a split (from 0) or leaf (~0, ~1, ...) of the tree");
     apx_lightgbm_word(&rest->right_child, &word);
     if (!read_child(&word, leaves, &node->right))
-        return not_a(reader, word.line, "right_child", i, "a split or leaf of the tree");
+        return not_a(reader, &word, "right_child", i,
+                     "a split (from 0) or leaf (~0, ~1, ...) of the tree");
     if (lines->decision_type.at != NULL) {
         apx_lightgbm_word(&rest->decision_type, &word);
         if (!apx_lightgbm_int(&word, &type) || type < 0 || type > 11)
-            return not_a(reader, word.line, "decision_type", i, "0 to 11");
+            return not_a(reader, &word, "decision_type", i, "0 to 11, what LightGBM writes");
     }
     apx_lightgbm_word(&rest->threshold, &word);
     if (!apx_lightgbm_double(&word, &threshold) || threshold != threshold)
-        return not_a(reader, word.line, "threshold", i, "a number");
+        return not_a(reader, &word, "threshold", i, "a number");
     if ((type & APX_LIGHTGBM_CATEGORICAL) != 0)
         return split_category(reader, word.line, categories, threshold, node);
     if (!apx_lightgbm_split_number(reader->builder, threshold, type, node))
@@ -264,7 +275,7 @@ static enum apx_status read_leaves(struct apx_lightgbm_reader *reader,
     for (size_t i = 0; i < leaves; i++) {
         apx_lightgbm_word(&rest, &word);
         if (!apx_lightgbm_double(&word, &reader->values[i]))
-            return not_a(reader, word.line, "leaf_value", i, "a number");
+            return not_a(reader, &word, "leaf_value", i, "a number");
         reader->nodes[leaves - 1 + i] = (struct apx_tree_node){
             .feature = -1, .set = -1, .left = (uint32_t)i, .right = (uint32_t)i};
     }
@@ -294,19 +305,21 @@ static enum apx_status read_sizes(struct apx_lightgbm_reader *reader, size_t lin
     if (lines->num_leaves.at == NULL)
         return missing(reader, line, "num_leaves");
     if (!apx_lightgbm_int(&lines->num_leaves, leaves) || *leaves < 1)
-        return not_a(reader, lines->num_leaves.line, "num_leaves", 0, "at least 1");
+        return not_a(reader, &lines->num_leaves, "num_leaves", 0, "a whole number of at least 1");
     if (*leaves > APX_LIMIT_TREE_NODES / 2)
-        return apx_lightgbm_fail(reader, APX_ELIMIT, lines->num_leaves.line, true,
-                                 "%d leaves; more nodes than APX_LIMIT_TREE_NODES (%d)", *leaves,
-                                 APX_LIMIT_TREE_NODES);
+        return apx_lightgbm_fail(
+            reader, APX_ELIMIT, lines->num_leaves.line, true,
+            "num_leaves is %d; so many have more nodes than APX_LIMIT_TREE_NODES "
+            "(%d)",
+            *leaves, APX_LIMIT_TREE_NODES);
     if (lines->num_cat.at == NULL)
         return missing(reader, line, "num_cat");
     if (!apx_lightgbm_int(&lines->num_cat, sets) || *sets < 0)
-        return not_a(reader, lines->num_cat.line, "num_cat", 0, "at least 0");
+        return not_a(reader, &lines->num_cat, "num_cat", 0, "a whole number of at least 0");
     *is_linear = 0;
     if (lines->is_linear.at != NULL &&
         (!apx_lightgbm_int(&lines->is_linear, is_linear) || *is_linear < 0 || *is_linear > 1))
-        return not_a(reader, lines->is_linear.line, "is_linear", 0, "0 or 1");
+        return not_a(reader, &lines->is_linear, "is_linear", 0, "0 or 1");
     return check_count(reader, line, &lines->leaf_value, "leaf_value", (size_t)*leaves);
 }
 

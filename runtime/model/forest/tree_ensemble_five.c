@@ -54,11 +54,13 @@ static enum apx_status check_lists(struct five *f)
         return apx_fail(f->error, APX_EFORMAT, "", "an ensemble without nodes or roots");
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
         if (lists[i].count != lists[i].wanted)
-            return apx_fail(f->error, APX_EFORMAT, "", "%s: %zu elements, not %zu", lists[i].name,
-                            lists[i].count, lists[i].wanted);
+            return apx_fail(f->error, APX_EFORMAT, "",
+                            "%s: %zu elements, not %zu, as nodes_modes or leaf_targetids has",
+                            lists[i].name, lists[i].count, lists[i].wanted);
     if (f->count > APX_LIMIT_TREE_NODES / 2 || f->leaf_count > APX_LIMIT_TREE_NODES)
-        return apx_fail(f->error, APX_ELIMIT, "", "more than APX_LIMIT_TREE_NODES (%d) nodes",
-                        APX_LIMIT_TREE_NODES);
+        return apx_fail(f->error, APX_ELIMIT, "",
+                        "%zu nodes and %zu leaves; more than APX_LIMIT_TREE_NODES (%d)", f->count,
+                        f->leaf_count, APX_LIMIT_TREE_NODES);
     for (size_t i = 0; i < f->leaf_count; i++)
         if (attrs->targetids.data[i] < 0 || (size_t)attrs->targetids.data[i] >= f->score->targets)
             return apx_fail(f->error, APX_EFORMAT, "", "leaf %zu is for target %lld of %zu", i,
@@ -75,12 +77,14 @@ static enum apx_status survey_nodes(struct five *f)
     for (size_t i = 0; i < f->count; i++) {
         int64_t feature = attrs->featureids.data[i];
         if (attrs->modes[i] > APX_TREE_MEMBER)
-            return apx_fail(f->error, APX_EFORMAT, "", "node %zu has the mode %d", i,
+            return apx_fail(f->error, APX_EFORMAT, "",
+                            "node %zu has the mode %d; 0 (LEQ) to 6 (MEMBER) are known", i,
                             attrs->modes[i]);
         if (feature < 0 || feature >= APX_LIMIT_FEATURES)
             return apx_fail(f->error, feature < 0 ? APX_EFORMAT : APX_ELIMIT, "",
-                            "feature %lld; at most %d are read", (long long)feature,
-                            APX_LIMIT_FEATURES);
+                            "node %zu splits on feature %lld; those from 0 on are read, below "
+                            "APX_LIMIT_FEATURES (%d)",
+                            i, (long long)feature, APX_LIMIT_FEATURES);
         if ((size_t)feature >= f->features)
             f->features = (size_t)feature + 1;
         f->first_member[i] = at;
@@ -100,7 +104,9 @@ static enum apx_status survey_nodes(struct five *f)
 static enum apx_status take_leaf(struct five *f, int64_t leaf, struct apx_tree_node *node)
 {
     if (leaf < 0 || (size_t)leaf >= f->leaf_count)
-        return apx_fail(f->error, APX_EFORMAT, "", "leaf %lld is not there", (long long)leaf);
+        return apx_fail(f->error, APX_EFORMAT, "",
+                        "a branch leads to leaf %lld: leaf %lld is not there, there are %zu",
+                        (long long)leaf, (long long)leaf, f->leaf_count);
     double *value = f->values + f->value_count * f->width;
     int64_t target = f->attrs->targetids.data[leaf];
     for (size_t k = 0; k < f->width; k++)
@@ -157,8 +163,10 @@ static enum apx_status add_tree(struct five *f, int64_t root)
         if (branch.is_leaf)
             status = take_leaf(f, branch.id, node);
         else if (branch.id < 0 || (size_t)branch.id >= f->count)
-            status =
-                apx_fail(f->error, APX_EFORMAT, "", "node %lld is not there", (long long)branch.id);
+            status = apx_fail(f->error, APX_EFORMAT, "",
+                              "a branch or root leads to node %lld: node %lld is not there, there "
+                              "are %zu",
+                              (long long)branch.id, (long long)branch.id, f->count);
         else if (is_only_leaf(f->attrs, branch.id))
             status = take_leaf(f, f->attrs->truenodeids.data[branch.id], node);
         else
@@ -175,8 +183,10 @@ static enum apx_status add_trees(struct five *f, struct apx_forest_builder **bui
 {
     const struct apx_tree_ints *roots = &f->attrs->roots;
     if (f->count + 1 > apx_tree_most_values(f->leaf_count) / f->width)
-        return apx_fail(f->error, APX_ELIMIT, "", "%zu nodes and %zu leaves with %zu targets",
-                        f->count, f->leaf_count, f->width);
+        return apx_fail(f->error, APX_ELIMIT, "",
+                        "%zu nodes and %zu leaves with %zu targets each: more than "
+                        "APX_LIMIT_TREE_VALUE_FACTOR (%zu) values for a leaf",
+                        f->count, f->leaf_count, f->width, APX_LIMIT_TREE_VALUE_FACTOR);
     f->values = apx_alloc(f->allocator, (f->count + 1) * f->width, sizeof *f->values);
     if (f->values == NULL)
         return apx_fail(f->error, APX_ENOMEM, "", "out of memory for the trees");

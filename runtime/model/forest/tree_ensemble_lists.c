@@ -218,8 +218,10 @@ static enum apx_status make_split(struct lists *l, size_t begin, uint32_t i)
     uint32_t when_false = l->when_false[i];
     if (feature < 0 || feature >= APX_LIMIT_FEATURES)
         return apx_fail(l->error, feature < 0 ? APX_EFORMAT : APX_ELIMIT, "",
-                        "feature %lld; at most %d are read", (long long)feature,
-                        APX_LIMIT_FEATURES);
+                        "node %lld of tree %lld splits on feature %lld; those from 0 on are read, "
+                        "below APX_LIMIT_FEATURES (%d)",
+                        (long long)l->keys[begin + i].node, (long long)l->keys[begin + i].tree,
+                        (long long)feature, APX_LIMIT_FEATURES);
     if (l->continues[i]) { /* out of reach, or else a node with two parents: so the builder sees it
                             */
         l->nodes[i] = (struct apx_tree_node){.set = -1, .left = i, .right = i};
@@ -343,11 +345,13 @@ static enum apx_status check_lists(struct lists *l)
         return apx_fail(l->error, APX_EFORMAT, "", "an ensemble without nodes");
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
         if (lists[i].count != lists[i].wanted)
-            return apx_fail(l->error, APX_EFORMAT, "", "%s: %zu elements, not %zu", lists[i].name,
-                            lists[i].count, lists[i].wanted);
+            return apx_fail(l->error, APX_EFORMAT, "",
+                            "%s: %zu elements, not %zu, as nodes_treeids or the votes' ids have",
+                            lists[i].name, lists[i].count, lists[i].wanted);
     if (l->count > APX_LIMIT_TREE_NODES || attrs->vote_ids.count > APX_LIMIT_TREE_NODES)
-        return apx_fail(l->error, APX_ELIMIT, "", "more than APX_LIMIT_TREE_NODES (%d) nodes",
-                        APX_LIMIT_TREE_NODES);
+        return apx_fail(l->error, APX_ELIMIT, "",
+                        "%zu nodes and %zu votes; more than APX_LIMIT_TREE_NODES (%d)", l->count,
+                        attrs->vote_ids.count, APX_LIMIT_TREE_NODES);
     return APX_OK;
 }
 
@@ -413,8 +417,11 @@ static enum apx_status build(struct lists *l, struct apx_forest_builder **builde
         return status;
     const struct survey s = look_at_trees(l);
     if (s.all_leaves > apx_tree_most_values(l->attrs->vote_ids.count) / s.width)
-        return apx_fail(l->error, APX_ELIMIT, "", "%zu leaves with %zu targets and %zu votes",
-                        s.all_leaves, s.width, l->attrs->vote_ids.count);
+        return apx_fail(
+            l->error, APX_ELIMIT, "",
+            "%zu leaves with %zu targets and %zu votes: more than APX_LIMIT_TREE_VALUE_FACTOR "
+            "(%zu) values for a vote",
+            s.all_leaves, s.width, l->attrs->vote_ids.count, APX_LIMIT_TREE_VALUE_FACTOR);
     status = apx_forest_builder_create(l->allocator, s.features, l->score->outputs, s.width,
                                        builder, l->error);
     if (status != APX_OK)

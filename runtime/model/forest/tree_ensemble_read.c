@@ -87,10 +87,21 @@ bool apx_onnx_is_trees(enum apx_op op)
            op == APX_OP_TREE_ENSEMBLE;
 }
 
-static enum apx_status wrong_type(const struct trees *t, const char *name)
+static enum apx_status wrong_type(const struct trees *t, const struct known *entry)
 {
-    return apx_fail(t->reader->error, APX_EFORMAT, t->label, "attribute %s has the wrong type",
-                    name);
+    static const char *const wanted[] = {
+        [INTS] = "integers",
+        [FLOATS] = "floats",
+        [REALS_TENSOR] = "a tensor of float or double",
+        [BYTES_TENSOR] = "a tensor of uint8",
+        [INT] = "an integer",
+        [WORD] = "a string",
+        [MODES] = "strings",
+        [TEXTS] = "strings",
+    };
+    return apx_fail(t->reader->error, APX_EFORMAT, t->label,
+                    "attribute %s has the wrong type: it takes %s", entry->name,
+                    wanted[entry->kind]);
 }
 
 static enum apx_status given_twice(const struct trees *t, const char *name)
@@ -123,8 +134,9 @@ static enum apx_status read_modes(struct trees *t, const Onnx__AttributeProto *f
             last = find_word(word, modes, COUNT(modes));
         if (last < 0 || last == APX_TREE_MEMBER)
             return apx_fail(t->reader->error, APX_EFORMAT, t->label,
-                            "nodes_modes: \"%.*s\" is no mode",
-                            word->len > 32 ? 32 : (int)word->len, (const char *)word->data);
+                            "nodes_modes: \"%.*s\" is no mode; node %zu takes BRANCH_LEQ, _LT, "
+                            "_GTE, _GT, _EQ, _NEQ or LEAF",
+                            word->len > 32 ? 32 : (int)word->len, (const char *)word->data, i);
         t->modes[i] = (uint8_t)last;
     }
     t->attrs.modes = t->modes;
@@ -146,14 +158,14 @@ static enum apx_status read_tensor(struct trees *t, const struct apx_onnx_scope 
     size_t size = apx_dtype_size(value->dtype);
     if (entry->kind == BYTES_TENSOR) {
         if (value->dtype != APX_U8)
-            return wrong_type(t, entry->name);
+            return wrong_type(t, entry);
         t->attrs.modes = value->data;
         t->attrs.mode_count = value->bytes;
         return APX_OK;
     }
     struct apx_tree_reals *to = (void *)((char *)&t->attrs + entry->at);
     if (value->dtype != APX_F32 && value->dtype != APX_F64)
-        return wrong_type(t, entry->name);
+        return wrong_type(t, entry);
     if (to->count > 0)
         return given_twice(t, entry->name);
     to->count = value->bytes / size;
@@ -174,8 +186,11 @@ static enum apx_status read_choice(struct trees *t, const Onnx__AttributeProto *
     if (entry->kind == WORD)
         choice = find_word(&from->s, words, count);
     if (choice < 0 || choice >= (int64_t)count)
-        return apx_fail(t->reader->error, APX_EFORMAT, t->label, "%s: not one of this operator's",
-                        entry->name);
+        return apx_fail(t->reader->error, APX_EFORMAT, t->label,
+                        "%s: not one of this operator's, which are %s%s", entry->name,
+                        entry->kind == WORD ? "" : "the numbers from 0 of ",
+                        is_transform ? "NONE, SOFTMAX, LOGISTIC, SOFTMAX_ZERO, PROBIT"
+                                     : "AVERAGE, SUM, MIN, MAX");
     if (is_transform)
         t->attrs.transform = (enum apx_tree_transform)choice;
     else
@@ -245,12 +260,13 @@ static enum apx_status read_one(struct trees *t, const struct apx_onnx_scope *sc
         if ((known[i].ops & t->op) != 0 && strcmp(known[i].name, name) == 0)
             entry = &known[i];
     if (entry == NULL)
-        return apx_fail(t->reader->error, APX_EFORMAT, t->label, "no such attribute: %.64s", name);
+        return apx_fail(t->reader->error, APX_EFORMAT, t->label,
+                        "no such attribute: %.64s is not one of this operator's", name);
     if (entry->kind == IGNORED || type == ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__UNDEFINED)
         return APX_OK;
     if (type != types[entry->kind] ||
         (type == ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__TENSOR && from->t == NULL))
-        return wrong_type(t, name);
+        return wrong_type(t, entry);
     /* Read once for each call, if this is a function's. */
     status = apx_onnx_charge(t->reader, t->label,
                              from->n_ints * sizeof(int64_t) + from->n_floats * sizeof(float) +

@@ -43,10 +43,15 @@ static enum apx_status plan_classes(const struct apx_tree_attrs *attrs,
                                     struct apx_tree_score *score, struct apx_error *error)
 {
     if (attrs->text_labels > 0 && attrs->labels.count > 0)
-        return apx_fail(error, APX_EFORMAT, "", "the classes have two lists of labels");
+        return apx_fail(error, APX_EFORMAT, "",
+                        "two lists of labels: classlabels_int64s and classlabels_strings exclude "
+                        "each other");
     score->targets = count_labels(attrs);
     if (score->targets == 0)
-        return apx_fail(error, APX_EFORMAT, "", "a classifier without labels");
+        return apx_fail(
+            error, APX_EFORMAT, "",
+            "a classifier without labels: classlabels_int64s and classlabels_strings are "
+            "missing");
     if (score->targets == 2 && attrs->base.count <= 1 && is_first_alone(attrs)) {
         score->classes = APX_TREE_PAIR;
         score->mirrored = attrs->transform == APX_TREE_PROBIT;
@@ -62,19 +67,23 @@ enum apx_status apx_tree_plan_score(const struct apx_tree_attrs *attrs, bool is_
     if (is_classifier)
         status = plan_classes(attrs, score, error);
     else if (!attrs->has_targets || attrs->targets < 1)
-        status = apx_fail(error, APX_EFORMAT, "", "n_targets is missing or not positive");
+        status =
+            apx_fail(error, APX_EFORMAT, "",
+                     "n_targets is missing or not positive; it says how many outputs a row has");
     else
         score->targets = (size_t)attrs->targets;
     if (status != APX_OK)
         return status;
     if (score->targets > APX_LIMIT_TREE_OUTPUTS)
-        return apx_fail(error, APX_ELIMIT, "", "more than APX_LIMIT_TREE_OUTPUTS (%d) targets",
+        return apx_fail(error, APX_ELIMIT, "",
+                        "%zu targets; at most APX_LIMIT_TREE_OUTPUTS (%d) are read", score->targets,
                         APX_LIMIT_TREE_OUTPUTS);
     score->outputs = score->targets;
     if (score->classes == APX_TREE_PAIR && !score->mirrored)
         score->outputs = 1;
     if (attrs->base.count > 1 && attrs->base.count != score->targets)
-        return apx_fail(error, APX_EFORMAT, "", "%zu base values for %zu targets",
+        return apx_fail(error, APX_EFORMAT, "",
+                        "base_values has %zu numbers for %zu targets; it has one, or one for each",
                         attrs->base.count, score->targets);
     if (attrs->aggregate == APX_TREE_MIN || attrs->aggregate == APX_TREE_MAX) {
         score->is_extreme = true;

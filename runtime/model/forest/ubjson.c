@@ -24,8 +24,9 @@ static size_t offset(const struct scan *scan)
 static uint32_t fail_at(struct scan *scan, const char *what)
 {
     if (scan->status == APX_OK)
-        scan->status =
-            apx_fail(scan->doc->error, APX_EFORMAT, "", "UBJSON, byte %zu: %s", offset(scan), what);
+        scan->status = apx_fail(scan->doc->error, APX_EFORMAT, "",
+                                "UBJSON, byte %zu: %s; the file is damaged or is no model",
+                                offset(scan), what);
     return 0;
 }
 
@@ -53,7 +54,11 @@ static bool has(struct scan *scan, uint64_t bytes)
 {
     if (bytes <= (uint64_t)(scan->end - scan->at))
         return true;
-    fail_at(scan, "the file ends here");
+    if (scan->status == APX_OK)
+        scan->status = apx_fail(scan->doc->error, APX_EFORMAT, "",
+                                "UBJSON, byte %zu: the file ends here, %zu bytes short of what it "
+                                "announces: it is cut off or damaged, copy or save it again",
+                                offset(scan), (size_t)(bytes - (uint64_t)(scan->end - scan->at)));
     return false;
 }
 
@@ -71,7 +76,7 @@ static bool scan_length(struct scan *scan, uint64_t *length)
     char type = peek(scan);
     size_t size = number_size(type);
     if (size == 0 || type == 'd' || type == 'D') {
-        fail_at(scan, "a length is due");
+        fail_at(scan, "the length of a text or array is due here");
         return false;
     }
     scan->at++;
@@ -81,7 +86,7 @@ static bool scan_length(struct scan *scan, uint64_t *length)
     for (size_t i = 0; i < size; i++)
         value = value << 8 | (unsigned char)*scan->at++;
     if (type != 'U' && value >> (8 * size - 1) != 0) {
-        fail_at(scan, "a negative length");
+        fail_at(scan, "a length is negative");
         return false;
     }
     *length = value;
@@ -146,7 +151,7 @@ static uint32_t scan_array(struct scan *scan, int depth)
         return 0;
     if (type != '\0') {
         if (count > APX_LIMIT_DOCUMENT_BYTES)
-            return fail_at(scan, "a count beyond the file");
+            return fail_at(scan, "an array counts more numbers than the file has bytes");
         return add_span(scan, APX_DOC_NUMBERS, type, count, count * number_size(type));
     }
     uint32_t index = apx_doc_add(scan->doc, APX_DOC_LIST, offset(scan), &scan->status), last = 0;
@@ -170,7 +175,7 @@ static uint32_t scan_object(struct scan *scan, int depth)
     if (!scan_header(scan, &type, &count))
         return 0;
     if (type != '\0')
-        return fail_at(scan, "an object whose members have one type");
+        return fail_at(scan, "an object that gives all members one type, which no model does");
     uint32_t index = apx_doc_add(scan->doc, APX_DOC_OBJECT, offset(scan), &scan->status), last = 0;
     for (uint64_t i = 0; index != 0 && i < count; i++) {
         uint64_t key_length;

@@ -56,7 +56,8 @@ enum apx_status apx_xgboost_link(const char *objective, struct apx_link *link,
     int found = find(objective);
     if (found < 0)
         return apx_fail(error, APX_EUNSUPPORTED, "objective",
-                        "the objective \"%s\" is not one of XGBoost's that this build knows",
+                        "the objective \"%s\" is not one of XGBoost's that this build knows, so "
+                        "what becomes of its sums is not known either",
                         objective);
     *link = (struct apx_link){.kind = objectives[found].link};
     return APX_OK;
@@ -84,8 +85,8 @@ enum apx_status apx_xgboost_base(const char *objective, float *base, size_t outp
         for (size_t k = 0; k < outputs; k++) {
             if (!(base[k] >= 0.0f && base[k] <= 1.0f))
                 return apx_fail(error, APX_EFORMAT, "base_score",
-                                "base_score is %g; for %s it is a probability", (double)base[k],
-                                objective);
+                                "base_score is %g; for %s it is a probability, 0 to 1",
+                                (double)base[k], objective);
             base[k] = logit(base[k]);
         }
         break;

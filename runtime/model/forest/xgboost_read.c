@@ -39,7 +39,8 @@ enum apx_status apx_xgboost_integer(struct apx_xgboost *reader, const struct apx
         int32_t number;
         enum apx_status status = apx_doc_ints(&reader->doc, value, name, &number);
         if (status == APX_OK && number < 0)
-            status = apx_fail(reader->error, APX_EFORMAT, name, "%s is %d", name, (int)number);
+            status = apx_fail(reader->error, APX_EFORMAT, name, "%s is %d; it cannot be negative",
+                              name, (int)number);
         if (status == APX_OK)
             *out = (size_t)number;
         return status;
@@ -88,8 +89,11 @@ static enum apx_status read_sizes(struct apx_xgboost *reader, const struct apx_d
     if (status != APX_OK)
         return status;
     if (classes > 1 && targets > 1)
-        return apx_fail(reader->error, APX_EFORMAT, "num_target",
-                        "%zu classes and %zu targets at once", classes, targets);
+        return apx_fail(
+            reader->error, APX_EFORMAT, "num_target",
+            "num_class is %zu and num_target is %zu: %zu classes and %zu targets at once "
+            "make no model of XGBoost",
+            classes, targets, classes, targets);
     reader->outputs = classes > targets ? classes : targets > 0 ? targets : 1;
     if (reader->outputs == 1 &&
         (reader->link.kind == APX_LINK_SORT || reader->link.kind == APX_LINK_EXPECTILE))
@@ -132,14 +136,16 @@ static enum apx_status check_base(struct apx_xgboost *reader, size_t count, floa
 {
     if (count == 0)
         return apx_fail(reader->error, APX_EFORMAT, "base_score",
-                        "base_score is neither a number nor a list of numbers");
+                        "base_score is neither a number nor a list of numbers such as [5E-1,1E0]");
     if (count != 1 && count != reader->outputs)
         return apx_fail(reader->error, APX_EFORMAT, "base_score",
-                        "base_score has %zu numbers for %zu outputs", count, reader->outputs);
+                        "base_score has %zu numbers for %zu outputs; it has one, or one for each",
+                        count, reader->outputs);
     for (size_t k = 0; k < reader->outputs; k++) {
         base[k] = base[count == 1 ? 0 : k];
         if (!isfinite(base[k]))
-            return apx_fail(reader->error, APX_EFORMAT, "base_score", "base_score is not finite");
+            return apx_fail(reader->error, APX_EFORMAT, "base_score",
+                            "base_score of output %zu is %g, not finite", k, (double)base[k]);
     }
     return apx_xgboost_base(reader->objective, base, reader->outputs, reader->error);
 }
@@ -183,7 +189,7 @@ static enum apx_status find_trees(struct apx_xgboost *reader, const struct apx_d
         return missing(reader, "learner.gradient_booster.name");
     if (strcmp(name, "gbtree") != 0 && strcmp(name, "dart") != 0)
         return apx_fail(reader->error, APX_EUNSUPPORTED, "gradient_booster",
-                        "the booster \"%s\" has no trees; gbtree and dart are supported", name);
+                        "the booster \"%s\" has no trees; gbtree and dart are read", name);
     const struct apx_doc_value *inner = apx_doc_member(doc, booster, "gbtree");
     *model = apx_doc_member(doc, inner != NULL ? inner : booster, "model");
     if (*model == NULL)
@@ -194,20 +200,31 @@ static enum apx_status find_trees(struct apx_xgboost *reader, const struct apx_d
     return APX_OK;
 }
 
+/* Of a list with one number for each tree. */
+static enum apx_status wrong_length(struct apx_xgboost *reader, const char *name, size_t count)
+{
+    if (count == SIZE_MAX)
+        return apx_fail(reader->error, APX_EFORMAT, name,
+                        "%s is missing or no list of numbers; it has one for each of the %zu trees",
+                        name, reader->tree_count);
+    return apx_fail(reader->error, APX_EFORMAT, name, "%s has %zu numbers for %zu trees", name,
+                    count, reader->tree_count);
+}
+
 static enum apx_status read_outputs(struct apx_xgboost *reader, const struct apx_doc_value *model)
 {
     const struct apx_doc_value *info = apx_doc_member(&reader->doc, model, "tree_info");
     size_t count = apx_doc_count(&reader->doc, info);
     if (count != reader->tree_count)
-        return apx_fail(reader->error, APX_EFORMAT, "tree_info",
-                        "tree_info is missing or not as long as the %zu trees", reader->tree_count);
+        return wrong_length(reader, "tree_info", count);
     reader->tree_output = apx_alloc(reader->allocator, count, sizeof *reader->tree_output);
     if (reader->tree_output == NULL)
         return apx_fail(reader->error, APX_ENOMEM, "", "out of memory for the trees");
     enum apx_status status = apx_doc_ints(&reader->doc, info, "tree_info", reader->tree_output);
     for (size_t t = 0; t < count && status == APX_OK; t++)
         if (reader->tree_output[t] < 0)
-            status = apx_fail(reader->error, APX_EFORMAT, "tree_info", "tree %zu has output %d", t,
+            status = apx_fail(reader->error, APX_EFORMAT, "tree_info",
+                              "tree %zu has output %d; outputs count from 0", t,
                               (int)reader->tree_output[t]);
     return status;
 }
@@ -218,8 +235,7 @@ static enum apx_status read_weights(struct apx_xgboost *reader, const struct apx
     if (weights == NULL || count == 0)
         return APX_OK;
     if (count != reader->tree_count)
-        return apx_fail(reader->error, APX_EFORMAT, "weight_drop",
-                        "weight_drop is not as long as the %zu trees", reader->tree_count);
+        return wrong_length(reader, "weight_drop", count);
     reader->tree_weight = apx_alloc(reader->allocator, count, sizeof *reader->tree_weight);
     if (reader->tree_weight == NULL)
         return apx_fail(reader->error, APX_ENOMEM, "", "out of memory for the trees");
@@ -232,7 +248,8 @@ static enum apx_status read_model(struct apx_xgboost *reader, const struct apx_d
     if (trees == NULL || (trees->kind != APX_DOC_LIST && trees->kind != APX_DOC_NUMBERS))
         return missing(reader, "learner.gradient_booster.model.trees");
     if (trees->kind == APX_DOC_NUMBERS && trees->count > 0)
-        return apx_fail(reader->error, APX_EFORMAT, "trees", "the trees are numbers");
+        return apx_fail(reader->error, APX_EFORMAT, "trees",
+                        "trees is a list of numbers; it is one of objects");
     reader->trees = trees;
     reader->tree_count = trees->count;
     size_t told = trees->count;
@@ -240,7 +257,8 @@ static enum apx_status read_model(struct apx_xgboost *reader, const struct apx_d
     enum apx_status status = apx_xgboost_integer(reader, params, "num_trees", &told);
     if (status == APX_OK && told != trees->count)
         status = apx_fail(reader->error, APX_EFORMAT, "num_trees",
-                          "num_trees is %zu, but there are %u trees", told, (unsigned)trees->count);
+                          "num_trees is %zu, but there are %u trees: the file was edited", told,
+                          (unsigned)trees->count);
     return status == APX_OK ? read_outputs(reader, model) : status;
 }
 
@@ -253,9 +271,10 @@ static enum apx_status create_builder(struct apx_xgboost *reader,
     enum apx_status status =
         first != NULL ? apx_xgboost_leaf_width(reader, 0, first, &width) : APX_OK;
     if (status == APX_OK && width != 1 && width != reader->outputs)
-        status =
-            apx_fail(reader->error, APX_EFORMAT, "tree 0",
-                     "size_leaf_vector is %zu; the model has %zu outputs", width, reader->outputs);
+        status = apx_fail(
+            reader->error, APX_EFORMAT, "tree 0",
+            "size_leaf_vector is %zu; the model has %zu outputs, and a leaf has 1 value or as many",
+            width, reader->outputs);
     if (status != APX_OK)
         return status;
     reader->has_vector_leaves = width > 1;
