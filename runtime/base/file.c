@@ -6,12 +6,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
+
+#define WRITER_WAIT_MS  3000 /* for a pipe's first writer: two programs of a script start so */
+#define WRITER_PAUSE_MS 5
 
 static enum apx_status system_failure(struct apx_error *error, const char *doing, const char *path)
 {
@@ -22,6 +27,34 @@ static enum apx_status system_failure(struct apx_error *error, const char *doing
                     "cannot %s %s: %s", doing, path, text);
 }
 
+/* A pipe had nothing: *again unless it is at its end. One that somebody writes into is read to its
+ * end however slow that is; for one that nobody has opened yet a while is waited, not for ever. */
+static enum apx_status look_for_writer(int file, const char *path, int *waited, bool *again,
+                                       struct apx_error *error)
+{
+    const struct timespec pause = {.tv_nsec = WRITER_PAUSE_MS * 1000000L};
+    struct pollfd look = {.fd = file, .events = POLLIN};
+    *again = true;
+    if (poll(&look, 1, 0) > 0) {
+        *again =
+            (look.revents & POLLIN) != 0; /* else POLLHUP alone: the writer has been and gone */
+        return APX_OK;
+    }
+    if (*waited >= WRITER_WAIT_MS)
+        return apx_fail(error, APX_EIO, path,
+                        "%s is a pipe that nobody has opened for writing in %d s", path,
+                        WRITER_WAIT_MS / 1000);
+    nanosleep(&pause, NULL);
+    *waited += WRITER_PAUSE_MS;
+    return APX_OK;
+}
+
+static bool make_blocking(int file)
+{
+    int flags = fcntl(file, F_GETFL);
+    return flags >= 0 && fcntl(file, F_SETFL, flags & ~O_NONBLOCK) == 0;
+}
+
 enum apx_status apx_file_read(const char *path, size_t limit, char **data, size_t *bytes,
                               struct apx_error *error)
 {
@@ -30,10 +63,11 @@ enum apx_status apx_file_read(const char *path, size_t limit, char **data, size_
     char *text = NULL;
     *data = NULL;
     *bytes = 0;
-    int file = open(path, O_RDONLY | O_CLOEXEC);
+    /* Without O_NONBLOCK, opening a named pipe would wait for a writer. */
+    int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), waited = 0;
     if (file < 0)
         return system_failure(error, "open", path);
-    if (fstat(file, &about) != 0) {
+    if (fstat(file, &about) != 0 || (!S_ISFIFO(about.st_mode) && !make_blocking(file))) {
         status = system_failure(error, "read", path);
         goto fail;
     }
@@ -47,11 +81,19 @@ enum apx_status apx_file_read(const char *path, size_t limit, char **data, size_
     text = malloc(room + 1);
     while (text != NULL) {
         ssize_t got = read(file, text + used, room - used);
-        if (got < 0 && errno == EINTR)
+        if (got < 0 && (errno == EINTR || (errno == EAGAIN && make_blocking(file))))
             continue;
         if (got < 0) {
             status = system_failure(error, "read", path);
             goto fail;
+        }
+        if (got == 0 && used == 0 && S_ISFIFO(about.st_mode)) {
+            bool again;
+            status = look_for_writer(file, path, &waited, &again, error);
+            if (status != APX_OK)
+                goto fail;
+            if (again)
+                continue;
         }
         if (got == 0)
             break;

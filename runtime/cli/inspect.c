@@ -3,6 +3,7 @@
 #include "runtime/cli/cli.h"
 
 #include <jansson.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char help[] =
@@ -90,6 +91,25 @@ static void print_forests(json_t *json)
     }
 }
 
+/* XGBoost's file tells where training stopped early; which trees are used is not in it. */
+static void print_best(json_t *metadata)
+{
+    const char *best = text_of(metadata, "best_iteration"),
+               *score = text_of(metadata, "best_score");
+    long at = strtol(best, NULL, 10), count = strtol(text_of(metadata, "iterations"), NULL, 10);
+    if (best[0] == '\0')
+        return;
+    printf("stopping  best iteration %s, counted from 0, of %ld", best, count);
+    if (score[0] != '\0')
+        printf(" (score %s)", score);
+    if (at >= 0 && at + 1 < count)
+        printf(
+            "; all %ld are used, as by Booster.predict: XGBModel.predict stops there, and so does "
+            "booster[:%ld] when it is saved",
+            count, at + 1);
+    putchar('\n');
+}
+
 static void print(const struct apx_model *model, json_t *json)
 {
     size_t i;
@@ -114,6 +134,7 @@ static void print(const struct apx_model *model, json_t *json)
         puts("rows      a batch runs as one piece: no dimension counts independent rows");
     print_nodes(json_object_get(json, "nodes"));
     print_forests(json);
+    print_best(json_object_get(json, "metadata"));
     puts("plan          flops/row  isa         step, kernel, node");
     json_array_foreach (json_object_get(json, "steps"), i, step) {
         const char *kernel = text_of(step, "kernel"), *node = text_of(step, "node");

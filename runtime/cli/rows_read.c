@@ -240,6 +240,53 @@ static void narrow(struct apx_tensor *tensor)
     tensor->bytes = count * sizeof(float);
 }
 
+static int64_t integer_at(const struct apx_tensor *tensor, size_t i)
+{
+    int64_t value;
+    size_t size = apx_dtype_size(tensor->dtype);
+    apx_cast(1, (int)tensor->dtype, (const char *)tensor->data + i * size, APX_I64, &value);
+    return value;
+}
+
+/* The integer as a `dtype` at `to`; false if that type has others only. */
+static bool put_integer(int64_t value, enum apx_dtype dtype, void *to)
+{
+    apx_cast(1, APX_I64, &value, (int)dtype, to);
+    double least, most, real = 0;
+    if (dtype == APX_F32 || dtype == APX_F64) {
+        apx_cast(1, (int)dtype, to, APX_F64, &real);
+        return real < 0x1p63 && (int64_t)real == value;
+    }
+    range_of(dtype, &least, &most);
+    return dtype == APX_I64 || ((double)value >= least && (double)value <= most);
+}
+
+/* What a model of numbers makes of whole numbers: the same ones in its type, or none. */
+static enum apx_status convert_integers(const char *path, const struct apx_tensor_info *info,
+                                        struct apx_tensor *tensor, struct apx_error *error)
+{
+    size_t size = apx_dtype_size(info->dtype);
+    size_t count = tensor->bytes / apx_dtype_size(tensor->dtype);
+    char *data = malloc(count * size + 1);
+    if (data == NULL)
+        return apx_fail(error, APX_ENOMEM, info->name, "out of memory for %s", path);
+    for (size_t i = 0; i < count; i++) {
+        int64_t value = integer_at(tensor, i);
+        if (put_integer(value, info->dtype, data + i * size))
+            continue;
+        free(data);
+        return apx_fail(error, APX_EINVAL, info->name,
+                        "%s: element %zu, %lld, has no equal in %s, the type of input \"%s\"; "
+                        "convert the array with astype if rounding is meant",
+                        path, i, (long long)value, apx_dtype_name(info->dtype), info->name);
+    }
+    free(tensor->data);
+    tensor->data = data;
+    tensor->dtype = info->dtype;
+    tensor->bytes = count * size;
+    return APX_OK;
+}
+
 /* float32 to float64, which is exact. */
 static enum apx_status widen(const char *path, const struct apx_tensor_info *info,
                              struct apx_tensor *tensor, struct apx_error *error)
@@ -253,6 +300,21 @@ static enum apx_status widen(const char *path, const struct apx_tensor_info *inf
     tensor->data = wide;
     tensor->dtype = APX_F64;
     tensor->bytes = count * sizeof *wide;
+    return APX_OK;
+}
+
+/* The input's type, where a file's type can be made it. */
+static enum apx_status convert(const char *path, const struct apx_tensor_info *info,
+                               struct apx_tensor *tensor, struct apx_error *error)
+{
+    if (tensor->dtype == info->dtype || apx_dtype_size(info->dtype) == 0)
+        return APX_OK;
+    if (tensor->dtype != APX_F32 && tensor->dtype != APX_F64)
+        return convert_integers(path, info, tensor, error);
+    if (tensor->dtype == APX_F32 && info->dtype == APX_F64)
+        return widen(path, info, tensor, error);
+    if (tensor->dtype == APX_F64 && info->dtype == APX_F32)
+        narrow(tensor);
     return APX_OK;
 }
 
@@ -289,10 +351,8 @@ enum apx_status apx_rows_read(const char *path, const struct apx_tensor_info *in
         status = read_csv(path, info, names, tensor, error);
     } else {
         status = apx_npy_read(path, tensor, error);
-        if (status == APX_OK && tensor->dtype == APX_F64 && info->dtype == APX_F32)
-            narrow(tensor);
-        if (status == APX_OK && tensor->dtype == APX_F32 && info->dtype == APX_F64)
-            status = widen(path, info, tensor, error);
+        if (status == APX_OK)
+            status = convert(path, info, tensor, error);
         if (status == APX_OK)
             status = check_npy(path, info, tensor, error);
     }

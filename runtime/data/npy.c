@@ -4,7 +4,9 @@
  * Six bytes of magic, a version, the length of a header, the header, the data. The header is a
  * Python dictionary in text: {'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }, read here
  * key by key in any order. Versions differ in the width of the length (2 bytes in 1.0, then 4) and
- * in the header's encoding (3.0: UTF-8), which matters only to structured types. */
+ * in the header's encoding (3.0: UTF-8), which matters only to structured types. Integers that no
+ * tensor holds (16 bits, unsigned of 32 and 64) are widened to the next signed type that is one. */
+#include "kernels/kernels.h"
 #include "runtime/base/fail.h"
 #include "runtime/base/file.h"
 #include "runtime/table.h"
@@ -24,11 +26,21 @@ struct header {
     int64_t dims[APX_MAX_RANK];
 };
 
-static const struct {
+/* Written are the types before the first that is widened. */
+static const struct type {
     char code[3];
+    unsigned char size; /* in the file */
     enum apx_dtype dtype;
-} types[] = {{"f4", APX_F32},  {"f8", APX_F64}, {"i4", APX_I32}, {"i8", APX_I64},
-             {"b1", APX_BOOL}, {"u1", APX_U8},  {"i1", APX_I8}};
+} types[] = {{"f4", 4, APX_F32},  {"f8", 8, APX_F64}, {"i4", 4, APX_I32}, {"i8", 8, APX_I64},
+             {"b1", 1, APX_BOOL}, {"u1", 1, APX_U8},  {"i1", 1, APX_I8},  {"i2", 2, APX_I32},
+             {"u2", 2, APX_I32},  {"u4", 4, APX_I64}, {"u8", 8, APX_I64}};
+
+/* What of a file is not in its tensor. */
+struct layout {
+    const struct type *type;
+    size_t offset; /* of the data */
+    bool fortran;
+};
 
 static const char *blanks(const char *at)
 {
@@ -117,31 +129,52 @@ static bool read_header(const char *text, struct header *header)
            header->has_shape;
 }
 
-/* The element type, or APX_DTYPE_NONE. */
-static enum apx_dtype dtype_of(const char *descr)
+/* The element type, or NULL. */
+static const struct type *type_of(const char *descr)
 {
     if (strlen(descr) == 3 && strchr("<|=", descr[0]) != NULL)
         for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
             if (strcmp(descr + 1, types[i].code) == 0)
-                return types[i].dtype;
-    return APX_DTYPE_NONE;
+                return &types[i];
+    return NULL;
+}
+
+/* The values of a bool, and what int64 has of uint64. */
+static enum apx_status check_values(const struct type *type, const unsigned char *data,
+                                    size_t bytes, const char *name, struct apx_error *error)
+{
+    const char *colon = name[0] != '\0' ? ": " : "";
+    for (size_t i = 0; type->dtype == APX_BOOL && i < bytes; i++)
+        if (data[i] > 1)
+            return apx_fail(error, APX_EFORMAT, name,
+                            "%s%sa bool has the value %d; only 0 and 1 are bools", name, colon,
+                            data[i]);
+    for (size_t i = 7; strcmp(type->code, "u8") == 0 && i < bytes; i += 8)
+        if (data[i] > 127)
+            return apx_fail(error, APX_EUNSUPPORTED, name,
+                            "%s%selement %zu, a uint64, is beyond 2^63 - 1; save the array as "
+                            "float64 if rounding is meant",
+                            name, colon, i / 8);
+    return APX_OK;
 }
 
 /* Checks that `held` bytes are just the data that the header promises. */
 static enum apx_status accept(const struct header *header, const unsigned char *data, size_t held,
-                              const char *name, struct apx_tensor *tensor, struct apx_error *error)
+                              const char *name, struct apx_tensor *tensor, struct layout *layout,
+                              struct apx_error *error)
 {
     const char *colon = name[0] != '\0' ? ": " : "";
-    tensor->dtype = dtype_of(header->descr);
-    if (tensor->dtype == APX_DTYPE_NONE)
+    layout->type = type_of(header->descr);
+    if (layout->type == NULL)
         return apx_fail(error, APX_EUNSUPPORTED, name,
-                        "%s%selements of type \"%s\"; save the array as float32, float64, int32, "
-                        "int64, bool, uint8 or int8, little-endian",
+                        "%s%selements of type \"%s\"; save the array as float32, float64, bool or "
+                        "an integer type, little-endian",
                         name, colon, header->descr);
+    tensor->dtype = layout->type->dtype;
     if (header->rank > APX_MAX_RANK)
         return apx_fail(error, APX_EUNSUPPORTED, name, "%s%smore than %d dimensions", name, colon,
                         APX_MAX_RANK);
-    size_t size = apx_dtype_size(tensor->dtype);
+    size_t size = layout->type->size;
     bool empty = false, overflow = false;
     tensor->rank = header->rank;
     for (int i = 0; i < header->rank; i++) {
@@ -157,18 +190,13 @@ static enum apx_status accept(const struct header *header, const unsigned char *
         return apx_fail(error, APX_EFORMAT, name,
                         "%s%sthe shape asks for %zu bytes of data and the file holds %zu", name,
                         colon, size, held);
-    for (size_t i = 0; tensor->dtype == APX_BOOL && i < size; i++)
-        if (data[i] > 1)
-            return apx_fail(error, APX_EFORMAT, name,
-                            "%s%sa bool has the value %d; only 0 and 1 are bools", name, colon,
-                            data[i]);
-    tensor->bytes = size;
-    return APX_OK;
+    tensor->bytes = size / layout->type->size * apx_dtype_size(tensor->dtype);
+    return check_values(layout->type, data, size, name, error);
 }
 
-/* Everything but the data: *offset says where that begins, *fortran in which order it is. */
+/* Everything but the data. */
 static enum apx_status parse(const char *data, size_t bytes, const char *name,
-                             struct apx_tensor *tensor, size_t *offset, bool *fortran,
+                             struct apx_tensor *tensor, struct layout *layout,
                              struct apx_error *error)
 {
     const unsigned char *head = (const unsigned char *)data;
@@ -200,22 +228,40 @@ static enum apx_status parse(const char *data, size_t bytes, const char *name,
     if (!ok)
         return apx_fail(error, APX_EFORMAT, name,
                         "%s%sthe header is damaged, or describes a structured type", name, colon);
-    *offset = start + length;
-    *fortran = header.fortran && header.rank > 1;
-    return accept(&header, head + *offset, bytes - *offset, name, tensor, error);
+    layout->offset = start + length;
+    layout->fortran = header.fortran && header.rank > 1;
+    return accept(&header, head + layout->offset, bytes - layout->offset, name, tensor, layout,
+                  error);
 }
 
-/* The first index runs fastest in the file (what a pandas table is saved as), the last in memory.
- */
-static void put_in_c_order(const char *from, struct apx_tensor *tensor)
+static void put_element(const struct type *type, const char *from, char *to)
+{
+    int64_t value = 0; /* little-endian in the file; negative ones are shorter than int64 */
+    if (type->size == apx_dtype_size(type->dtype)) {
+        memcpy(to, from, type->size);
+        return;
+    }
+    for (int i = 0; i < type->size; i++)
+        value |= (int64_t)(unsigned char)from[i] << (8 * i);
+    if (type->code[0] == 'i' && from[type->size - 1] < 0)
+        value -= (int64_t)1 << (8 * type->size);
+    apx_cast(1, APX_I64, &value, (int)type->dtype, to);
+}
+
+/* The tensor's data from the file's: each element as its type, the last index running fastest. In
+ * Fortran's order (what a pandas table is saved as) it is the first. */
+static void put_elements(const struct layout *layout, const char *from, struct apx_tensor *tensor)
 {
     size_t size = apx_dtype_size(tensor->dtype), count = tensor->bytes / size;
     int64_t index[APX_MAX_RANK] = {0};
-    size_t stride[APX_MAX_RANK], at = 0;
-    for (int i = 0; i < tensor->rank; i++)
-        stride[i] = i == 0 ? size : stride[i - 1] * (size_t)tensor->dims[i - 1];
+    size_t stride[APX_MAX_RANK], at = 0, step = layout->type->size;
+    for (int k = 0; k < tensor->rank; k++) {
+        int i = layout->fortran ? k : tensor->rank - 1 - k;
+        stride[i] = step;
+        step *= (size_t)tensor->dims[i];
+    }
     for (size_t n = 0; n < count; n++) {
-        memcpy((char *)tensor->data + n * size, from + at, size);
+        put_element(layout->type, from + at, (char *)tensor->data + n * size);
         for (int i = tensor->rank - 1; i >= 0; i--) {
             at += stride[i];
             if (++index[i] < tensor->dims[i])
@@ -226,57 +272,59 @@ static void put_in_c_order(const char *from, struct apx_tensor *tensor)
     }
 }
 
+/* The data lies in the file as the tensor wants it. */
+static bool is_plain(const struct layout *layout)
+{
+    return !layout->fortran && layout->type->size == apx_dtype_size(layout->type->dtype);
+}
+
+static enum apx_status fill(const struct layout *layout, const char *data, const char *name,
+                            struct apx_tensor *tensor, struct apx_error *error)
+{
+    tensor->data = malloc(tensor->bytes > 0 ? tensor->bytes : 1);
+    if (tensor->data == NULL)
+        return apx_fail(error, APX_ENOMEM, name, "out of memory for %zu bytes", tensor->bytes);
+    if (!is_plain(layout))
+        put_elements(layout, data + layout->offset, tensor);
+    else if (tensor->bytes > 0)
+        memcpy(tensor->data, data + layout->offset, tensor->bytes);
+    return APX_OK;
+}
+
 enum apx_status apx_npy_parse(const void *data, size_t bytes, struct apx_tensor *tensor,
                               struct apx_error *error)
 {
-    size_t offset;
-    bool fortran;
+    struct layout layout;
     *tensor = (struct apx_tensor){0};
-    enum apx_status status = parse(data, bytes, "", tensor, &offset, &fortran, error);
-    if (status != APX_OK)
-        return status;
-    tensor->data = malloc(tensor->bytes > 0 ? tensor->bytes : 1);
-    if (tensor->data == NULL)
-        return apx_fail(error, APX_ENOMEM, NULL, "out of memory for %zu bytes", tensor->bytes);
-    if (fortran)
-        put_in_c_order((const char *)data + offset, tensor);
-    else if (tensor->bytes > 0)
-        memcpy(tensor->data, (const char *)data + offset, tensor->bytes);
-    return APX_OK;
+    enum apx_status status = parse(data, bytes, "", tensor, &layout, error);
+    return status == APX_OK ? fill(&layout, data, "", tensor, error) : status;
 }
 
 enum apx_status apx_npy_read(const char *path, struct apx_tensor *tensor, struct apx_error *error)
 {
     char *data;
-    size_t bytes, offset = 0;
-    bool fortran = false;
+    size_t bytes;
+    struct layout layout;
     *tensor = (struct apx_tensor){0};
     enum apx_status status = apx_file_read(path, APX_LIMIT_NPY_BYTES, &data, &bytes, error);
     if (status == APX_OK)
-        status = parse(data, bytes, path, tensor, &offset, &fortran, error);
-    if (status == APX_OK && fortran) {
-        tensor->data = malloc(tensor->bytes > 0 ? tensor->bytes : 1);
-        if (tensor->data != NULL)
-            put_in_c_order(data + offset, tensor);
-        else
-            status = apx_fail(error, APX_ENOMEM, path, "out of memory for %s", path);
-        free(data);
-        return status;
+        status = parse(data, bytes, path, tensor, &layout, error);
+    if (status == APX_OK && is_plain(&layout)) { /* the file's memory becomes the tensor's */
+        memmove(data, data + layout.offset, tensor->bytes);
+        tensor->data = data;
+        return APX_OK;
     }
-    if (status != APX_OK) {
-        free(data);
-        return status;
-    }
-    memmove(data, data + offset, tensor->bytes); /* the file's memory becomes the tensor's */
-    tensor->data = data;
-    return APX_OK;
+    if (status == APX_OK)
+        status = fill(&layout, data, path, tensor, error);
+    free(data);
+    return status;
 }
 
 enum apx_status apx_npy_write(const char *path, const struct apx_tensor *tensor,
                               struct apx_error *error)
 {
     const char *code = NULL;
-    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+    for (size_t i = 0; i < sizeof types / sizeof types[0] && code == NULL; i++)
         if (types[i].dtype == tensor->dtype)
             code = types[i].code;
     if (code == NULL)

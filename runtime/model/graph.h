@@ -168,6 +168,9 @@ const char *apx_node_string(const struct apx_node *node, const char *name, const
 int apx_graph_use_count(const struct apx_graph *graph, int v);
 /* Every reader of `from`, graph outputs included, reads `to` instead. */
 void apx_graph_replace_value(struct apx_graph *graph, int from, int to);
+/* Metadata, unless there is something under that key already; both texts are copied. False if there
+ * is no memory. */
+bool apx_graph_add_metadata(struct apx_graph *graph, const char *key, const char *text);
 /* A JSON list of the names as metadata, unless there is something under that key already. False if
  * out of memory. */
 bool apx_graph_add_names(struct apx_graph *graph, const char *key, const char *const *names,

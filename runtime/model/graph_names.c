@@ -49,27 +49,50 @@ static void put_list(struct writer *writer, const char *const *names, size_t cou
     put(writer, "]", 2); /* and the end of the text */
 }
 
+static bool has_metadata(const struct apx_graph *graph, const char *key)
+{
+    for (int i = 0; i < graph->metadata_count; i++)
+        if (strcmp(graph->metadata[i].key, key) == 0)
+            return true;
+    return false;
+}
+
+/* text is the graph's own. */
+static bool append(struct apx_graph *graph, const char *key, const char *text)
+{
+    struct apx_metadata *longer =
+        apx_graph_alloc(graph, (size_t)(graph->metadata_count + 1) * sizeof *longer);
+    const char *copy = apx_graph_string(graph, key, strlen(key));
+    if (longer == NULL || copy == NULL)
+        return false;
+    if (graph->metadata_count > 0)
+        memcpy(longer, graph->metadata, (size_t)graph->metadata_count * sizeof *longer);
+    longer[graph->metadata_count++] = (struct apx_metadata){copy, text};
+    graph->metadata = longer;
+    return true;
+}
+
+bool apx_graph_add_metadata(struct apx_graph *graph, const char *key, const char *text)
+{
+    if (has_metadata(graph, key))
+        return true;
+    const char *copy = apx_graph_string(graph, text, strlen(text));
+    return copy != NULL && append(graph, key, copy);
+}
+
 bool apx_graph_add_names(struct apx_graph *graph, const char *key, const char *const *names,
                          size_t count)
 {
     struct writer writer = {0};
-    for (int i = 0; i < graph->metadata_count; i++)
-        if (strcmp(graph->metadata[i].key, key) == 0)
-            return true;
+    if (has_metadata(graph, key))
+        return true;
     put_list(&writer, names, count);
     writer.text = apx_graph_alloc(graph, writer.length);
-    struct apx_metadata *longer =
-        apx_graph_alloc(graph, (size_t)(graph->metadata_count + 1) * sizeof *longer);
-    const char *copy = apx_graph_string(graph, key, strlen(key));
-    if (writer.text == NULL || longer == NULL || copy == NULL)
+    if (writer.text == NULL)
         return false;
     writer.length = 0;
     put_list(&writer, names, count);
-    if (graph->metadata_count > 0)
-        memcpy(longer, graph->metadata, (size_t)graph->metadata_count * sizeof *longer);
-    longer[graph->metadata_count++] = (struct apx_metadata){copy, writer.text};
-    graph->metadata = longer;
-    return true;
+    return append(graph, key, writer.text);
 }
 
 bool apx_graph_leave_out_text(struct apx_graph *graph)

@@ -91,6 +91,80 @@ run 0 sed -n '3s/,.*//p' "$dir/leaves.csv"
 checks=$((checks + 1))
 [ "$first" != "$(cat "$dir/out")" ] || fail "the neighbour of a threshold reaches the same leaf"
 
+# Where training stopped early, said only of a file that has trees behind that. Three iterations of two trees.
+leaf='{"base_weights":[0],"default_left":[0],"id":ID,"left_children":[-1],"parents":[2147483647],"right_children":[-1],'
+leaf=$leaf'"split_conditions":[1],"split_indices":[0],"split_type":[0],"sum_hessian":[1],"tree_param":{"num_nodes":"1"}}'
+list=
+for id in 0 1 2 3 4 5; do list=$list,${leaf/ID/$id}; done
+for best in 1 2; do
+    cat >"$dir/early.json" <<EOF
+{"learner":{"attributes":{"best_iteration":"$best","best_score":"0.25"},"gradient_booster":{"model":{
+"gbtree_model_param":{"num_parallel_tree":"2","num_trees":"6"},"tree_info":[0,0,0,0,0,0],"trees":[${list#,}]},"name":"gbtree"},
+"learner_model_param":{"base_score":"5E-1","num_feature":"1"},"objective":{"name":"reg:squarederror"}},"version":[3,0,0]}
+EOF
+    run 0 "$auspex" inspect "$dir/early.json"
+    out_has "best iteration $best, counted from 0, of 3 (score 0.25)"
+    run 0 "$auspex" inspect "$dir/early.json" --json
+    out_has "\"best_iteration\": \"$best\""
+done
+run 0 "$auspex" inspect "$dir/early.json"
+checks=$((checks + 1))
+! grep -q 'all 3 are used' "$dir/out" || fail 'the best iteration is the last'
+sed -i 's/"best_iteration":"2"/"best_iteration":"0"/' "$dir/early.json"
+run 0 "$auspex" inspect "$dir/early.json"
+out_has 'all 3 are used, as by Booster.predict'
+out_has 'booster[:1]'
+run 0 "$auspex" import "$dir/early.json" -o "$dir/early.onnx"
+run 0 "$auspex" inspect "$dir/early.onnx"
+out_has 'booster[:1]'
+
+# Files of other libraries say what they are.
+printf '\200\004\225 pickled' >"$dir/model.pkl"
+run 1 "$auspex" predict "$dir/model.pkl" --input $rows
+err_has 'a pickle of Python'
+err_has 'write ONNX'
+: >"$dir/empty.json"
+run 1 "$auspex" inspect "$dir/empty.json"
+err_has 'the file is empty'
+run 1 "$auspex" import "$dir/empty.json" -o "$dir/m.onnx"
+err_has 'the file is empty'
+
+# Whole numbers of any type, as long as the model's type has them. npy FILE TYPE BYTES VALUE...: two rows.
+npy() {
+    local file=$1 header="{'descr': '$2', 'fortran_order': False, 'shape': (2, 28), }" size=$3 data=
+    shift 3
+    for value; do
+        for ((i = 0; i < size; i++)); do
+            printf -v octal '\\0%03o' $((value >> 8 * i & 255))
+            data+=$octal
+        done
+    done
+    printf -v octal '\\0%03o' ${#header}
+    { printf '\223NUMPY\1\0%b\0%s' "$octal" "$header" && printf %b "$data"; } >"$file"
+}
+for value in 7 200; do
+    row=$(printf ",$value%.0s" {1..28})
+    printf '%s\n' "${row#,}" "${row#,}" >"$dir/same.csv"
+    values=$(printf "$value %.0s" {1..56})
+    npy "$dir/u1.npy" '|u1' 1 $values
+    npy "$dir/i2.npy" '<i2' 2 $values
+    npy "$dir/i4.npy" '<i4' 4 $values
+    npy "$dir/u8.npy" '<u8' 8 $values
+    for model in xgboost.ubj lightgbm.txt; do
+        predict "$dir/a.csv" $trees/$model --input "$dir/same.csv"
+        for type in u1 i2 i4 u8; do
+            predict "$dir/b.csv" $trees/$model --input "$dir/$type.npy"
+            equal "$dir/a.csv" "$dir/b.csv"
+        done
+    done
+done
+run 0 "$auspex" bench $trees/xgboost.ubj --rows 2 --seconds 0.01 --input "$dir/i4.npy"
+# 2^24 + 1 is a double, and no float.
+npy "$dir/large.npy" '<i4' 4 $(printf '0 %.0s' {1..55}) 16777217
+predict "$dir/a.csv" $trees/lightgbm.txt --input "$dir/large.npy"
+run 1 "$auspex" predict $trees/xgboost.ubj --input "$dir/large.npy"
+err_has 'element 55, 16777217, has no equal in float32'
+
 # A header that lacks one name only is a mistake, not a matter of position.
 sed '1s/f3,/g3,/' $rows >"$dir/renamed.csv"
 run 1 "$auspex" predict $trees/xgboost.ubj --input "$dir/renamed.csv"

@@ -3,9 +3,12 @@
 #include "tests/harness/check.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static char directory[] = "/tmp/file_test_XXXXXX";
@@ -98,12 +101,47 @@ static void full_disk_leaves_the_old_file(void)
     free(data);
 }
 
+/* A named pipe: its writer may come later, write slowly and in pieces, or never come. */
+static void waits_for_a_writer(void)
+{
+    const struct timespec moment = {.tv_nsec = 30000000};
+    struct apx_error error;
+    char fifo[80], *data;
+    size_t bytes;
+    snprintf(fifo, sizeof fifo, "%s/fifo", directory);
+    REQUIRE(mkfifo(fifo, 0600) == 0);
+    for (int quick = 0; quick < 2; quick++) {
+        pid_t child = fork();
+        if (child == 0) {
+            nanosleep(&moment, NULL);
+            int file = open(fifo, O_WRONLY);
+            if (quick == 0)
+                nanosleep(&moment, NULL);
+            bool ok = write(file, "one", 3) == 3;
+            if (quick == 0)
+                nanosleep(&moment, NULL);
+            _exit(ok && write(file, "two", 3) == 3 ? 0 : 1);
+        }
+        int result;
+        CHECK_EQ(apx_file_read(fifo, 6, &data, &bytes, &error), APX_OK);
+        CHECK_STR(data, "onetwo");
+        free(data);
+        REQUIRE(waitpid(child, &result, 0) == child);
+        CHECK_EQ(result, 0);
+    }
+    CHECK_EQ(apx_file_read(fifo, 6, &data, &bytes, &error), APX_EIO);
+    CHECK_HAS(error.message, "nobody has opened for writing");
+    CHECK(data == NULL);
+    REQUIRE(unlink(fifo) == 0);
+}
+
 int main(void)
 {
     REQUIRE(mkdtemp(directory) != NULL);
     snprintf(path, sizeof path, "%s/file", directory);
     RUN(writes_and_reads_back);
     RUN(reads_a_pipe);
+    RUN(waits_for_a_writer);
     RUN(refuses);
     RUN(full_disk_leaves_the_old_file);
     unlink(path);

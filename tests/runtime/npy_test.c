@@ -127,6 +127,54 @@ static void refuses(void)
     }
 }
 
+/* Types that no tensor has become the next that holds them. */
+static void widens_integers(void)
+{
+    static const int16_t i2[4] = {-32768, 32767, -1, 258};
+    static const uint16_t u2[4] = {0, 65535, 1, 258};
+    static const uint32_t u4[4] = {0, 4294967295u, 1, 2147483648u};
+    static const uint64_t u8[4] = {0, INT64_MAX, 1, (uint64_t)INT64_MAX + 1};
+    static const struct {
+        const char *descr;
+        const void *data;
+        size_t size;
+        enum apx_dtype dtype;
+        int64_t values[4];
+    } cases[] = {
+        {"<i2", i2, 2, APX_I32, {-32768, 32767, -1, 258}},
+        {"<u2", u2, 2, APX_I32, {0, 65535, 1, 258}},
+        {"<u4", u4, 4, APX_I64, {0, 4294967295, 1, 2147483648}},
+        {"<u8", u8, 8, APX_I64, {0, INT64_MAX, 1, 0}},
+    };
+    char header[128];
+    struct apx_tensor tensor;
+    struct apx_error error;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        for (int fortran = 0; fortran < 2; fortran++) {
+            const size_t count = cases[i].size == 8 ? 3 : 4;
+            const int64_t rows = count == 4 ? 2 : 1, columns = (int64_t)count / rows;
+            snprintf(header, sizeof header,
+                     "{'descr': '%s', 'fortran_order': %s, 'shape': (%d, %d), }", cases[i].descr,
+                     fortran ? "True" : "False", (int)rows, (int)columns);
+            CHECK_EQ(parse(1, header, cases[i].data, count * cases[i].size, &tensor, &error),
+                     APX_OK);
+            CHECK_EQ(tensor.dtype, cases[i].dtype);
+            CHECK_EQ(tensor.bytes, count * apx_dtype_size(tensor.dtype));
+            for (size_t k = 0; k < count; k++) {
+                size_t at = fortran && rows == 2 ? k % 2 * 2 + k / 2 : k;
+                CHECK_EQ(tensor.dtype == APX_I32 ? ((const int32_t *)tensor.data)[k]
+                                                 : ((const int64_t *)tensor.data)[k],
+                         cases[i].values[at]);
+            }
+            free(tensor.data);
+        }
+    CHECK_EQ(parse(1, "{'descr': '<u8', 'fortran_order': False, 'shape': (4,), }", u8, sizeof u8,
+                   &tensor, &error),
+             APX_EUNSUPPORTED);
+    CHECK_HAS(error.message, "element 3, a uint64, is beyond 2^63 - 1");
+    CHECK(tensor.data == NULL);
+}
+
 /* Every prefix of a file is refused. */
 static void cut_files(void)
 {
@@ -201,6 +249,7 @@ int main(void)
     close(file);
     RUN(reads_all_versions);
     RUN(reads_fortran_order);
+    RUN(widens_integers);
     RUN(refuses);
     RUN(cut_files);
     RUN(round_trips);

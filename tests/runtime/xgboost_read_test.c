@@ -51,9 +51,13 @@ static void describes_the_model(void)
     CHECK_EQ(forest->link.kind, APX_LINK_NONE);
     CHECK_STR(forest->source, "xgboost 3.0.5, reg:squarederror");
     CHECK_STR(graph->producer, "xgboost 3.0.5");
-    REQUIRE(graph->metadata_count == 1);
+    REQUIRE(graph->metadata_count == 3);
     CHECK_STR(graph->metadata[0].key, "feature_names");
     CHECK_STR(graph->metadata[0].value, "[\"a\", \"b \\\"2\\\"\", \"\xc3\xa9/\"]");
+    CHECK_STR(graph->metadata[1].key, "iterations");
+    CHECK_STR(graph->metadata[1].value, "2");
+    CHECK_STR(graph->metadata[2].key, "best_iteration");
+    CHECK_STR(graph->metadata[2].value, "0");
     CHECK_EQ(forest->desc.nodes[0].cover, 100.0f);
     CHECK_EQ(graph->values[graph->inputs[0]].dtype, APX_F32);
     apx_graph_destroy(graph);

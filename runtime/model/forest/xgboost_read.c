@@ -9,6 +9,7 @@
  *                           weight_drop beside it; since 3.3 the name is "gbtree" and weight_drop
  *                           stands beside the model, since 3.4 in it
  *   iteration_indptr        since 2.0, and never needed: all trees are used, as by predict()
+ *   attributes              best_iteration and best_score where training stopped early: metadata
  *   cats                    since 3.1: tables of categories. Rows carry the codes that training
  *                           used, so the tables are not needed
  *
@@ -357,8 +358,35 @@ static enum apx_status read_names(struct apx_xgboost *reader, const struct apx_d
     return APX_OK;
 }
 
+/* Where training stopped early: what was best, and how many iterations there are, as metadata. */
+static enum apx_status keep_best(struct apx_xgboost *reader, const struct apx_doc_value *learner,
+                                 const struct apx_doc_value *model, struct apx_graph *graph)
+{
+    static const char *const keys[] = {"best_iteration", "best_score"};
+    const struct apx_doc *doc = &reader->doc;
+    const struct apx_doc_value *attributes = apx_doc_member(doc, learner, "attributes");
+    const struct apx_doc_value *params = apx_doc_member(doc, model, "gbtree_model_param");
+    size_t side_by_side = 1;
+    char text[64];
+    if (apx_doc_member(doc, attributes, keys[0]) == NULL)
+        return APX_OK;
+    enum apx_status status =
+        apx_xgboost_integer(reader, params, "num_parallel_tree", &side_by_side);
+    if (status != APX_OK)
+        return status;
+    side_by_side = side_by_side > 0 ? side_by_side : 1; /* 0 in files of 1.x */
+    const size_t sums = reader->has_vector_leaves ? 1 : reader->outputs;
+    snprintf(text, sizeof text, "%zu", reader->tree_count / sums / side_by_side);
+    bool ok = apx_graph_add_metadata(graph, "iterations", text);
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+        if (apx_doc_text(doc, apx_doc_member(doc, attributes, keys[i]), text, sizeof text) > 1)
+            ok = ok && apx_graph_add_metadata(graph, keys[i], text);
+    return ok ? APX_OK : apx_fail(reader->error, APX_ENOMEM, "", "out of memory for the graph");
+}
+
 static enum apx_status make_graph(struct apx_xgboost *reader, const struct apx_doc_value *learner,
                                   const struct apx_doc_value *params,
+                                  const struct apx_doc_value *model,
                                   struct apx_forest_builder *builder, struct apx_graph **out)
 {
     struct apx_forest *forest = NULL;
@@ -372,6 +400,12 @@ static enum apx_status make_graph(struct apx_xgboost *reader, const struct apx_d
         status = apx_forest_graph(forest, (const char *const *)names, out, reader->error);
     else
         apx_forest_destroy(forest);
+    if (status == APX_OK)
+        status = keep_best(reader, learner, model, *out);
+    if (status != APX_OK) {
+        apx_graph_destroy(*out);
+        *out = NULL;
+    }
     apx_release(reader->allocator, names);
     return status;
 }
@@ -407,7 +441,7 @@ static enum apx_status read_learner(struct apx_xgboost *reader, const struct apx
     if (status == APX_OK)
         status = read_trees(reader, builder);
     if (status == APX_OK)
-        status = make_graph(reader, learner, params, builder, out);
+        status = make_graph(reader, learner, params, model, builder, out);
     apx_forest_builder_destroy(builder);
     return status;
 }
