@@ -2,7 +2,8 @@
 /* kcheck_main.c - the kernel checker: every row of every table that this processor can run, on
  * seeded random problems biased to the edges of tiles.
  *
- *   kcheck [--op lstm|gru|dense|unary|forest] [--isa WORD] [--seed N] [--trials N] [--list]
+ *   kcheck [--op lstm|gru|lstm_s8|gru_s8|dense|unary|forest] [--isa WORD] [--seed N] [--trials N]
+ * [--list]
  * [--bench]
  *
  * A row whose instructions this processor lacks is reported as skipped; APX_EXPECT_ISA=avx2,avx512
@@ -20,8 +21,9 @@
 
 #include "tests/harness/kcheck.h"
 
-static const struct kcheck_case *const cases[] = {&kcheck_lstm, &kcheck_gru, &kcheck_dense,
-                                                  &kcheck_unary, &kcheck_forest};
+static const struct kcheck_case *const cases[] = {&kcheck_lstm,   &kcheck_gru,   &kcheck_lstm_s8,
+                                                  &kcheck_gru_s8, &kcheck_dense, &kcheck_unary,
+                                                  &kcheck_forest};
 #define CASES (sizeof cases / sizeof cases[0])
 
 /* What runs now; the fault handler reads it. */

@@ -84,11 +84,12 @@ static bool lstm_row(size_t index, struct kcheck_row *out)
 {
     size_t count;
     const struct apx_rnn_row *rows = apx_lstm_rows(&count);
-    if (index >= count)
-        return false;
-    *out = (struct kcheck_row){rows[index].isa, rows[index].name, rows[index].needs,
-                               rows[index].match, &rows[index]};
-    return true;
+    return rnn_row(rows, count, "f32", index, out);
+}
+
+static void lstm_judge(const struct rnn_problem *p, const struct rnn_result *result)
+{
+    rnn_judge(p, result, oracle);
 }
 
 static void lstm_check(const struct kcheck_row *row, uint64_t seed, size_t trial)
@@ -98,7 +99,7 @@ static void lstm_check(const struct kcheck_row *row, uint64_t seed, size_t trial
     struct rng rng = {seed * 1000003 + trial};
     struct rnn_problem problem;
     rnn_problem_random(&rng, true, &problem);
-    rnn_check(row, &rows[count - 1], &problem, oracle, &rng);
+    rnn_check(row, rnn_scalar(rows, count, "f32"), &problem, lstm_judge, &rng);
     rnn_problem_free(&problem);
 }
 

@@ -91,6 +91,7 @@ void rnn_problem_random(struct rng *rng, bool lstm, struct rnn_problem *out)
 void rnn_problem_free(struct rnn_problem *problem)
 {
     free(problem->memory);
+    free(problem->int8);
     memset(problem, 0, sizeof *problem);
 }
 
@@ -226,18 +227,19 @@ static void run(const struct apx_rnn_row *row, const struct rnn_problem *p, size
         guard_destroy(all[i]);
 }
 
-/* Judge the scalar row; outputs that are not wanted stay NaN and are not looked at. */
-static void judge(const struct rnn_problem *p, const struct rnn_result *result,
-                  rnn_oracle_fn oracle)
+double rnn_tolerance(const struct rnn_problem *p)
+{
+    return 1e-7 * (double)(8 + p->desc.input + p->desc.hidden) * (double)(1 + p->steps);
+}
+
+void rnn_judge(const struct rnn_problem *p, const struct rnn_result *result, rnn_oracle_fn oracle)
 {
     const size_t states = p->rows * p->desc.hidden;
     double *y = kcheck_alloc(states * p->steps * sizeof(double));
     double *h_last = kcheck_alloc(states * sizeof(double));
     double *c_last = kcheck_alloc(states * sizeof(double));
     oracle(p, y, h_last, c_last);
-    /* A few roundings an element of the longest sum, carried through the steps. */
-    const double tolerance =
-        1e-7 * (double)(8 + p->desc.input + p->desc.hidden) * (double)(1 + p->steps);
+    const double tolerance = rnn_tolerance(p);
     if (p->want_y)
         kcheck_judge("y", tolerance, states * p->steps, result->y, y);
     if (p->want_h_last)
@@ -247,6 +249,28 @@ static void judge(const struct rnn_problem *p, const struct rnn_result *result,
     free(y);
     free(h_last);
     free(c_last);
+}
+
+bool rnn_row(const struct apx_rnn_row *rows, size_t count, const char *types, size_t index,
+             struct kcheck_row *out)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(rows[i].types, types) == 0 && index-- == 0) {
+            *out = (struct kcheck_row){rows[i].isa, rows[i].name, rows[i].needs, rows[i].match,
+                                       &rows[i]};
+            return true;
+        }
+    return false;
+}
+
+const struct apx_rnn_row *rnn_scalar(const struct apx_rnn_row *rows, size_t count,
+                                     const char *types)
+{
+    const struct apx_rnn_row *last = NULL;
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(rows[i].types, types) == 0)
+            last = &rows[i];
+    return last;
 }
 
 static void compare(const struct rnn_problem *p, const char *how, enum apx_match match,
@@ -266,21 +290,22 @@ static void compare(const struct rnn_problem *p, const char *how, enum apx_match
 }
 
 void rnn_check(const struct kcheck_row *row, const struct apx_rnn_row *scalar,
-               const struct rnn_problem *p, rnn_oracle_fn oracle, struct rng *rng)
+               const struct rnn_problem *p, rnn_judge_fn judge, struct rng *rng)
 {
     const struct apx_rnn_row *rnn = row->row;
     const struct apx_rnn_desc *desc = &p->desc;
-    kcheck_describe("I %zu H %zu N %zu T %zu%s%s%s%s%s acts %d %d %d", desc->input, desc->hidden,
-                    p->rows, p->steps, desc->reverse ? " reverse" : "",
+    kcheck_describe("I %zu H %zu N %zu T %zu%s%s%s%s%s acts %d %d %d int8 %d %g", desc->input,
+                    desc->hidden, p->rows, p->steps, desc->reverse ? " reverse" : "",
                     desc->has_peephole ? " peephole" : "", desc->input_forget ? " coupled" : "",
                     desc->reset_after ? " reset after" : "", p->lengths != NULL ? " lengths" : "",
-                    desc->act[0].kind, desc->act[1].kind, desc->act[2].kind);
+                    desc->act[0].kind, desc->act[1].kind, desc->act[2].kind, desc->int8.levels,
+                    (double)desc->int8.input_scale);
     if (!rnn->supports(desc))
         return;
     struct rnn_result expected = result_create(p), actual = result_create(p);
     run(scalar, p, 0, p->rows, GUARD_END, &expected);
     if (rnn == scalar)
-        judge(p, &expected, oracle);
+        judge(p, &expected);
     run(rnn, p, 0, p->rows, GUARD_START, &actual);
     compare(p, "guard before", row->match, &actual, &expected);
     run(rnn, p, 0, p->rows, GUARD_END, &actual);
@@ -313,6 +338,7 @@ static void bench_once(void *context)
 bool rnn_bench(const struct apx_rnn_row *row, bool lstm, bool reset_after, size_t index,
                struct kcheck_time *out)
 {
+    const bool is_int8 = strcmp(row->types, "s8") == 0;
     static const struct {
         size_t input, hidden, rows, steps;
     } shapes[] = {{4, 64, 1, 10},   {4, 64, 64, 10},    {4, 128, 1, 10},   {4, 128, 16, 10},
@@ -329,6 +355,8 @@ bool rnn_bench(const struct apx_rnn_row *row, bool lstm, bool reset_after, size_
         .reset_after = reset_after,
         .act = {{.kind = APX_ACT_SIGMOID}, {.kind = APX_ACT_TANH}, {.kind = APX_ACT_TANH}}};
     fill_problem(&rng, &p);
+    if (is_int8)
+        rnn_problem_plain_int8(&p);
     const size_t in = p.desc.input, h = p.desc.hidden;
     float *y = kcheck_alloc(p.rows * p.steps * h * sizeof(float));
     struct guard packed = guard_create(row->packed_bytes(&p.desc), GUARD_START);

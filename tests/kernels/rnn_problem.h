@@ -18,6 +18,7 @@ struct rnn_problem {
     bool time_first;
     size_t gap;
     float *memory; /* one block for all of the above */
+    void *int8;    /* and one for what an int8 layer has besides; NULL for float layers */
 };
 
 /* Dense results. */
@@ -28,13 +29,31 @@ struct rnn_result {
 
 typedef void (*rnn_oracle_fn)(const struct rnn_problem *problem, double *y, double *h_last,
                               double *c_last);
+/* Judge the scalar row's results; outputs that are not wanted are NaN. */
+typedef void (*rnn_judge_fn)(const struct rnn_problem *problem, const struct rnn_result *result);
 
 void rnn_problem_random(struct rng *rng, bool lstm, struct rnn_problem *out);
 void rnn_problem_free(struct rnn_problem *problem);
-/* check() of a case: scalar row against the oracle, the row against the scalar row at both sides of
+/* Bound on the error of a row's results in float64: some roundings for each element of the longest
+ * sum, carried through the steps. */
+double rnn_tolerance(const struct rnn_problem *problem);
+/* A judge that compares with float64. */
+void rnn_judge(const struct rnn_problem *problem, const struct rnn_result *result,
+               rnn_oracle_fn oracle);
+/* Row `index` of those of a table that have these types; false past the last, the scalar one. */
+bool rnn_row(const struct apx_rnn_row *rows, size_t count, const char *types, size_t index,
+             struct kcheck_row *out);
+/* The scalar row of these types. */
+const struct apx_rnn_row *rnn_scalar(const struct apx_rnn_row *rows, size_t count,
+                                     const char *types);
+/* Make an int8 layer of it with 127 levels, 63 of weights; x as the h of another one. */
+void rnn_problem_plain_int8(struct rnn_problem *problem);
+/* check() of a case: scalar row against the judge, the row against the scalar row at both sides of
  * the guard pages, single rows against the batch. */
 void rnn_check(const struct kcheck_row *row, const struct apx_rnn_row *scalar,
-               const struct rnn_problem *problem, rnn_oracle_fn oracle, struct rng *rng);
+               const struct rnn_problem *problem, rnn_judge_fn judge, struct rng *rng);
+/* Make an int8 layer of a problem: levels, weights, x and h0 from ordinary to extreme. */
+void rnn_problem_int8(struct rng *rng, struct rnn_problem *problem);
 /* bench() of a case. */
 bool rnn_bench(const struct apx_rnn_row *row, bool lstm, bool reset_after, size_t index,
                struct kcheck_time *out);

@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* rnn_s8_body.h - what int8 LSTM and GRU share, over the vector vocabulary: quantising, the sums,
+ * the order of the work.
+ *
+ * Per step and block of V units: the gates of all active rows grow in a small buffer, from x, then
+ * from h; then the cells are computed. Sums are integers in panels of two to six rows
+ * (kernels/dense/panel_s8.h); unlike float sums they are too quick for the cell to be worth joining
+ * to them, and the buffer (48 rows: 6 KB) stays in the near cache.
+ *
+ * x is quantised once a step, before the blocks; h as it is made, for the next step, into the other
+ * of two buffers, since this step's blocks still read the old one.
+ *
+ * Few rows: W's way from the far cache is then the limit, as in lstm_body.h, and the x half of the
+ * gates is computed for some steps at once.
+ *
+ * Included after simd_f32_<isa>.h and with S8_TILE(panel, row, m), S8_MOST(v) and S8_WHOLE. */
+#include <assert.h>
+#include <string.h>
+
+#include "kernels/cpu/activations.h"
+#include "kernels/dense/panel.h"
+#include "kernels/rnn/rnn_s8_layout.h"
+
+/* Fewer rows than this go ahead with x, RNN_AHEAD_STEPS steps at once. */
+#define S8_FEW_ROWS 4
+
+/* One row of the batch at one step. */
+struct s8_item {
+    const float *x;    /* [I] */
+    uint8_t *qx;       /* [padded I], if x is quantised */
+    const uint8_t *qh; /* [padded H] */
+    float *gates;      /* of block 0: [4][V] */
+    float *y;          /* of block 0, or NULL */
+    uint32_t row;
+    bool has_nan; /* in x, if it is quantised */
+};
+
+/* One call's buffers and constants. */
+struct s8_call {
+    const struct apx_rnn_args *args;
+    const struct rnn_s8_cell *cell;
+    struct panel_s8_form form;
+    size_t padded;       /* H in whole vectors */
+    size_t q_row, x_row; /* bytes of a row's q */
+    size_t block_bytes;
+    size_t gates_block; /* floats from one block's gates to the next one's */
+    bool ahead;
+    float *h, *c;           /* [N][padded]; c: LSTM */
+    float *z, *g;           /* likewise; reset before */
+    uint8_t *q_old, *q_new; /* [N][q_row] */
+    uint8_t *q_rh;          /* likewise; reset before */
+    uint8_t *qx;            /* [slots][x_row] */
+    float *gates;           /* [N][4][V], or ahead [N][steps][blocks][4][V] */
+    struct s8_item *items;  /* [slots], slots = N or ahead N * RNN_AHEAD_STEPS */
+    uint32_t *list;         /* [slots] */
+    uint32_t *active;       /* [N] */
+};
+
+/* One block of packed weights. */
+struct s8_block {
+    const float *bias, *x_scale, *h_scale;
+    const void *w, *r;
+    size_t number, lanes; /* units that exist */
+};
+
+/* V values of q, and what is added to them. v times a factor comes in; NaN gives -levels. */
+APX_INLINE void s8_store(uint8_t *out, vf scaled, vf levels, int offset)
+{
+    scaled = vf_min(levels, vf_max(scaled, vf_neg(levels)));
+#if VF_LANES == 16
+    const __m512i q = _mm512_add_epi32(_mm512_cvtps_epi32(scaled), _mm512_set1_epi32(offset));
+    _mm_storeu_si128((__m128i *)(void *)out, _mm512_cvtepi32_epi8(q));
+#else
+    const __m256i q = _mm256_cvtps_epi32(scaled);
+    const __m128i words =
+        _mm_packs_epi32(_mm256_castsi256_si128(q), _mm256_extracti128_si256(q, 1));
+    const __m128i bytes = _mm_add_epi8(_mm_packs_epi16(words, words), _mm_set1_epi8((char)offset));
+    _mm_storel_epi64((__m128i *)(void *)out, bytes);
+#endif
+}
+
+/* q of values[count]; out is written in whole vectors. Returns whether there is a NaN. */
+static bool s8_quantise(const struct s8_call *call, const float *values, size_t count, float factor,
+                        uint8_t *out)
+{
+    const vf levels = vf_set1((float)call->form.levels), by = vf_set1(factor);
+    const int offset = panel_s8_offset(&call->form);
+    vf taint = vf_set1(0.0f);
+    for (size_t k = 0; k < count; k += VF_LANES) {
+        const size_t left = count - k;
+        const vf v = left < VF_LANES ? vf_load_first(values + k, left) : vf_load(values + k);
+        /* NaN from NaN alone: infinities are bounded first. */
+        taint = vf_add(taint, vf_min(vf_set1(1.0f), vf_max(vf_set1(-1.0f), v)));
+        s8_store(out + k, vf_mul(v, by), levels, offset);
+    }
+    float lane[VF_LANES], sum = 0.0f;
+    vf_store(lane, taint);
+    for (size_t i = 0; i < VF_LANES; i++)
+        sum += lane[i];
+    return isnan(sum);
+}
+
+/* The next piece of `memory` from *at on; NULL while there is none and only sizes are asked for. */
+static void *s8_carve(char *memory, size_t *at, size_t bytes)
+{
+    void *part = memory == NULL ? NULL : memory + *at;
+    *at += rnn_line(bytes);
+    return part;
+}
+
+static bool s8_may_go_ahead(const struct apx_rnn_desc *desc)
+{
+    return desc->input >= RNN_AHEAD_LEAST_INPUT;
+}
+
+/* Lay out scratch from `memory`, for `rows` rows; returns its bytes. Without `ahead` for as many
+ * rows as there are, with it for the few that it is for. */
+static size_t s8_lay_out(struct s8_call *call, const struct apx_rnn_desc *desc, size_t rows,
+                         bool ahead, char *memory)
+{
+    const size_t padded = rnn_padded(desc->hidden, VF_LANES), state = rows * padded * sizeof(float);
+    const size_t few = rows < S8_FEW_ROWS ? rows : S8_FEW_ROWS - 1;
+    const size_t slots = ahead ? few * RNN_AHEAD_STEPS : rows;
+    const size_t blocks = ahead ? padded / VF_LANES : 1;
+    size_t at = 0;
+    call->padded = padded;
+    call->q_row = panel_s8_padded(desc->hidden);
+    call->x_row = rnn_s8_quantises_x(desc) ? panel_s8_padded(desc->input) : 0;
+    call->gates_block = ahead ? RNN_S8_SLOTS * VF_LANES : 0;
+    call->ahead = ahead;
+    call->h = s8_carve(memory, &at, state);
+    call->c = s8_carve(memory, &at, call->cell->gates == 4 ? state : 0);
+    call->z = s8_carve(memory, &at, call->cell->has_second ? state : 0);
+    call->g = s8_carve(memory, &at, call->cell->has_second ? state : 0);
+    call->q_old = s8_carve(memory, &at, rows * call->q_row);
+    call->q_new = s8_carve(memory, &at, rows * call->q_row);
+    call->q_rh = s8_carve(memory, &at, call->cell->has_second ? rows * call->q_row : 0);
+    call->active = s8_carve(memory, &at, rows * sizeof(uint32_t));
+    call->list = s8_carve(memory, &at, slots * sizeof(uint32_t));
+    call->items = s8_carve(memory, &at, slots * sizeof(struct s8_item));
+    call->qx = s8_carve(memory, &at, slots * call->x_row);
+    call->gates =
+        s8_carve(memory, &at, slots * blocks * RNN_S8_SLOTS * VF_LANES * sizeof *call->gates);
+    return at;
+}
+
+/* A caller may run fewer rows than it has scratch for, so both ways count. */
+static size_t s8_scratch_bytes(const struct rnn_s8_cell *cell, const struct apx_rnn_desc *desc,
+                               size_t rows)
+{
+    struct s8_call call = {.cell = cell};
+    size_t bytes = s8_lay_out(&call, desc, rows, false, NULL);
+    if (s8_may_go_ahead(desc)) {
+        const size_t few = rows < S8_FEW_ROWS ? rows : S8_FEW_ROWS - 1;
+        const size_t with = s8_lay_out(&call, desc, few, true, NULL);
+        bytes = with > bytes ? with : bytes;
+    }
+    return bytes;
+}
+
+/* What makes every h and c of the row NaN from now on. */
+static void s8_poison(const struct s8_call *call, size_t n)
+{
+    float *state = (call->cell->gates == 4 ? call->c : call->h) + n * call->padded;
+    for (size_t k = 0; k < call->padded; k += VF_LANES)
+        vf_store(state + k, vf_set1(NAN));
+}
+
+/* Begin a call: buffers, states, q of the first h. */
+static void s8_begin(struct s8_call *call, const struct rnn_s8_cell *cell,
+                     const struct apx_rnn_args *args)
+{
+    const struct apx_rnn_desc *desc = args->desc;
+    const bool ahead = args->rows < S8_FEW_ROWS && s8_may_go_ahead(desc);
+    *call = (struct s8_call){.args = args, .cell = cell};
+    call->form = rnn_s8_form(desc, VF_LANES, args->packed);
+    call->block_bytes = rnn_s8_block_bytes(cell, desc, &call->form);
+    s8_lay_out(call, desc, args->rows, ahead, args->scratch);
+    /* Padding of q is multiplied by zeros, but has to be something. */
+    memset(call->q_old, 0, (size_t)((uint8_t *)call->active - call->q_old));
+    memset(call->qx, 0, (size_t)((uint8_t *)call->gates - call->qx));
+    apx_rnn_fill_idle(args);
+    apx_rnn_load_state(args, args->h0, args->h0_row, call->padded, call->h);
+    if (cell->gates == 4)
+        apx_rnn_load_state(args, args->c0, args->c0_row, call->padded, call->c);
+    for (size_t n = 0; n < args->rows; n++)
+        if (s8_quantise(call, call->h + n * call->padded, call->padded, (float)call->form.levels,
+                        call->q_old + n * call->q_row))
+            s8_poison(call, n);
+}
+
+/* Row n at its step number `step`, into slot `slot` of the buffers. */
+static void s8_locate(const struct s8_call *call, size_t n, size_t step, size_t slot)
+{
+    const struct apx_rnn_args *args = call->args;
+    const ptrdiff_t at = (ptrdiff_t)n, time = (ptrdiff_t)rnn_time(args, n, step);
+    const size_t blocks = call->ahead ? call->padded / VF_LANES : 1;
+    struct s8_item *item = &call->items[slot];
+    item->row = (uint32_t)n;
+    item->x = args->x + at * args->x_row + time * args->x_step;
+    item->y = args->y == NULL ? NULL : args->y + at * args->y_row + time * args->y_step;
+    item->qx = call->qx + slot * call->x_row;
+    item->gates = call->gates + slot * blocks * RNN_S8_SLOTS * VF_LANES;
+    item->has_nan = call->x_row > 0 && s8_quantise(call, item->x, args->desc->input,
+                                                   rnn_s8_x_factor(args->desc), item->qx);
+}
+
+/* Point at block `number`. */
+static struct s8_block s8_enter_block(const struct s8_call *call, size_t number)
+{
+    const struct apx_rnn_desc *desc = call->args->desc;
+    const char *at = (const char *)call->args->packed + RNN_S8_HEAD + number * call->block_bytes;
+    const size_t left = desc->hidden - number * VF_LANES;
+    struct s8_block block = {.number = number, .lanes = left < VF_LANES ? left : VF_LANES};
+    block.bias = (const float *)(const void *)at;
+    block.x_scale = block.bias + RNN_S8_SLOTS * VF_LANES;
+    block.h_scale = block.x_scale + RNN_S8_SLOTS * VF_LANES;
+    block.w = block.h_scale + RNN_S8_SLOTS * VF_LANES;
+    block.r = (const char *)block.w + rnn_s8_w_bytes(call->cell, desc, &call->form);
+    return block;
+}
+
+static float *s8_gates(const struct s8_call *call, const struct s8_item *item, size_t number)
+{
+    return item->gates + number * call->gates_block;
+}
+
+/* The items that a pass takes are named by their slots: list[count]. */
+static void s8_input_float(const struct s8_call *call, const struct s8_block *block,
+                           const uint32_t *list, size_t count)
+{
+    const size_t v = call->cell->x_slots, most = panel_most_rows(v);
+    const struct panel panel = {.weights = block->w,
+                                .inner = call->args->desc->input,
+                                .width = v * VF_LANES,
+                                .act = {.kind = APX_ACT_NONE}};
+    size_t tiles = (count + most - 1) / most;
+    for (size_t next = 0; next < count; tiles--) {
+        struct panel_row row[PANEL_MAX_ROWS];
+        const size_t m = (count - next + tiles - 1) / tiles; /* tiles of even size */
+        for (size_t j = 0; j < m; j++, next++) {
+            const struct s8_item *item = &call->items[list[next]];
+            row[j].a = item->x;
+            row[j].seed = block->bias;
+            row[j].out = s8_gates(call, item, block->number);
+        }
+        panel_tiles(&panel, row, m, v);
+    }
+}
+
+static void s8_input_int8(const struct s8_call *call, const struct s8_block *block,
+                          const uint32_t *list, size_t count)
+{
+    const struct panel_s8 panel = {.weights = block->w,
+                                   .scale = block->x_scale,
+                                   .inner = call->args->desc->input,
+                                   .vectors = call->cell->x_slots,
+                                   .chunk = call->form.chunk};
+    const size_t most = S8_MOST(panel.vectors);
+    size_t tiles = (count + most - 1) / most;
+    for (size_t next = 0; next < count; tiles--) {
+        struct panel_s8_row row[PANEL_S8_ROWS];
+        const size_t m = (count - next + tiles - 1) / tiles;
+        for (size_t j = 0; j < m; j++, next++) {
+            const struct s8_item *item = &call->items[list[next]];
+            row[j].q = item->qx;
+            row[j].seed = block->bias;
+            row[j].out = s8_gates(call, item, block->number);
+        }
+        S8_TILE(&panel, row, m);
+    }
+}
+
+/* Gates of the block from x. */
+static void s8_input(const struct s8_call *call, const struct s8_block *block, const uint32_t *list,
+                     size_t count)
+{
+    const struct rnn_s8_cell *cell = call->cell;
+    if (call->x_row > 0)
+        s8_input_int8(call, block, list, count);
+    else
+        s8_input_float(call, block, list, count);
+    if (cell->h_first + cell->h_slots <= cell->x_slots)
+        return;
+    /* A slot that x does not go into. */
+    const vf bias = vf_load(block->bias + cell->x_slots * VF_LANES);
+    for (size_t i = 0; i < count; i++)
+        vf_store(s8_gates(call, &call->items[list[i]], block->number) + cell->x_slots * VF_LANES,
+                 bias);
+}
+
+/* And from h. */
+static void s8_recurrent(const struct s8_call *call, const struct s8_block *block,
+                         const uint32_t *list, size_t count)
+{
+    const struct panel_s8 panel = {.weights = block->r,
+                                   .scale = block->h_scale,
+                                   .inner = call->args->desc->hidden,
+                                   .vectors = call->cell->h_slots,
+                                   .chunk = call->form.chunk};
+    const size_t most = S8_MOST(panel.vectors);
+    size_t tiles = (count + most - 1) / most;
+    for (size_t next = 0; next < count; tiles--) {
+        struct panel_s8_row row[PANEL_S8_ROWS];
+        const size_t m = (count - next + tiles - 1) / tiles;
+        for (size_t j = 0; j < m; j++, next++) {
+            const struct s8_item *item = &call->items[list[next]];
+            row[j].q = call->q_old + item->row * call->q_row;
+            row[j].out = s8_gates(call, item, block->number) + call->cell->h_first * VF_LANES;
+            row[j].seed = row[j].out;
+        }
+        S8_TILE(&panel, row, m);
+    }
+}
+
+/* The x half of the active rows' next steps, for all blocks. */
+static void s8_go_ahead(const struct s8_call *call, size_t active, size_t first)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < active; i++) {
+        const size_t n = call->active[i], length = rnn_length(call->args, n);
+        for (size_t since = 0; since < RNN_AHEAD_STEPS && first + since < length; since++) {
+            const size_t slot = n * RNN_AHEAD_STEPS + since;
+            s8_locate(call, n, first + since, slot);
+            call->list[count++] = (uint32_t)slot;
+        }
+    }
+    for (size_t number = 0; number * VF_LANES < call->padded; number++) {
+        const struct s8_block block = s8_enter_block(call, number);
+        s8_input(call, &block, call->list, count);
+    }
+}
+
+/* Begin a step: call->list gets its items, as many as are returned. Ahead, their gates hold the x
+ * half already. */
+static size_t s8_begin_step(const struct s8_call *call, size_t step)
+{
+    const size_t count = apx_rnn_active(call->args, step, call->active);
+    const size_t since = step % RNN_AHEAD_STEPS;
+    if (call->ahead && since == 0)
+        s8_go_ahead(call, count, step);
+    for (size_t i = 0; i < count; i++) {
+        const size_t n = call->active[i], slot = call->ahead ? n * RNN_AHEAD_STEPS + since : i;
+        if (!call->ahead)
+            s8_locate(call, n, step, slot);
+        call->list[i] = (uint32_t)slot;
+        if (call->items[slot].has_nan)
+            s8_poison(call, n);
+    }
+    return count;
+}
+
+/* The sums of one block for a step's items. */
+static void s8_sums(const struct s8_call *call, const struct s8_block *block, size_t count)
+{
+    if (!call->ahead)
+        s8_input(call, block, call->list, count);
+    s8_recurrent(call, block, call->list, count);
+}
+
+/* A block's new h: q for the next step, and y. */
+APX_INLINE void s8_store_h(const struct s8_call *call, const struct s8_block *block,
+                           const struct s8_item *item, vf h)
+{
+    const size_t unit = block->number * VF_LANES;
+    const vf levels = vf_set1((float)call->form.levels);
+    vf_store(call->h + item->row * call->padded + unit, h);
+    s8_store(call->q_new + item->row * call->q_row + unit, vf_mul(h, levels), levels,
+             panel_s8_offset(&call->form));
+    if (item->y == NULL)
+        return;
+    if (block->lanes == VF_LANES)
+        vf_store(item->y + unit, h);
+    else
+        vf_store_first(item->y + unit, h, block->lanes);
+}
+
+/* End a step: last states out, new q for old. */
+static void s8_end_step(struct s8_call *call, size_t step)
+{
+    const struct apx_rnn_args *args = call->args;
+    apx_rnn_store_last(args, step, call->h, call->padded, args->h_last, args->h_last_row);
+    if (call->cell->gates == 4)
+        apx_rnn_store_last(args, step, call->c, call->padded, args->c_last, args->c_last_row);
+    uint8_t *swap = call->q_old;
+    call->q_old = call->q_new;
+    call->q_new = swap;
+}
