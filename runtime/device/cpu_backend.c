@@ -76,6 +76,8 @@ static json_t *describe_step(const struct apx_program *program, const struct apx
         json_object_set_new(json, "kernel", json_string(step->kernel));
     if (step->isa != NULL)
         json_object_set_new(json, "isa", json_string(step->isa));
+    if (step->precision != NULL)
+        json_object_set_new(json, "precision", json_string(step->precision));
     if (step->schedule != NULL)
         json_object_set_new(json, "schedule", json_string(step->schedule));
     if (step->type->build != NULL)
@@ -103,11 +105,15 @@ static enum apx_status describe(const struct apx_program *program, void *json_ob
     struct apx_row_cost cost;
     apx_cpu_measure(program, symbols, flops, &cost);
     row_cost(program, symbols, &cost);
-    for (int s = 0; s < program->step_count; s++)
+    const char *precision = "fp32"; /* of what its layers multiply */
+    for (int s = 0; s < program->step_count; s++) {
         json_array_append_new(steps, describe_step(program, program->steps[s], flops[s]));
+        if (program->steps[s]->precision != NULL)
+            precision = program->steps[s]->precision;
+    }
     apx_release(program->allocator, flops);
     json_object_set_new(json, "isa", json_string(apx_caps_name(program->caps)));
-    json_object_set_new(json, "precision", json_string("fp32"));
+    json_object_set_new(json, "precision", json_string(precision));
     json_object_set_new(json, "steps", steps);
     json_object_set_new(json, "flops_per_row", json_real(cost.flops));
     json_object_set_new(json, "bytes_per_row", json_real(cost.bytes));

@@ -44,7 +44,7 @@ struct apx_op_info {
 };
 /* Never NULL for op < APX_OP_COUNT. */
 const struct apx_op_info *apx_op_info(enum apx_op op);
-/* False if there is no such operator. */
+/* False if there is no such operator. In the domain auspex "_" and any text may follow the name. */
 bool apx_op_find(const char *domain, const char *name, enum apx_op *op);
 
 struct apx_forest; /* runtime/model/forest/forest.h */

@@ -76,6 +76,13 @@ struct apx_dim apx_infer_product(const struct apx_dim *dims, int count);
 /* Elements from start towards end, end excluded; unknown if that is no expression. step != 0. */
 struct apx_dim apx_infer_range_extent(const struct apx_dim *start, const struct apx_dim *end,
                                       int64_t step);
+/* APX_EFORMAT unless the value, if there is one, has that rank. */
+enum apx_status apx_infer_need_rank(const struct apx_node *node, const struct apx_value *value,
+                                    const char *what, int rank, struct apx_error *error);
+/* Input `i`, if given, is dims[rank]: ranks are compared, extents meet. */
+enum apx_status apx_infer_need_dims(struct apx_graph *graph, const struct apx_node *node, int i,
+                                    const char *what, int rank, const struct apx_dim *dims,
+                                    struct apx_error *error);
 /* APX_EFORMAT unless all inputs given have the dtype of input 0. */
 enum apx_status apx_infer_same_dtype(const struct apx_graph *graph, const struct apx_node *node,
                                      struct apx_error *error);

@@ -5,8 +5,8 @@
 
 #include <string.h>
 
-static enum apx_status need_rank(const struct apx_node *node, const struct apx_value *value,
-                                 const char *what, int rank, struct apx_error *error)
+enum apx_status apx_infer_need_rank(const struct apx_node *node, const struct apx_value *value,
+                                    const char *what, int rank, struct apx_error *error)
 {
     if (value != NULL && value->rank != rank)
         return apx_fail(error, APX_EFORMAT, node->name, "%s has rank %d instead of %d", what,
@@ -23,13 +23,12 @@ static enum apx_status need_float(const struct apx_node *node, const struct apx_
     return APX_OK;
 }
 
-/* Input `i`, if given, is dims[rank]. */
-static enum apx_status need_dims(struct apx_graph *graph, const struct apx_node *node, int i,
-                                 const char *what, int rank, const struct apx_dim *dims,
-                                 struct apx_error *error)
+enum apx_status apx_infer_need_dims(struct apx_graph *graph, const struct apx_node *node, int i,
+                                    const char *what, int rank, const struct apx_dim *dims,
+                                    struct apx_error *error)
 {
     const struct apx_value *value = apx_node_in(graph, node, i);
-    enum apx_status status = need_rank(node, value, what, rank, error);
+    enum apx_status status = apx_infer_need_rank(node, value, what, rank, error);
     for (int d = 0; value != NULL && d < rank && status == APX_OK; d++)
         status = apx_infer_meet(graph, node, &dims[d], &value->dims[d], what, error);
     return status;
@@ -51,9 +50,9 @@ static enum apx_status recurrent(struct apx_graph *graph, struct apx_node *node,
     if (!is_both && strcmp(direction, "forward") != 0 && strcmp(direction, "reverse") != 0)
         return apx_fail(error, APX_EFORMAT, node->name, "direction %s", direction);
     if ((status = need_float(node, x, error)) != APX_OK ||
-        (status = need_rank(node, x, "X", 3, error)) != APX_OK ||
-        (status = need_rank(node, w, "W", 3, error)) != APX_OK ||
-        (status = need_rank(node, r, "R", 3, error)) != APX_OK)
+        (status = apx_infer_need_rank(node, x, "X", 3, error)) != APX_OK ||
+        (status = apx_infer_need_rank(node, w, "W", 3, error)) != APX_OK ||
+        (status = apx_infer_need_rank(node, r, "R", 3, error)) != APX_OK)
         return status;
     int64_t hidden;
     if (!apx_dim_is_constant(&r->dims[2], &hidden) || hidden < 1 ||
@@ -67,17 +66,17 @@ static enum apx_status recurrent(struct apx_graph *graph, struct apx_node *node,
     const struct apx_dim B = x->dims[is_batch_first ? 0 : 1];
     const struct apx_dim state[3] = {is_batch_first ? B : directions,
                                      is_batch_first ? directions : B, H};
-    if ((status = need_dims(graph, node, 1, "W", 3, (struct apx_dim[]){directions, GH, I},
-                            error)) != APX_OK ||
-        (status = need_dims(graph, node, 2, "R", 3, (struct apx_dim[]){directions, GH, H},
-                            error)) != APX_OK ||
-        (status = need_dims(graph, node, 3, "B", 2, (struct apx_dim[]){directions, GH2}, error)) !=
-            APX_OK ||
-        (status = need_dims(graph, node, 4, "sequence_lens", 1, &B, error)) != APX_OK ||
-        (status = need_dims(graph, node, 5, "initial_h", 3, state, error)) != APX_OK ||
-        (status = need_dims(graph, node, 6, "initial_c", 3, state, error)) != APX_OK ||
-        (status = need_dims(graph, node, 7, "P", 2, (struct apx_dim[]){directions, P}, error)) !=
-            APX_OK)
+    if ((status = apx_infer_need_dims(graph, node, 1, "W", 3, (struct apx_dim[]){directions, GH, I},
+                                      error)) != APX_OK ||
+        (status = apx_infer_need_dims(graph, node, 2, "R", 3, (struct apx_dim[]){directions, GH, H},
+                                      error)) != APX_OK ||
+        (status = apx_infer_need_dims(graph, node, 3, "B", 2, (struct apx_dim[]){directions, GH2},
+                                      error)) != APX_OK ||
+        (status = apx_infer_need_dims(graph, node, 4, "sequence_lens", 1, &B, error)) != APX_OK ||
+        (status = apx_infer_need_dims(graph, node, 5, "initial_h", 3, state, error)) != APX_OK ||
+        (status = apx_infer_need_dims(graph, node, 6, "initial_c", 3, state, error)) != APX_OK ||
+        (status = apx_infer_need_dims(graph, node, 7, "P", 2, (struct apx_dim[]){directions, P},
+                                      error)) != APX_OK)
         return status;
     if (lens != NULL && lens->dtype != APX_I32)
         return apx_fail(error, APX_EFORMAT, node->name, "sequence_lens of %s instead of int32",
@@ -117,8 +116,8 @@ enum apx_status apx_infer_gemm(struct apx_graph *graph, struct apx_node *node,
         b_rows = apx_node_int(node, "transB", 0) != 0;
     enum apx_status status;
     if ((status = apx_infer_same_dtype(graph, node, error)) != APX_OK ||
-        (status = need_rank(node, a, "A", 2, error)) != APX_OK ||
-        (status = need_rank(node, b, "B", 2, error)) != APX_OK ||
+        (status = apx_infer_need_rank(node, a, "A", 2, error)) != APX_OK ||
+        (status = apx_infer_need_rank(node, b, "B", 2, error)) != APX_OK ||
         (status = apx_infer_meet(graph, node, &a->dims[!a_rows], &b->dims[b_rows], "inner extents",
                                  error)) != APX_OK)
         return status;
@@ -211,7 +210,7 @@ enum apx_status apx_infer_batch_norm(struct apx_graph *graph, struct apx_node *n
         return apx_fail(error, APX_EFORMAT, node->name, "BatchNormalization of a number");
     const struct apx_dim channels = x->rank > 1 ? x->dims[1] : apx_dim_constant(1);
     for (int i = 1; i < 5 && status == APX_OK; i++)
-        status = need_dims(graph, node, i, "channels", 1, &channels, error);
+        status = apx_infer_need_dims(graph, node, i, "channels", 1, &channels, error);
     return status != APX_OK ? status
                             : apx_infer_set(graph, node, 0, x->dtype, x->rank, x->dims, error);
 }

@@ -1,18 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* lower_rnn.c - LSTM and GRU: one step for each direction.
+/* lower_rnn.c - LSTM and GRU, with weights of float or int8: one step for each direction.
  *
  * Whatever order ONNX wants y in ([T,D,B,H]), storage is [B,T,D,H]: a row's steps lie together, and
  * the Transpose, Squeeze and Reshape that exporters put behind a layer become views. When y itself
  * is an output of the graph it is stored as asked, since the kernel writes through any strides. */
+#include <math.h>
 #include <string.h>
 #include <strings.h>
 
 #include "runtime/plan/step_rnn.h"
 
+/* 127 * 127 * 2^17 < 2^31 */
+#define LIMIT_INT8_WIDTH (1 << 17)
+
+/* Which input of the node is what; -1: the operator has none. */
+struct places {
+    int w, w_scale, r, r_scale, bias, lengths, h0, c0, peephole;
+};
+
+static const struct places float_places = {1, -1, 2, -1, 3, 4, 5, 6, 7};
+static const struct places int8_places = {1, 2, 3, 4, 5, 6, 7, 8, -1};
+
 struct layer {
-    bool is_lstm, batch_first;
+    bool is_lstm, is_int8, batch_first;
     int directions, gates;
     int64_t input, hidden;
+    const struct places *places;
     struct apx_rnn_desc desc[2];
 };
 
@@ -76,31 +89,63 @@ static void read_activations(struct apx_lowering *lo, const struct apx_node *nod
     }
 }
 
-static const float *weights_of(struct apx_lowering *lo, const struct apx_node *node, int i,
-                               int64_t count, const char *what)
+static const void *constant_of(struct apx_lowering *lo, const struct apx_node *node, int i,
+                               enum apx_dtype dtype, int64_t count, const char *what)
 {
     const struct apx_value *value = apx_lower_constant(lo, node, i);
     if (value == NULL)
         return NULL;
-    if (value->dtype != APX_F32)
-        return apx_lower_fail(lo, APX_EUNSUPPORTED, "%s is %s; only float32 is computed", what,
-                              apx_dtype_name(value->dtype));
-    if (value->bytes != (size_t)count * sizeof(float))
+    if (value->dtype != dtype)
+        return apx_lower_fail(lo, APX_EUNSUPPORTED, "%s is %s; only %s is computed", what,
+                              apx_dtype_name(value->dtype), apx_dtype_name(dtype));
+    if (value->bytes != (size_t)count * apx_dtype_size(dtype))
         return apx_lower_fail(lo, APX_EFORMAT, "%s does not have %lld elements", what,
                               (long long)count);
     return value->data;
 }
 
+static const float *weights_of(struct apx_lowering *lo, const struct apx_node *node, int i,
+                               int64_t count, const char *what)
+{
+    return constant_of(lo, node, i, APX_F32, count, what);
+}
+
+/* int8 weights with their scales, as the kernels want them: -128 has no counterpart, and a scale is
+ * finite and not negative. *largest grows to the largest magnitude. */
+static const int8_t *int8_of(struct apx_lowering *lo, const struct apx_node *node, int i,
+                             int64_t rows, int64_t columns, const char *what, int scale,
+                             const float **scales, int *largest)
+{
+    const int8_t *weights = constant_of(lo, node, i, APX_I8, rows * columns, what);
+    *scales = weights_of(lo, node, scale, rows, "a scale");
+    if (lo->status != APX_OK)
+        return NULL;
+    if (weights == NULL || *scales == NULL)
+        return apx_lower_fail(lo, APX_EFORMAT, "%s or its scale is left out", what);
+    for (int64_t k = 0; k < rows * columns; k++) {
+        int magnitude = weights[k] < 0 ? -weights[k] : weights[k];
+        *largest = magnitude > *largest ? magnitude : *largest;
+    }
+    if (*largest > INT8_MAX)
+        return apx_lower_fail(lo, APX_EFORMAT, "%s holds -128; int8 weights are -127 to 127", what);
+    for (int64_t k = 0; k < rows; k++)
+        if (!((*scales)[k] >= 0 && isfinite((*scales)[k])))
+            return apx_lower_fail(lo, APX_EFORMAT, "a scale of %s is negative or not finite", what);
+    return weights;
+}
+
 static bool read_layer(struct apx_lowering *lo, const struct apx_node *node, struct layer *layer)
 {
     memset(layer, 0, sizeof *layer);
-    layer->is_lstm = node->op == APX_OP_LSTM;
+    layer->is_lstm = node->op == APX_OP_LSTM || node->op == APX_OP_QUANTIZED_LSTM;
+    layer->is_int8 = node->op == APX_OP_QUANTIZED_LSTM || node->op == APX_OP_QUANTIZED_GRU;
+    layer->places = layer->is_int8 ? &int8_places : &float_places;
     layer->gates = layer->is_lstm ? 4 : 3;
     layer->batch_first = apx_node_int(node, "layout", 0) != 0;
     const char *direction = apx_node_string(node, "direction", "forward");
     layer->directions = strcmp(direction, "bidirectional") == 0 ? 2 : 1;
-    const struct apx_value *w = apx_lower_constant(lo, node, 1);
-    const struct apx_value *r = apx_lower_constant(lo, node, 2);
+    const struct apx_value *w = apx_lower_constant(lo, node, layer->places->w);
+    const struct apx_value *r = apx_lower_constant(lo, node, layer->places->r);
     if (w == NULL || r == NULL)
         return false;
     if (w->rank != 3 || r->rank != 3 || !apx_dim_is_constant(&w->dims[2], &layer->input) ||
@@ -114,33 +159,79 @@ static bool read_layer(struct apx_lowering *lo, const struct apx_node *node, str
         desc->input = (size_t)layer->input;
         desc->hidden = (size_t)layer->hidden;
         desc->reverse = d == 1 || strcmp(direction, "reverse") == 0;
-        desc->has_peephole = layer->is_lstm && node->in_count > 7 && node->in[7] >= 0;
+        desc->has_peephole =
+            layer->is_lstm && !layer->is_int8 && node->in_count > 7 && node->in[7] >= 0;
         desc->input_forget = layer->is_lstm && apx_node_int(node, "input_forget", 0) != 0;
         desc->reset_after = !layer->is_lstm && apx_node_int(node, "linear_before_reset", 0) != 0;
         desc->clip = apx_node_float(node, "clip", 0);
+        if (layer->is_int8) {
+            desc->int8.levels = (int)apx_node_int(node, "hidden_levels", 0);
+            desc->int8.input_scale = apx_node_float(node, "input_scale", 0);
+        }
+    }
+    /* Sums of products of int8 are made in 32 bits. */
+    if (layer->is_int8 && (layer->hidden > LIMIT_INT8_WIDTH || layer->input > LIMIT_INT8_WIDTH)) {
+        apx_lower_fail(lo, APX_ELIMIT, "an int8 layer wider than %d", LIMIT_INT8_WIDTH);
+        return false;
     }
     read_activations(lo, node, layer);
     return lo->status == APX_OK;
 }
 
-static bool read_weights(struct apx_lowering *lo, const struct apx_node *node,
-                         const struct layer *layer, int direction, struct apx_rnn_weights *weights)
+/* The largest magnitude counts for both directions, which then run on the same kernel row. */
+static bool read_int8(struct apx_lowering *lo, const struct apx_node *node, struct layer *layer,
+                      int direction, struct apx_rnn_weights *weights)
+{
+    int64_t rows = layer->gates * layer->hidden, all = layer->directions * rows;
+    const struct places *places = layer->places;
+    struct apx_rnn_int8 *int8 = &layer->desc[direction].int8;
+    int largest = 1;
+    if (int8->input_scale > 0) {
+        weights->w_s8 = int8_of(lo, node, places->w, all, layer->input, "W", places->w_scale,
+                                &weights->w_scale, &largest);
+    } else {
+        weights->w = weights_of(lo, node, places->w, all * layer->input, "W");
+    }
+    weights->r_s8 = int8_of(lo, node, places->r, all, layer->hidden, "R", places->r_scale,
+                            &weights->r_scale, &largest);
+    if (lo->status != APX_OK)
+        return false;
+    if (int8->input_scale > 0) {
+        weights->w_s8 += direction * rows * layer->input;
+        weights->w_scale += direction * rows;
+    } else {
+        weights->w += direction * rows * layer->input;
+    }
+    weights->r_s8 += direction * rows * layer->hidden;
+    weights->r_scale += direction * rows;
+    int8->weight_levels = largest;
+    return true;
+}
+
+static bool read_weights(struct apx_lowering *lo, const struct apx_node *node, struct layer *layer,
+                         int direction, struct apx_rnn_weights *weights)
 {
     int64_t rows = layer->gates * layer->hidden;
     memset(weights, 0, sizeof *weights);
-    const float *w = weights_of(lo, node, 1, layer->directions * rows * layer->input, "W");
-    const float *r = weights_of(lo, node, 2, layer->directions * rows * layer->hidden, "R");
-    const float *b = weights_of(lo, node, 3, layer->directions * 2 * rows, "B");
-    if (lo->status != APX_OK)
-        return false;
-    weights->w = w + direction * rows * layer->input;
-    weights->r = r + direction * rows * layer->hidden;
+    if (layer->is_int8) {
+        if (!read_int8(lo, node, layer, direction, weights))
+            return false;
+    } else {
+        const float *w = weights_of(lo, node, 1, layer->directions * rows * layer->input, "W");
+        const float *r = weights_of(lo, node, 2, layer->directions * rows * layer->hidden, "R");
+        if (lo->status != APX_OK)
+            return false;
+        weights->w = w + direction * rows * layer->input;
+        weights->r = r + direction * rows * layer->hidden;
+    }
+    const float *b = weights_of(lo, node, layer->places->bias, layer->directions * 2 * rows, "B");
     if (b != NULL) {
         weights->bias_w = b + direction * 2 * rows;
         weights->bias_r = weights->bias_w + rows;
     }
     if (layer->desc[direction].has_peephole) {
-        const float *p = weights_of(lo, node, 7, layer->directions * 3 * layer->hidden, "P");
+        const float *p = weights_of(lo, node, layer->places->peephole,
+                                    layer->directions * 3 * layer->hidden, "P");
         weights->peephole = p != NULL ? p + direction * 3 * layer->hidden : NULL;
     }
     return lo->status == APX_OK;
@@ -252,11 +343,11 @@ static void lower_layer(struct apx_lowering *lo, const struct apx_node *node)
         static const int perm[3] = {1, 0, 2};
         apx_view_transpose(x, perm, time_first);
     }
-    struct apx_view *lengths = apx_lower_in(lo, node, 4);
+    struct apx_view *lengths = apx_lower_in(lo, node, layer.places->lengths);
     if (lengths != NULL)
         lengths = apx_emit_standard(lo, apx_emit_cast(lo, lengths, APX_I32));
-    struct apx_view *h0 = initial_state(lo, node, 5);
-    struct apx_view *c0 = layer.is_lstm ? initial_state(lo, node, 6) : NULL;
+    struct apx_view *h0 = initial_state(lo, node, layer.places->h0);
+    struct apx_view *c0 = layer.is_lstm ? initial_state(lo, node, layer.places->c0) : NULL;
 
     bool last_only = lo->last_only[lo->node];
     struct apx_view *y = NULL, *h_last = NULL, *c_last = NULL;
@@ -302,14 +393,19 @@ static void lower_layer(struct apx_lowering *lo, const struct apx_node *node)
         if (step == NULL)
             return;
         struct apx_rnn_params *params = step->params;
-        params->desc = layer.desc[d];
         params->is_lstm = layer.is_lstm;
         if (!read_weights(lo, node, &layer, d, &params->weights))
             return;
+        params->desc = layer.desc[d];
         params->row = layer.is_lstm ? apx_lstm_select(lo->program->caps, &params->desc)
                                     : apx_gru_select(lo->program->caps, &params->desc);
         step->kernel = params->row->name;
         step->isa = params->row->isa;
+        if (layer.is_int8) {
+            step->precision = "int8";
+            step->schedule =
+                layer.desc[d].int8.levels == 63 ? "int8, 63 levels" : "int8, 127 levels";
+        }
         step->tile_rows = params->row->tile_rows;
         step->in[APX_RNN_X] = time_first;
         step->in[APX_RNN_LENGTHS] = lengths;

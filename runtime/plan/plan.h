@@ -98,6 +98,7 @@ struct apx_step {
     int built_index;             /* then: among the program's built */
     const char *kernel, *isa;    /* of the kernel row, for reports */
     const char *schedule;        /* how it goes about its work, for reports; NULL: one way only */
+    const char *precision;       /* of its products, for reports; NULL: fp32 */
     size_t tile_rows;            /* rows that its kernel likes to take together; 0: any */
     bool is_dead;
 };

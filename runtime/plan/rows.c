@@ -242,10 +242,13 @@ static bool follow_gemm(struct analysis *a, const struct apx_node *node)
 static bool follow_rnn(struct analysis *a, const struct apx_node *node)
 {
     bool batch_first = apx_node_int(node, "layout", 0) != 0;
-    int batch[8] = {batch_first ? 0 : 1, -1, -1, -1, 0, batch_first ? 0 : 1,
-                    batch_first ? 0 : 1, -1};
+    int data = batch_first ? 0 : 1; /* the axis of X and of the initial states */
+    const int of_float[9] = {data, -1, -1, -1, 0, data, data, -1, -1};
+    static const int of_int8[9] = {1, -1, -1, -1, -1, -1, 0, 1, 1};
+    bool is_int8 = node->op == APX_OP_QUANTIZED_LSTM || node->op == APX_OP_QUANTIZED_GRU;
+    const int *batch = is_int8 ? of_int8 : of_float;
     struct mark result = no_mark, mark;
-    for (int i = 0; i < node->in_count && i < 8; i++) {
+    for (int i = 0; i < node->in_count && i < 9; i++) {
         if (!mark_of(a, node, i, &mark))
             return false;
         const struct apx_value *value = apx_node_in(a->graph, node, i);
@@ -368,6 +371,8 @@ static bool follow(struct analysis *a, const struct apx_node *node)
     switch (node->op) {
     case APX_OP_LSTM:
     case APX_OP_GRU:
+    case APX_OP_QUANTIZED_LSTM:
+    case APX_OP_QUANTIZED_GRU:
         return follow_rnn(a, node);
     case APX_OP_GEMM:
         return follow_gemm(a, node);
