@@ -41,6 +41,22 @@ void apx_onnx_texts(struct apx_onnx *onnx, const char *attribute, const char *co
 void apx_onnx_tensor_attribute(struct apx_onnx *onnx, const char *attribute, enum apx_dtype dtype,
                                int rank, const int64_t *dims, const void *data);
 
+/* The attribute has the value that the call of the function gives to the function's attribute. */
+enum apx_onnx_kind { APX_ONNX_INT, APX_ONNX_FLOAT };
+void apx_onnx_reference(struct apx_onnx *onnx, const char *attribute, enum apx_onnx_kind kind,
+                        const char *of_function);
+
+/* A function that the model brings along: nodes added up to the matching apx_onnx_end are its body.
+ * Its nodes are of ai.onnx under `opset`. */
+void apx_onnx_function_begin(struct apx_onnx *onnx, const char *domain, const char *name,
+                             int64_t opset, const char *const *inputs, int input_count,
+                             const char *const *outputs, int output_count,
+                             const char *const *attributes, int attribute_count);
+/* A graph as an attribute of the node added last; inputs, outputs, tensors and nodes added up to
+ * the matching apx_onnx_end are its. */
+void apx_onnx_graph_begin(struct apx_onnx *onnx, const char *attribute, const char *name);
+void apx_onnx_end(struct apx_onnx *onnx);
+
 /* Write the file so that a kill leaves the old one or the new one (temporary file, sync, rename).
  */
 enum apx_status apx_onnx_write(struct apx_onnx *onnx, const char *path, struct apx_error *error);

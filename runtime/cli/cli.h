@@ -19,6 +19,7 @@ int apx_cli_inspect(int argc, char **argv);
 int apx_cli_predict(int argc, char **argv);
 int apx_cli_bench(int argc, char **argv);
 int apx_cli_import(int argc, char **argv);
+int apx_cli_quantize(int argc, char **argv);
 int apx_cli_repo(int argc, char **argv);
 
 /* ---- messages: print the line, return the status ------------------------------------------- */

@@ -5,13 +5,12 @@
  * that destroying is walking the chain. Lists grow by doubling: a list of n entries has the
  * smallest power of two of at least n, and a new one is taken from the chain when n is such a
  * power. */
-#include "runtime/onnx_build.h"
+#include "runtime/model/onnx_builder.h"
 
 #include "runtime/base/fail.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <onnx/onnx.pb-c.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,15 +19,8 @@
 
 #define IR_VERSION 8
 
-struct block {
-    _Alignas(16) struct block *next;
-};
-
-struct apx_onnx {
-    Onnx__ModelProto model;
-    Onnx__GraphProto graph;
-    struct block *blocks;
-    struct apx_error failure; /* the first; status APX_OK: none */
+struct apx_onnx_block {
+    _Alignas(16) struct apx_onnx_block *next;
 };
 
 static void fail(struct apx_onnx *onnx, enum apx_status status, const char *field, const char *text)
@@ -37,11 +29,10 @@ static void fail(struct apx_onnx *onnx, enum apx_status status, const char *fiel
         apx_fail(&onnx->failure, status, field, "%s", text);
 }
 
-/* Zeroed, released with the builder; NULL after recording the failure. */
-static void *take(struct apx_onnx *onnx, size_t count, size_t size)
+void *apx_onnx_take(struct apx_onnx *onnx, size_t count, size_t size)
 {
     size_t bytes;
-    struct block *block = NULL;
+    struct apx_onnx_block *block = NULL;
     if (!__builtin_mul_overflow(count, size, &bytes) && bytes < SIZE_MAX / 2)
         block = calloc(1, sizeof *block + bytes);
     if (block == NULL) {
@@ -55,13 +46,13 @@ static void *take(struct apx_onnx *onnx, size_t count, size_t size)
 
 static void *copy(struct apx_onnx *onnx, const void *from, size_t count, size_t size)
 {
-    void *to = take(onnx, count, size);
+    void *to = apx_onnx_take(onnx, count, size);
     if (to != NULL && count > 0)
         memcpy(to, from, count * size);
     return to;
 }
 
-static char *copy_text(struct apx_onnx *onnx, const char *text)
+char *apx_onnx_copy_text(struct apx_onnx *onnx, const char *text)
 {
     return copy(onnx, text, strlen(text) + 1, 1);
 }
@@ -73,15 +64,14 @@ static ProtobufCBinaryData copy_bytes(struct apx_onnx *onnx, const void *from, s
     return data;
 }
 
-/* One more pointer at the end of a list. */
-static void append(struct apx_onnx *onnx, void *list, size_t *count, void *entry)
+void apx_onnx_append(struct apx_onnx *onnx, void *list, size_t *count, void *entry)
 {
     void **entries;
     memcpy(&entries, list, sizeof entries); /* list is a T ***, whatever T */
     if (entry == NULL)
         return;
     if ((*count & (*count - 1)) == 0) {
-        void **larger = take(onnx, *count == 0 ? 1 : 2 * *count, sizeof *larger);
+        void **larger = apx_onnx_take(onnx, *count == 0 ? 1 : 2 * *count, sizeof *larger);
         if (larger == NULL)
             return;
         if (*count > 0)
@@ -110,9 +100,13 @@ struct apx_onnx *apx_onnx_create(const char *graph_name)
     onnx->model.has_ir_version = 1;
     onnx->model.ir_version = IR_VERSION;
     onnx->model.graph = &onnx->graph;
-    onnx->model.producer_name = copy_text(onnx, "auspex");
-    onnx->model.producer_version = copy_text(onnx, apx_version());
-    onnx->graph.name = copy_text(onnx, graph_name);
+    onnx->target = &onnx->whole;
+    onnx->whole.graph = &onnx->graph;
+    onnx->whole.nodes = &onnx->graph.node;
+    onnx->whole.node_count = &onnx->graph.n_node;
+    onnx->model.producer_name = apx_onnx_copy_text(onnx, "auspex");
+    onnx->model.producer_version = apx_onnx_copy_text(onnx, apx_version());
+    onnx->graph.name = apx_onnx_copy_text(onnx, graph_name);
     return onnx;
 }
 
@@ -120,7 +114,7 @@ void apx_onnx_destroy(struct apx_onnx *onnx)
 {
     if (onnx == NULL)
         return;
-    for (struct block *block = onnx->blocks, *next; block != NULL; block = next) {
+    for (struct apx_onnx_block *block = onnx->blocks, *next; block != NULL; block = next) {
         next = block->next;
         free(block);
     }
@@ -133,10 +127,10 @@ void apx_onnx_opset(struct apx_onnx *onnx, const char *domain, int64_t version)
         TAKE(onnx, Onnx__OperatorSetIdProto, ONNX__OPERATOR_SET_ID_PROTO__INIT);
     if (opset == NULL)
         return;
-    opset->domain = copy_text(onnx, domain);
+    opset->domain = apx_onnx_copy_text(onnx, domain);
     opset->has_version = 1;
     opset->version = version;
-    append(onnx, &onnx->model.opset_import, &onnx->model.n_opset_import, opset);
+    apx_onnx_append(onnx, &onnx->model.opset_import, &onnx->model.n_opset_import, opset);
 }
 
 void apx_onnx_metadata(struct apx_onnx *onnx, const char *key, const char *value)
@@ -145,9 +139,9 @@ void apx_onnx_metadata(struct apx_onnx *onnx, const char *key, const char *value
         TAKE(onnx, Onnx__StringStringEntryProto, ONNX__STRING_STRING_ENTRY_PROTO__INIT);
     if (entry == NULL)
         return;
-    entry->key = copy_text(onnx, key);
-    entry->value = copy_text(onnx, value);
-    append(onnx, &onnx->model.metadata_props, &onnx->model.n_metadata_props, entry);
+    entry->key = apx_onnx_copy_text(onnx, key);
+    entry->value = apx_onnx_copy_text(onnx, value);
+    apx_onnx_append(onnx, &onnx->model.metadata_props, &onnx->model.n_metadata_props, entry);
 }
 
 /* TensorProto.DataType; 0 for APX_DTYPE_NONE. */
@@ -180,7 +174,7 @@ static Onnx__TensorShapeProto__Dimension *make_dimension(struct apx_onnx *onnx, 
         dimension->dim_value = number;
     } else {
         dimension->value_case = ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_PARAM;
-        dimension->dim_param = copy_text(onnx, text);
+        dimension->dim_param = apx_onnx_copy_text(onnx, text);
     }
     return dimension;
 }
@@ -199,29 +193,40 @@ static Onnx__ValueInfoProto *make_value(struct apx_onnx *onnx, const char *name,
     if (data_type_of(dtype) == 0)
         fail(onnx, APX_EINVAL, name, "an input or output without an element type");
     for (int i = 0; i < rank; i++)
-        append(onnx, &shape->dim, &shape->n_dim, make_dimension(onnx, dims[i]));
+        apx_onnx_append(onnx, &shape->dim, &shape->n_dim, make_dimension(onnx, dims[i]));
     tensor->has_elem_type = 1;
     tensor->elem_type = data_type_of(dtype);
     tensor->shape = shape;
     type->value_case = ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE;
     type->tensor_type = tensor;
-    value->name = copy_text(onnx, name);
+    value->name = apx_onnx_copy_text(onnx, name);
     value->type = type;
     return value;
+}
+
+/* The graph that values go to; a function has none, and taking its calls for the model's would hide
+ * the mistake. */
+static Onnx__GraphProto *current_graph(struct apx_onnx *onnx, const char *name)
+{
+    if (onnx->target->graph == NULL)
+        fail(onnx, APX_EINVAL, name, "a typed value or a tensor of a function");
+    return onnx->target->graph != NULL ? onnx->target->graph : &onnx->graph;
 }
 
 void apx_onnx_input(struct apx_onnx *onnx, const char *name, enum apx_dtype dtype, int rank,
                     const char *const *dims)
 {
-    append(onnx, &onnx->graph.input, &onnx->graph.n_input,
-           make_value(onnx, name, dtype, rank, dims));
+    Onnx__GraphProto *graph = current_graph(onnx, name);
+    apx_onnx_append(onnx, &graph->input, &graph->n_input,
+                    make_value(onnx, name, dtype, rank, dims));
 }
 
 void apx_onnx_output(struct apx_onnx *onnx, const char *name, enum apx_dtype dtype, int rank,
                      const char *const *dims)
 {
-    append(onnx, &onnx->graph.output, &onnx->graph.n_output,
-           make_value(onnx, name, dtype, rank, dims));
+    Onnx__GraphProto *graph = current_graph(onnx, name);
+    apx_onnx_append(onnx, &graph->output, &graph->n_output,
+                    make_value(onnx, name, dtype, rank, dims));
 }
 
 /* Long lists (the modes of tree nodes) repeat a few pointers: equal ones share a copy. */
@@ -231,7 +236,7 @@ static void copy_strings(struct apx_onnx *onnx, const char *const *from, size_t 
                          ProtobufCBinaryData **to, size_t *to_count)
 {
     size_t recent[RECENT] = {0}, next = 0; /* where from[] was copied last */
-    *to = take(onnx, count, sizeof **to);
+    *to = apx_onnx_take(onnx, count, sizeof **to);
     *to_count = *to != NULL ? count : 0;
     for (size_t i = 0; i < *to_count; i++) {
         size_t r = 0;
@@ -264,7 +269,7 @@ static Onnx__TensorProto *make_tensor(struct apx_onnx *onnx, const char *name, e
     }
     if (onnx->failure.status != APX_OK)
         return NULL;
-    tensor->name = copy_text(onnx, name);
+    tensor->name = apx_onnx_copy_text(onnx, name);
     tensor->dims = copy(onnx, dims, (size_t)rank, sizeof *dims);
     tensor->n_dims = tensor->dims != NULL ? (size_t)rank : 0;
     tensor->has_data_type = 1;
@@ -281,8 +286,9 @@ static Onnx__TensorProto *make_tensor(struct apx_onnx *onnx, const char *name, e
 void apx_onnx_tensor(struct apx_onnx *onnx, const char *name, enum apx_dtype dtype, int rank,
                      const int64_t *dims, const void *data)
 {
-    append(onnx, &onnx->graph.initializer, &onnx->graph.n_initializer,
-           make_tensor(onnx, name, dtype, rank, dims, data));
+    Onnx__GraphProto *graph = current_graph(onnx, name);
+    apx_onnx_append(onnx, &graph->initializer, &graph->n_initializer,
+                    make_tensor(onnx, name, dtype, rank, dims, data));
 }
 
 void apx_onnx_node(struct apx_onnx *onnx, const char *domain, const char *op_type, const char *name,
@@ -292,14 +298,14 @@ void apx_onnx_node(struct apx_onnx *onnx, const char *domain, const char *op_typ
     Onnx__NodeProto *node = TAKE(onnx, Onnx__NodeProto, ONNX__NODE_PROTO__INIT);
     if (node == NULL)
         return;
-    node->domain = copy_text(onnx, domain);
-    node->op_type = copy_text(onnx, op_type);
-    node->name = copy_text(onnx, name);
+    node->domain = apx_onnx_copy_text(onnx, domain);
+    node->op_type = apx_onnx_copy_text(onnx, op_type);
+    node->name = apx_onnx_copy_text(onnx, name);
     for (int i = 0; i < input_count; i++)
-        append(onnx, &node->input, &node->n_input, copy_text(onnx, inputs[i]));
+        apx_onnx_append(onnx, &node->input, &node->n_input, apx_onnx_copy_text(onnx, inputs[i]));
     for (int i = 0; i < output_count; i++)
-        append(onnx, &node->output, &node->n_output, copy_text(onnx, outputs[i]));
-    append(onnx, &onnx->graph.node, &onnx->graph.n_node, node);
+        apx_onnx_append(onnx, &node->output, &node->n_output, apx_onnx_copy_text(onnx, outputs[i]));
+    apx_onnx_append(onnx, onnx->target->nodes, onnx->target->node_count, node);
 }
 
 /* An attribute of the node added last; NULL after recording the failure. */
@@ -307,15 +313,15 @@ static Onnx__AttributeProto *make_attribute(struct apx_onnx *onnx, const char *n
                                             Onnx__AttributeProto__AttributeType type)
 {
     Onnx__AttributeProto *attribute = TAKE(onnx, Onnx__AttributeProto, ONNX__ATTRIBUTE_PROTO__INIT);
-    if (onnx->graph.n_node == 0)
+    if (*onnx->target->node_count == 0)
         fail(onnx, APX_EINVAL, name, "an attribute before the first node");
     if (attribute == NULL || onnx->failure.status != APX_OK)
         return NULL;
-    Onnx__NodeProto *node = onnx->graph.node[onnx->graph.n_node - 1];
-    attribute->name = copy_text(onnx, name);
+    Onnx__NodeProto *node = (*onnx->target->nodes)[*onnx->target->node_count - 1];
+    attribute->name = apx_onnx_copy_text(onnx, name);
     attribute->has_type = 1;
     attribute->type = type;
-    append(onnx, &node->attribute, &node->n_attribute, attribute);
+    apx_onnx_append(onnx, &node->attribute, &node->n_attribute, attribute);
     return attribute;
 }
 
@@ -385,6 +391,89 @@ void apx_onnx_tensor_attribute(struct apx_onnx *onnx, const char *attribute, enu
         make_attribute(onnx, attribute, ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__TENSOR);
     if (made != NULL)
         made->t = make_tensor(onnx, attribute, dtype, rank, dims, data);
+}
+
+void apx_onnx_reference(struct apx_onnx *onnx, const char *attribute, enum apx_onnx_kind kind,
+                        const char *of_function)
+{
+    Onnx__AttributeProto *made =
+        make_attribute(onnx, attribute,
+                       kind == APX_ONNX_INT ? ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INT
+                                            : ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOAT);
+    if (made != NULL)
+        made->ref_attr_name = apx_onnx_copy_text(onnx, of_function);
+}
+
+/* ---- functions and subgraphs ------------------------------------------------------------------
+ */
+
+/* Until the caller says otherwise (memory may be short) what follows goes to the model's graph. */
+static struct apx_onnx_target *enter(struct apx_onnx *onnx)
+{
+    struct apx_onnx_target *target = apx_onnx_take(onnx, 1, sizeof *target);
+    if (target != NULL) {
+        *target = onnx->whole;
+        target->outer = onnx->target;
+        onnx->target = target;
+    }
+    return target;
+}
+
+static void copy_names(struct apx_onnx *onnx, char ***list, size_t *count, const char *const *names,
+                       int name_count)
+{
+    for (int i = 0; i < name_count; i++)
+        apx_onnx_append(onnx, list, count, apx_onnx_copy_text(onnx, names[i]));
+}
+
+void apx_onnx_function_begin(struct apx_onnx *onnx, const char *domain, const char *name,
+                             int64_t opset, const char *const *inputs, int input_count,
+                             const char *const *outputs, int output_count,
+                             const char *const *attributes, int attribute_count)
+{
+    Onnx__FunctionProto *function = TAKE(onnx, Onnx__FunctionProto, ONNX__FUNCTION_PROTO__INIT);
+    Onnx__OperatorSetIdProto *import =
+        TAKE(onnx, Onnx__OperatorSetIdProto, ONNX__OPERATOR_SET_ID_PROTO__INIT);
+    struct apx_onnx_target *target = enter(onnx);
+    if (function == NULL || import == NULL || target == NULL)
+        return;
+    import->domain = apx_onnx_copy_text(onnx, "");
+    import->has_version = 1;
+    import->version = opset;
+    function->name = apx_onnx_copy_text(onnx, name);
+    function->domain = apx_onnx_copy_text(onnx, domain);
+    apx_onnx_append(onnx, &function->opset_import, &function->n_opset_import, import);
+    copy_names(onnx, &function->input, &function->n_input, inputs, input_count);
+    copy_names(onnx, &function->output, &function->n_output, outputs, output_count);
+    copy_names(onnx, &function->attribute, &function->n_attribute, attributes, attribute_count);
+    apx_onnx_append(onnx, &onnx->model.functions, &onnx->model.n_functions, function);
+    target->graph = NULL;
+    target->nodes = &function->node;
+    target->node_count = &function->n_node;
+}
+
+void apx_onnx_graph_begin(struct apx_onnx *onnx, const char *attribute, const char *name)
+{
+    Onnx__GraphProto *graph = TAKE(onnx, Onnx__GraphProto, ONNX__GRAPH_PROTO__INIT);
+    Onnx__AttributeProto *made =
+        make_attribute(onnx, attribute, ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__GRAPH);
+    struct apx_onnx_target *target = enter(onnx);
+    if (graph == NULL || made == NULL || target == NULL)
+        return;
+    graph->name = apx_onnx_copy_text(onnx, name);
+    made->g = graph;
+    target->graph = graph;
+    target->nodes = &graph->node;
+    target->node_count = &graph->n_node;
+}
+
+void apx_onnx_end(struct apx_onnx *onnx)
+{
+    if (onnx->target->outer == NULL)
+        fail(onnx, onnx->failure.status == APX_OK ? APX_EINVAL : onnx->failure.status, "",
+             "an end without a begin");
+    else
+        onnx->target = onnx->target->outer;
 }
 
 enum apx_status apx_onnx_write_memory(struct apx_onnx *onnx, void **data, size_t *bytes,

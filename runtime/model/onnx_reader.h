@@ -111,6 +111,8 @@ const char *apx_onnx_full_name(struct apx_onnx_reader *reader, const struct apx_
 /* *dtype is APX_DTYPE_NONE for a type this build lacks. Half precision becomes APX_F32. */
 enum apx_dtype apx_onnx_dtype(int32_t data_type);
 const char *apx_onnx_dtype_name(int32_t data_type);
+/* Bytes of an element in raw_data; 0 for strings and types this build lacks. */
+size_t apx_onnx_stored_size(int32_t data_type);
 /* A new constant value. */
 enum apx_status apx_onnx_read_tensor(struct apx_onnx_reader *reader,
                                      const Onnx__TensorProto *tensor, const char *name, int *value);

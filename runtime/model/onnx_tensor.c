@@ -62,6 +62,11 @@ const char *apx_onnx_dtype_name(int32_t data_type)
     return is_listed(data_type) ? types[data_type].name : "a type of fewer than 8 bits";
 }
 
+size_t apx_onnx_stored_size(int32_t data_type)
+{
+    return is_listed(data_type) ? types[data_type].stored : 0;
+}
+
 /* Every half-precision number is a float32 number. */
 static float half_to_float(uint16_t half)
 {

@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* quantize_command.c - `auspex quantize`: a model with int8 recurrent layers, and what that costs
+ * in accuracy on the rows of a file. Nothing is written unless the new model loads and runs. */
+#include "runtime/base/file.h"
+#include "runtime/cli/cli.h"
+#include "runtime/cli/quantize_error.h"
+#include "runtime/cli/rows_file.h"
+#include "runtime/quantize.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static const char help[] =
+    "usage: auspex quantize MODEL.onnx OUT.onnx [--data [NAME=]FILE...] [options]\n\n"
+    "Write a model whose LSTM and GRU layers have int8 weights and an int8 state. It needs no\n"
+    "calibration: the state lies in [-1, 1] whatever the data are. The input of the first layer "
+    "and\n"
+    "all that is no recurrent layer keep their floats. Layers that cannot be quantised stay as "
+    "they\n"
+    "are and are named. The file runs wherever ONNX does (docs/quantize.md).\n\n"
+    "  --data [NAME=]FILE       rows (.npy or .csv, as for auspex predict) to run through both\n"
+    "                           models: the difference is reported; without NAME, of the next\n"
+    "                           input in the model's order\n"
+    "  --targets [NAME=]FILE    what an output (the first) should have been: the error of both\n"
+    "                           models against it is reported; needs --data\n"
+    "  --levels 63|127          the state is one of 2 x levels + 1 numbers (63: fastest on AVX2)\n"
+    "  --layers NAME,NAME       these layers only\n"
+    "  -o, --output FILE        the same as OUT.onnx\n"
+    "  --isa WORD, --threads N  as for auspex predict; the int8 results do not depend on them\n"
+    "  --json                   the report, for programs\n";
+
+enum { DATA = 1, TARGETS, LEVELS, LAYERS, OUTPUT = 'o' };
+#define MOST_FILES  256
+#define MOST_LAYERS 256
+
+struct job {
+    const char *source, *target;
+    const char *data[MOST_FILES], *targets;
+    int data_count;
+    const char *layers[MOST_LAYERS];
+    char *layer_text;
+    struct apx_quantize_options options;
+    struct apx_cli_model_options model_options;
+    bool as_json;
+
+    char *bytes; /* of the source */
+    size_t byte_count;
+    void *made; /* of the target */
+    size_t made_count;
+    struct apx_quantize_report *report;
+    struct apx_quantize_error *errors; /* [output_count]; NULL: not measured */
+    size_t output_count;
+    int64_t rows;
+};
+
+/* ---- reports -----------------------------------------------------------------------------------
+ */
+
+static json_t *json_number(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+static int print_json(const struct job *job)
+{
+    json_t *layers = json_array(), *outputs = json_array();
+    for (size_t i = 0; i < job->report->layer_count; i++) {
+        const struct apx_quantize_layer *layer = &job->report->layers[i];
+        json_t *json =
+            json_pack("{s:s, s:s, s:s, s:I, s:I, s:b, s:I}", "name", layer->name, "op", layer->op,
+                      "direction", layer->direction, "input", (json_int_t)layer->input, "hidden",
+                      (json_int_t)layer->hidden, "int8", layer->is_done, "float_bytes",
+                      (json_int_t)layer->float_bytes);
+        if (layer->is_done) {
+            json_object_set_new(json, "int8_bytes", json_integer((json_int_t)layer->int8_bytes));
+            json_object_set_new(json, "input_is_int8", json_boolean(layer->quantises_x));
+        } else {
+            json_object_set_new(json, "reason", json_string(layer->reason));
+        }
+        json_array_append_new(layers, json);
+    }
+    for (size_t i = 0; job->errors != NULL && i < job->output_count; i++) {
+        const struct apx_quantize_error *error = &job->errors[i];
+        json_t *json = json_pack(
+            "{s:s, s:o, s:o, s:I, s:o}", "name", error->name, "max_abs_error",
+            json_number(error->greatest), "mean_abs_error", json_number(error->mean), "worst_row",
+            (json_int_t)error->worst_row, "max_abs_value", json_number(error->magnitude));
+        if (error->has_targets) {
+            json_object_set_new(json, "rmse_float", json_number(error->rmse_float));
+            json_object_set_new(json, "rmse_int8", json_number(error->rmse_int8));
+            json_object_set_new(json, "rmse_change_percent",
+                                json_number(apx_quantize_change(error)));
+        }
+        json_array_append_new(outputs, json);
+    }
+    json_t *json =
+        json_pack("{s:s, s:s, s:I, s:I, s:i, s:i, s:o}", "source", job->source, "output",
+                  job->target, "source_bytes", (json_int_t)job->byte_count, "output_bytes",
+                  (json_int_t)job->made_count, "levels", job->report->hidden_levels,
+                  "weight_levels", job->report->weight_levels, "layers", layers);
+    if (job->errors != NULL) {
+        json_object_set_new(json, "rows", json_integer((json_int_t)job->rows));
+        json_object_set(json, "outputs", outputs);
+    }
+    json_decref(outputs);
+    if (json == NULL)
+        return apx_cli_refuse("quantize", job->source,
+                              "out of memory, or a name that is not UTF-8");
+    json_dumpf(json, stdout, JSON_INDENT(2));
+    putchar('\n');
+    json_decref(json);
+    return CLI_DONE;
+}
+
+static void print_layers(const struct job *job)
+{
+    for (size_t i = 0; i < job->report->layer_count; i++) {
+        const struct apx_quantize_layer *layer = &job->report->layers[i];
+        printf("%-9s %s  %s %s, %zu inputs, %zu units: ", i == 0 ? "layers" : "", layer->name,
+               layer->direction, layer->op, layer->input, layer->hidden);
+        if (layer->is_done)
+            printf("int8%s, %zu bytes instead of %zu\n",
+                   layer->quantises_x ? ", its input too" : "", layer->int8_bytes,
+                   layer->float_bytes);
+        else
+            printf("left as it is: %s\n", layer->reason);
+    }
+}
+
+static void print_errors(const struct job *job)
+{
+    bool has_targets = false;
+    printf("rows      %lld of the data, float32 beside int8\n", (long long)job->rows);
+    printf("outputs   %12s %12s %10s %12s  name\n", "max error", "mean error", "worst row",
+           "max value");
+    for (size_t i = 0; i < job->output_count; i++) {
+        const struct apx_quantize_error *error = &job->errors[i];
+        printf("          %12.4g %12.4g %10lld %12.4g  %s\n", error->greatest, error->mean,
+               (long long)error->worst_row, error->magnitude, error->name);
+        has_targets |= error->has_targets;
+    }
+    if (has_targets)
+        printf("targets   %12s %12s %10s\n", "float RMSE", "int8 RMSE", "change");
+    for (size_t i = 0; i < job->output_count; i++)
+        if (job->errors[i].has_targets)
+            printf("          %12.6g %12.6g %+9.3f%%  %s\n", job->errors[i].rmse_float,
+                   job->errors[i].rmse_int8, apx_quantize_change(&job->errors[i]),
+                   job->errors[i].name);
+}
+
+static void print(const struct job *job)
+{
+    const struct apx_quantize_report *report = job->report;
+    printf("model     %s: %zu of %zu recurrent layer%s in int8, %d levels of h, %d of a weight\n",
+           job->target, report->done_count, report->layer_count,
+           report->layer_count == 1 ? "" : "s", report->hidden_levels, report->weight_levels);
+    print_layers(job);
+    printf("file      %zu bytes instead of %zu\n", job->made_count, job->byte_count);
+    if (job->errors != NULL)
+        print_errors(job);
+    else
+        puts("error     not measured: give rows with --data");
+}
+
+/* ---- the work ----------------------------------------------------------------------------------
+ */
+
+static int read_layers(struct job *job, const char *text)
+{
+    free(job->layer_text);
+    job->layer_text = strdup(text);
+    job->options.layer_count = 0;
+    char *rest = NULL;
+    for (char *name = job->layer_text != NULL ? strtok_r(job->layer_text, ",", &rest) : NULL;
+         name != NULL; name = strtok_r(NULL, ",", &rest)) {
+        if (job->options.layer_count == MOST_LAYERS)
+            return apx_cli_usage("quantize", "more than %d layers", MOST_LAYERS);
+        job->layers[job->options.layer_count++] = name;
+    }
+    job->options.layers = job->layers;
+    return job->options.layer_count > 0 ? CLI_DONE
+                                        : apx_cli_usage("quantize", "--layers names no layer");
+}
+
+static bool is_rows_file(const char *given)
+{
+    const char *equals = strchr(given, '=');
+    const char *file = equals != NULL ? equals + 1 : given;
+    if (apx_rows_is_csv(file) || apx_rows_is_npy(file))
+        return true;
+    apx_cli_usage("quantize", "\"%s\" ends neither in .npy nor in .csv", file);
+    return false;
+}
+
+static int read_option(struct job *job, int option)
+{
+    switch (option) {
+    case DATA:
+        if (job->data_count == MOST_FILES)
+            return apx_cli_usage("quantize", "more than %d files", MOST_FILES);
+        job->data[job->data_count++] = optarg;
+        return is_rows_file(optarg) ? CLI_DONE : CLI_USAGE;
+    case TARGETS:
+        if (job->targets != NULL)
+            return apx_cli_usage("quantize", "say --targets once");
+        job->targets = optarg;
+        return is_rows_file(optarg) ? CLI_DONE : CLI_USAGE;
+    case LEVELS:
+        if (strcmp(optarg, "63") != 0 && strcmp(optarg, "127") != 0)
+            return apx_cli_usage("quantize", "--levels is 63 or 127, not \"%s\"", optarg);
+        job->options.hidden_levels = atoi(optarg);
+        return CLI_DONE;
+    case LAYERS:
+        return read_layers(job, optarg);
+    case OUTPUT:
+        job->target = optarg;
+        return CLI_DONE;
+    case CLI_JSON:
+        job->as_json = true;
+        return CLI_DONE;
+    default:
+        return apx_cli_model_option("quantize", option, optarg, &job->model_options);
+    }
+}
+
+static int read_arguments(int argc, char **argv, struct job *job)
+{
+    static const struct option options[] = {{"data", required_argument, NULL, DATA},
+                                            {"targets", required_argument, NULL, TARGETS},
+                                            {"levels", required_argument, NULL, LEVELS},
+                                            {"layers", required_argument, NULL, LAYERS},
+                                            {"output", required_argument, NULL, OUTPUT},
+                                            {"isa", required_argument, NULL, CLI_ISA},
+                                            CLI_THREADS_OPTION,
+                                            {"json", no_argument, NULL, CLI_JSON},
+                                            {"help", no_argument, NULL, CLI_HELP},
+                                            {NULL, 0, NULL, 0}};
+    for (int option; (option = apx_cli_next_short("quantize", argc, argv, ":o:", options)) != -1;) {
+        if (option == CLI_HELP || option == '?')
+            return option;
+        if (read_option(job, option) != CLI_DONE)
+            return '?';
+    }
+    int left = argc - optind;
+    if (left > 0)
+        job->source = argv[optind];
+    if (left > 1 && job->target == NULL) {
+        job->target = argv[optind + 1];
+        left--;
+    }
+    if (job->source == NULL)
+        apx_cli_usage("quantize", "name a model file");
+    else if (job->target == NULL)
+        apx_cli_usage("quantize", "name the file to write: MODEL.onnx OUT.onnx");
+    else if (left > 1)
+        apx_cli_usage("quantize", "\"%s\" is one argument too many", argv[argc - 1]);
+    else if (job->targets != NULL && job->data_count == 0)
+        apx_cli_usage("quantize", "--targets needs --data");
+    else
+        return 0;
+    return '?';
+}
+
+/* Two names of one file count as one. */
+static bool is_same_file(const char *a, const char *b)
+{
+    struct stat one, other;
+    return stat(a, &one) == 0 && stat(b, &other) == 0 && one.st_dev == other.st_dev &&
+           one.st_ino == other.st_ino;
+}
+
+static int make(struct job *job)
+{
+    struct apx_error error = {0};
+    if (is_same_file(job->source, job->target))
+        return apx_cli_refuse("quantize", job->target,
+                              "this is the model itself; name another file to write");
+    if (apx_file_read(job->source, APX_LIMIT_FILE_BYTES, &job->bytes, &job->byte_count, &error) !=
+        APX_OK)
+        return apx_cli_failed("quantize", job->source, &error);
+    const char *slash = strrchr(job->source, '/');
+    char *directory = slash == NULL          ? strdup(".")
+                      : slash == job->source ? strdup("/")
+                                             : strndup(job->source, (size_t)(slash - job->source));
+    if (directory == NULL)
+        return apx_cli_refuse("quantize", NULL, "out of memory");
+    enum apx_status status = apx_quantize(job->bytes, job->byte_count, directory, &job->options,
+                                          &job->made, &job->made_count, &job->report, &error);
+    free(directory);
+    if (status == APX_OK)
+        return CLI_DONE;
+    if (job->report != NULL && job->report->layer_count > 1 && !job->as_json)
+        print_layers(job);
+    return apx_cli_failed("quantize", job->source, &error);
+}
+
+/* Both models, over the rows if there are any. */
+static int compare(struct job *job)
+{
+    struct apx_error error = {0};
+    struct apx_model *before = NULL, *after = NULL;
+    struct apx_session *sessions[2] = {NULL, NULL};
+    struct apx_session_options session_options = {.threads = job->model_options.threads};
+    int status = apx_cli_load("quantize", job->source, &job->model_options, &before, &sessions[0]);
+    if (status != CLI_DONE)
+        return status;
+    if (apx_model_load_memory(job->made, job->made_count, &job->model_options.load, &after,
+                              &error) != APX_OK ||
+        apx_session_create(after, &session_options, &sessions[1], &error) != APX_OK)
+        status = apx_cli_failed("quantize", job->target, &error);
+    if (status == CLI_DONE && job->data_count > 0) {
+        struct apx_quantize_trial trial = {.source = job->source,
+                                           .models = {before, after},
+                                           .sessions = {sessions[0], sessions[1]},
+                                           .data = job->data,
+                                           .data_count = job->data_count,
+                                           .targets = job->targets};
+        job->output_count = apx_model_output_count(before);
+        status = apx_quantize_try(&trial, &job->errors, &job->rows);
+    }
+    apx_session_destroy(sessions[0]);
+    apx_session_destroy(sessions[1]);
+    apx_model_destroy(before);
+    apx_model_destroy(after);
+    return status;
+}
+
+static int run(struct job *job)
+{
+    struct apx_error error = {0};
+    int status = make(job);
+    if (status == CLI_DONE)
+        status = compare(job);
+    if (status == CLI_DONE &&
+        apx_file_replace(job->target, job->made, job->made_count, &error) != APX_OK)
+        status = apx_cli_failed("quantize", job->target, &error);
+    if (status != CLI_DONE)
+        return status;
+    if (job->as_json)
+        status = print_json(job);
+    else
+        print(job);
+    return status == CLI_DONE ? apx_cli_finish("quantize") : status;
+}
+
+int apx_cli_quantize(int argc, char **argv)
+{
+    struct job job = {0};
+    int option = read_arguments(argc, argv, &job), status = CLI_USAGE;
+    if (option == CLI_HELP) {
+        fputs(help, stdout);
+        status = apx_cli_finish("quantize");
+    } else if (option == 0) {
+        status = run(&job);
+    }
+    apx_quantize_errors_release(job.errors, job.output_count);
+    apx_quantize_report_destroy(job.report);
+    free(job.made);
+    free(job.bytes);
+    free(job.layer_text);
+    return status;
+}

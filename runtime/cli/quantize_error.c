@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* quantize_error.c - run the rows of files through two models and compare what they say, with each
+ * other and with what should have been said. */
+#include "runtime/cli/quantize_error.h"
+
+#include "runtime/cli/cli.h"
+#include "runtime/cli/rows_file.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef const struct apx_tensor_info *get_info(const struct apx_model *model, size_t index);
+
+/* Index of the tensor that "[NAME=]FILE" is for; `next` without a name. SIZE_MAX: there is none. */
+static size_t tensor_of(const struct apx_model *model, const char *given, get_info *get,
+                        size_t count, size_t next)
+{
+    const char *equals = strchr(given, '=');
+    if (equals == NULL)
+        return next < count ? next : SIZE_MAX;
+    for (size_t i = 0; i < count; i++)
+        if (strlen(get(model, i)->name) == (size_t)(equals - given) &&
+            strncmp(get(model, i)->name, given, (size_t)(equals - given)) == 0)
+            return i;
+    return SIZE_MAX;
+}
+
+static const char *file_of(const char *given)
+{
+    const char *equals = strchr(given, '=');
+    return equals != NULL ? equals + 1 : given;
+}
+
+/* inputs: [inputs of the model], zeroed */
+static int read_inputs(const struct apx_quantize_trial *trial, struct apx_tensor *inputs)
+{
+    const struct apx_model *model = trial->models[0];
+    const size_t count = apx_model_input_count(model);
+    struct apx_rows_names names = apx_rows_names_of(model);
+    struct apx_error error = {0};
+    int status = CLI_DONE;
+    for (int k = 0; status == CLI_DONE && k < trial->data_count; k++) {
+        const char *file = file_of(trial->data[k]);
+        size_t next = 0;
+        while (next < count && inputs[next].data != NULL)
+            next++;
+        size_t i = tensor_of(model, trial->data[k], apx_model_input, count, next);
+        if (i == SIZE_MAX)
+            status = apx_cli_refuse("quantize", trial->source, "no input is left for --data %s",
+                                    trial->data[k]);
+        else if (inputs[i].data != NULL)
+            status = apx_cli_refuse("quantize", trial->source, "input \"%s\" is given twice",
+                                    apx_model_input(model, i)->name);
+        else if (apx_rows_read(file, apx_model_input(model, i), names.list, &inputs[i], &error) !=
+                 APX_OK)
+            status = apx_cli_failed("quantize", file, &error);
+    }
+    for (size_t i = 0; status == CLI_DONE && i < count; i++)
+        if (inputs[i].data == NULL)
+            status = apx_cli_refuse(
+                "quantize", trial->source, "input \"%s\" has no file; give --data %s=FILE",
+                apx_model_input(model, i)->name, apx_model_input(model, i)->name);
+    apx_rows_names_release(&names);
+    return status;
+}
+
+/* outputs: [outputs of the model], zeroed */
+static int run_model(const struct apx_quantize_trial *trial, int which,
+                     const struct apx_tensor *inputs, struct apx_tensor *outputs)
+{
+    const struct apx_model *model = trial->models[which];
+    size_t in_count = apx_model_input_count(model), out_count = apx_model_output_count(model);
+    struct apx_error error = {0};
+    if (apx_session_shape(trial->sessions[which], inputs, in_count, outputs, out_count, &error) !=
+        APX_OK)
+        return apx_cli_failed("quantize", trial->source, &error);
+    for (size_t i = 0; i < out_count; i++) {
+        outputs[i].data = malloc(outputs[i].bytes > 0 ? outputs[i].bytes : 1);
+        if (outputs[i].data == NULL)
+            return apx_cli_refuse("quantize", NULL, "out of memory for the outputs");
+    }
+    if (apx_session_run(trial->sessions[which], inputs, in_count, outputs, out_count, &error) !=
+        APX_OK)
+        return apx_cli_failed("quantize", trial->source, &error);
+    return CLI_DONE;
+}
+
+static size_t elements_of(const struct apx_tensor *tensor)
+{
+    size_t count = 1;
+    for (int i = 0; i < tensor->rank; i++)
+        count *= (size_t)tensor->dims[i];
+    return count;
+}
+
+static double element(const struct apx_tensor *tensor, size_t i)
+{
+    switch (tensor->dtype) {
+    case APX_F32:
+        return (double)((const float *)tensor->data)[i];
+    case APX_F64:
+        return ((const double *)tensor->data)[i];
+    case APX_I32:
+        return (double)((const int32_t *)tensor->data)[i];
+    case APX_I64:
+        return (double)((const int64_t *)tensor->data)[i];
+    case APX_I8:
+        return (double)((const int8_t *)tensor->data)[i];
+    default: /* APX_U8, APX_BOOL */
+        return (double)((const uint8_t *)tensor->data)[i];
+    }
+}
+
+/* Elements of one place along the row axis, and of all places behind an index before it. */
+static int64_t row_of(const struct apx_tensor_info *info, const struct apx_tensor *tensor, size_t i)
+{
+    size_t inner = 1;
+    int axis = info->row_axis < 0 ? 0 : info->row_axis;
+    for (int d = axis + 1; d < tensor->rank; d++)
+        inner *= (size_t)tensor->dims[d];
+    return tensor->rank > axis ? (int64_t)(i / inner % (size_t)tensor->dims[axis]) : 0;
+}
+
+static void compare(const struct apx_tensor_info *info, const struct apx_tensor *before,
+                    const struct apx_tensor *after, struct apx_quantize_error *error)
+{
+    size_t count = elements_of(before);
+    double sum = 0;
+    for (size_t i = 0; i < count; i++) {
+        double a = element(before, i), b = element(after, i);
+        double difference = a == b || (isnan(a) && isnan(b)) ? 0 : fabs(a - b);
+        if (isnan(difference)) /* one of the two is NaN */
+            difference = INFINITY;
+        if (difference > error->greatest) {
+            error->greatest = difference;
+            error->worst_row = row_of(info, before, i);
+        }
+        if (fabs(a) > error->magnitude)
+            error->magnitude = fabs(a);
+        sum += difference;
+    }
+    error->mean = count > 0 ? sum / (double)count : 0;
+}
+
+static double rmse(const struct apx_tensor *output, const struct apx_tensor *target)
+{
+    size_t count = elements_of(output), used = 0;
+    double sum = 0;
+    for (size_t i = 0; i < count; i++) {
+        double difference = element(output, i) - element(target, i);
+        if (isnan(element(target, i))) /* nothing is known there */
+            continue;
+        sum += difference * difference;
+        used++;
+    }
+    return used > 0 ? sqrt(sum / (double)used) : 0;
+}
+
+static int measure_targets(const struct apx_quantize_trial *trial, const struct apx_tensor *before,
+                           const struct apx_tensor *after, struct apx_quantize_error *errors)
+{
+    const struct apx_model *model = trial->models[0];
+    const char *file = file_of(trial->targets);
+    struct apx_tensor target = {0};
+    struct apx_error error = {0};
+    size_t at =
+        tensor_of(model, trial->targets, apx_model_output, apx_model_output_count(model), 0);
+    if (at == SIZE_MAX)
+        return apx_cli_refuse("quantize", trial->source, "no output is named as in --targets %s",
+                              trial->targets);
+    const struct apx_tensor_info *info = apx_model_output(model, at);
+    if (apx_rows_read(file, info, NULL, &target, &error) != APX_OK)
+        return apx_cli_failed("quantize", file, &error);
+    int status = CLI_DONE;
+    if (elements_of(&target) != elements_of(&before[at])) {
+        status = apx_cli_refuse("quantize", file, "%zu targets for %zu elements of output \"%s\"",
+                                elements_of(&target), elements_of(&before[at]), info->name);
+    } else {
+        errors[at].has_targets = true;
+        errors[at].rmse_float = rmse(&before[at], &target);
+        errors[at].rmse_int8 = rmse(&after[at], &target);
+    }
+    free(target.data);
+    return status;
+}
+
+static int64_t rows_of(const struct apx_model *model, const struct apx_tensor *inputs)
+{
+    for (size_t i = 0; i < apx_model_input_count(model); i++) {
+        int axis = apx_model_input(model, i)->row_axis;
+        if (axis >= 0)
+            return inputs[i].dims[axis];
+    }
+    return 1;
+}
+
+static void release_tensors(struct apx_tensor *tensors, size_t count)
+{
+    for (size_t i = 0; tensors != NULL && i < count; i++)
+        free(tensors[i].data);
+    free(tensors);
+}
+
+int apx_quantize_try(const struct apx_quantize_trial *trial, struct apx_quantize_error **errors,
+                     int64_t *rows)
+{
+    const struct apx_model *model = trial->models[0];
+    size_t in_count = apx_model_input_count(model), out_count = apx_model_output_count(model);
+    struct apx_tensor *inputs = calloc(in_count + 1, sizeof *inputs);
+    struct apx_tensor *before = calloc(out_count + 1, sizeof *before);
+    struct apx_tensor *after = calloc(out_count + 1, sizeof *after);
+    struct apx_quantize_error *made = calloc(out_count + 1, sizeof *made);
+    int status = CLI_DONE;
+    for (size_t i = 0; made != NULL && i < out_count; i++)
+        if ((made[i].name = strdup(apx_model_output(model, i)->name)) == NULL)
+            status = CLI_FAILED;
+    if (inputs == NULL || before == NULL || after == NULL || made == NULL || status != CLI_DONE)
+        status = apx_cli_refuse("quantize", NULL, "out of memory");
+    if (status == CLI_DONE)
+        status = read_inputs(trial, inputs);
+    if (status == CLI_DONE)
+        status = run_model(trial, 0, inputs, before);
+    if (status == CLI_DONE)
+        status = run_model(trial, 1, inputs, after);
+    for (size_t i = 0; status == CLI_DONE && i < out_count; i++)
+        compare(apx_model_output(model, i), &before[i], &after[i], &made[i]);
+    if (status == CLI_DONE && trial->targets != NULL)
+        status = measure_targets(trial, before, after, made);
+    if (status == CLI_DONE) {
+        *rows = rows_of(model, inputs);
+        *errors = made;
+        made = NULL;
+    }
+    apx_quantize_errors_release(made, out_count);
+    release_tensors(inputs, in_count);
+    release_tensors(before, out_count);
+    release_tensors(after, out_count);
+    return status;
+}
+
+void apx_quantize_errors_release(struct apx_quantize_error *errors, size_t count)
+{
+    for (size_t i = 0; errors != NULL && i < count; i++)
+        free(errors[i].name);
+    free(errors);
+}
+
+double apx_quantize_change(const struct apx_quantize_error *error)
+{
+    return error->rmse_float > 0 ? 100 * (error->rmse_int8 / error->rmse_float - 1) : 0;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* quantize_error.h - two models that should say the same, over the same rows. */
+#ifndef APX_CLI_QUANTIZE_ERROR_H
+#define APX_CLI_QUANTIZE_ERROR_H
+
+#include "runtime/auspex.h"
+
+/* Of one output, over all of its elements. */
+struct apx_quantize_error {
+    char *name;
+    double greatest, mean; /* absolute difference of the two */
+    double magnitude;      /* largest absolute value of the first */
+    int64_t worst_row;     /* where the greatest is */
+    bool has_targets;
+    double rmse_float, rmse_int8; /* against the targets */
+};
+
+struct apx_quantize_trial {
+    const char *source; /* the model's file, for messages */
+    const struct apx_model *models[2];
+    struct apx_session *sessions[2];
+    const char *const *data; /* [data_count] "[NAME=]FILE" */
+    int data_count;
+    const char *targets; /* likewise, of an output; NULL: none */
+};
+
+/* *errors: one for each output, with *rows rows; to be released. Failures are printed; returns an
+ * exit status. */
+int apx_quantize_try(const struct apx_quantize_trial *trial, struct apx_quantize_error **errors,
+                     int64_t *rows);
+void apx_quantize_errors_release(struct apx_quantize_error *errors, size_t count);
+/* By how many percent the second model's RMSE is larger. */
+double apx_quantize_change(const struct apx_quantize_error *error);
+
+#endif

@@ -1,0 +1,439 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* quantize_write.c - the file with int8 layers: everything of the old one, but for the nodes that
+ * are replaced and what only they had read.
+ *
+ * The messages of the old file are taken over as they are, fields unknown to this build included;
+ * lists that change are made anew around the same entries. */
+#include "runtime/base/fail.h"
+#include "runtime/base/memory.h"
+#include "runtime/model/onnx_builder.h"
+#include "runtime/model/onnx_reader.h"
+#include "runtime/model/quantize/quantize_plan.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LEAST_IR 8 /* the first with local functions */
+
+struct writing {
+    const struct apx_quantize_rewrite *given;
+    const Onnx__ModelProto *model;
+    struct apx_onnx *onnx;
+    struct apx_onnx_names names; /* every name of the graph; value: index in uses */
+    size_t *uses;                /* [name_count] readers of that value */
+    size_t name_count, name_capacity;
+    struct apx_error *error;
+};
+
+static enum apx_status no_memory(const struct writing *w)
+{
+    return apx_fail(w->error, APX_ENOMEM, "", "out of memory");
+}
+
+/* ---- names and their readers -------------------------------------------------------------------
+ */
+
+/* Index of the name, added if new; false if out of memory. The text must live on. */
+static bool index_of(struct writing *w, const char *name, int *index)
+{
+    if (apx_onnx_names_find(&w->names, 0, name, index))
+        return true;
+    if (w->name_count == w->name_capacity) {
+        size_t capacity = w->name_capacity == 0 ? 256 : 2 * w->name_capacity;
+        size_t *uses = realloc(w->uses, capacity * sizeof *uses);
+        if (uses == NULL)
+            return false;
+        w->uses = uses;
+        w->name_capacity = capacity;
+    }
+    *index = (int)w->name_count;
+    w->uses[w->name_count++] = 0;
+    return apx_onnx_names_add(&w->names, 0, name, *index);
+}
+
+/* One reader more (or less) of the name. */
+static bool count_use(struct writing *w, const char *name, bool more)
+{
+    int index;
+    if (apx_onnx_or_empty(name)[0] == '\0')
+        return true;
+    if (!index_of(w, name, &index))
+        return false;
+    w->uses[index] += more ? 1 : (size_t)-1;
+    return true;
+}
+
+static bool count_graph(struct writing *w, const Onnx__GraphProto *graph, bool more);
+
+/* What the node reads, its subgraphs included: their names may be those of the graph around. */
+static bool count_node(struct writing *w, const Onnx__NodeProto *node, bool more)
+{
+    bool ok = true;
+    for (size_t i = 0; i < node->n_input; i++)
+        ok = ok && count_use(w, node->input[i], more);
+    for (size_t i = 0; i < node->n_attribute; i++) {
+        const Onnx__AttributeProto *attribute = node->attribute[i];
+        ok = ok && (attribute->g == NULL || count_graph(w, attribute->g, more));
+        for (size_t k = 0; k < attribute->n_graphs; k++)
+            ok = ok && count_graph(w, attribute->graphs[k], more);
+    }
+    return ok;
+}
+
+static bool count_graph(struct writing *w, const Onnx__GraphProto *graph, bool more)
+{
+    bool ok = true;
+    for (size_t i = 0; i < graph->n_node; i++)
+        ok = ok && count_node(w, graph->node[i], more);
+    for (size_t i = 0; i < graph->n_output; i++)
+        ok = ok && count_use(w, graph->output[i]->name, more);
+    return ok;
+}
+
+static bool is_read(const struct writing *w, const char *name)
+{
+    int index;
+    return apx_onnx_names_find(&w->names, 0, apx_onnx_or_empty(name), &index) && w->uses[index] > 0;
+}
+
+/* A name like "lstm/R_int8" that nothing has yet; NULL if out of memory. */
+static const char *new_name(struct writing *w, const char *layer, const char *what)
+{
+    char text[APX_LIMIT_NAME];
+    int index;
+    for (int i = 1;; i++) {
+        if (i == 1)
+            snprintf(text, sizeof text, "%.900s/%s", layer, what);
+        else
+            snprintf(text, sizeof text, "%.900s/%s_%d", layer, what, i);
+        if (!apx_onnx_names_find(&w->names, 0, text, &index)) {
+            const char *name = apx_onnx_copy_text(w->onnx, text);
+            return name != NULL && index_of(w, name, &index) ? name : NULL;
+        }
+    }
+}
+
+/* Subgraphs' own names count too: they may not stand twice in nested graphs. */
+static bool note_graph(struct writing *w, const Onnx__GraphProto *graph)
+{
+    int index;
+    bool ok = true;
+    for (size_t i = 0; i < graph->n_input; i++)
+        ok = ok && index_of(w, apx_onnx_or_empty(graph->input[i]->name), &index);
+    for (size_t i = 0; i < graph->n_initializer; i++)
+        ok = ok && index_of(w, apx_onnx_or_empty(graph->initializer[i]->name), &index);
+    for (size_t i = 0; i < graph->n_node; i++) {
+        const Onnx__NodeProto *node = graph->node[i];
+        for (size_t k = 0; k < node->n_output; k++)
+            ok = ok && index_of(w, apx_onnx_or_empty(node->output[k]), &index);
+        for (size_t k = 0; k < node->n_attribute; k++) {
+            ok = ok && (node->attribute[k]->g == NULL || note_graph(w, node->attribute[k]->g));
+            for (size_t g = 0; g < node->attribute[k]->n_graphs; g++)
+                ok = ok && note_graph(w, node->attribute[k]->graphs[g]);
+        }
+    }
+    return ok;
+}
+
+/* ---- the new node ------------------------------------------------------------------------------
+ */
+
+static const char *input_of(const Onnx__NodeProto *node, size_t i)
+{
+    return i < node->n_input ? apx_onnx_or_empty(node->input[i]) : "";
+}
+
+static bool add_layer(struct writing *w, const Onnx__NodeProto *from,
+                      const struct apx_quantized_layer *layer)
+{
+    static const char *const directions[] = {"forward", "reverse", "bidirectional"};
+    static const char *const output_names[3] = {"Y", "Y_h", "Y_c"};
+    const struct apx_quantized_variant *variant = &layer->variant;
+    const char *label = apx_onnx_node_label(from);
+    struct apx_onnx *onnx = w->onnx;
+    const int64_t rows = layer->gates * layer->hidden;
+    const int64_t w_dims[3] = {layer->directions, rows, layer->input};
+    const int64_t r_dims[3] = {layer->directions, rows, layer->hidden};
+    const int64_t scale_dims[2] = {layer->directions, rows};
+    const int64_t bias_dims[2] = {layer->directions, 2 * rows};
+    const char *in[9] = {input_of(from, 0),
+                         input_of(from, 1),
+                         "",
+                         "",
+                         "",
+                         input_of(from, 3),
+                         input_of(from, 4),
+                         input_of(from, 5),
+                         variant->is_lstm ? input_of(from, 6) : ""};
+    const char *out[3];
+    in[3] = new_name(w, label, "R_int8");
+    in[4] = new_name(w, label, "R_scale");
+    if (in[3] == NULL || in[4] == NULL)
+        return false;
+    apx_onnx_tensor(onnx, in[3], APX_I8, 3, r_dims, layer->r);
+    apx_onnx_tensor(onnx, in[4], APX_F32, 2, scale_dims, layer->r_scale);
+    if (variant->quantises_x) {
+        in[1] = new_name(w, label, "W_int8");
+        in[2] = new_name(w, label, "W_scale");
+        if (in[1] == NULL || in[2] == NULL)
+            return false;
+        apx_onnx_tensor(onnx, in[1], APX_I8, 3, w_dims, layer->w);
+        apx_onnx_tensor(onnx, in[2], APX_F32, 2, scale_dims, layer->w_scale);
+    }
+    if (in[5][0] == '\0') { /* the body adds one */
+        float *zeros =
+            apx_onnx_take(onnx, 2 * (size_t)layer->directions * (size_t)rows, sizeof *zeros);
+        in[5] = new_name(w, label, "B");
+        if (zeros == NULL || in[5] == NULL)
+            return false;
+        apx_onnx_tensor(onnx, in[5], APX_F32, 2, bias_dims, zeros);
+    }
+    int outputs = variant->is_lstm ? 3 : 2, inputs = variant->is_lstm ? 9 : 8;
+    for (int i = 0; i < outputs; i++) {
+        /* ONNX Runtime infers types for all of a function's outputs or fails. */
+        out[i] = (size_t)i < from->n_output ? apx_onnx_or_empty(from->output[i]) : "";
+        if (out[i][0] == '\0' && (out[i] = new_name(w, label, output_names[i])) == NULL)
+            return false;
+    }
+    while (in[inputs - 1][0] == '\0')
+        inputs--;
+    char name[96];
+    apx_onnx_node(onnx, "auspex", apx_quantized_name(variant, name), apx_onnx_or_empty(from->name),
+                  in, inputs, out, outputs);
+    apx_onnx_int(onnx, "hidden_size", layer->hidden);
+    apx_onnx_text(onnx, "direction", directions[variant->direction]);
+    apx_onnx_int(onnx, "hidden_levels", variant->levels);
+    apx_onnx_float(onnx, "input_scale", layer->input_scale);
+    if (!variant->is_lstm)
+        apx_onnx_int(onnx, "linear_before_reset", variant->reset_after);
+    return true;
+}
+
+static void add_functions(struct writing *w)
+{
+    char name[96], other[96];
+    for (size_t i = 0; i < w->given->count; i++) {
+        bool is_new = true;
+        apx_quantized_name(&w->given->layers[i].variant, name);
+        for (size_t k = 0; k < i && is_new; k++)
+            is_new = strcmp(apx_quantized_name(&w->given->layers[k].variant, other), name) != 0;
+        if (is_new)
+            apx_quantized_body(w->onnx, &w->given->layers[i].variant);
+    }
+}
+
+/* ---- the rest of the file ----------------------------------------------------------------------
+ */
+
+/* Nodes in their order, replaced ones as layers; those that lose their last reader go, and with
+ * them what only they read. */
+static enum apx_status add_nodes(struct writing *w)
+{
+    const Onnx__GraphProto *graph = w->model->graph;
+    for (size_t i = 0, next = 0; i < graph->n_node; i++) {
+        if (next == w->given->count || w->given->replaced[next] != i) {
+            apx_onnx_append(w->onnx, &w->onnx->graph.node, &w->onnx->graph.n_node, graph->node[i]);
+        } else if (!add_layer(w, graph->node[i], &w->given->layers[next++])) {
+            return no_memory(w);
+        }
+    }
+    Onnx__GraphProto *made = &w->onnx->graph;
+    if (!count_graph(w, made, true))
+        return no_memory(w);
+    for (bool changed = true; changed;) {
+        changed = false;
+        for (size_t i = made->n_node; i-- > 0;) {
+            bool wanted = made->node[i] == NULL;
+            for (size_t k = 0; !wanted && k < made->node[i]->n_output; k++)
+                wanted = is_read(w, made->node[i]->output[k]);
+            if (wanted)
+                continue;
+            if (!count_node(w, made->node[i], false))
+                return no_memory(w);
+            made->node[i] = NULL;
+            changed = true;
+        }
+    }
+    size_t kept = 0;
+    for (size_t i = 0; i < made->n_node; i++)
+        if (made->node[i] != NULL)
+            made->node[kept++] = made->node[i];
+    made->n_node = kept;
+    return APX_OK;
+}
+
+/* A copy with the payload that the original keeps in another file. */
+static enum apx_status bring_in(struct writing *w, struct apx_onnx_reader *reader,
+                                const Onnx__TensorProto *from, Onnx__TensorProto **out)
+{
+    const char *name = apx_onnx_or_empty(from->name);
+    Onnx__TensorProto *tensor = apx_onnx_take(w->onnx, 1, sizeof *tensor);
+    size_t bytes = apx_onnx_stored_size(from->data_type);
+    for (size_t i = 0; i < from->n_dims; i++) /* the reader has checked them */
+        bytes *= (size_t)from->dims[i];
+    enum apx_status status = apx_onnx_check_external(reader, from, name, bytes);
+    if (status != APX_OK)
+        return status;
+    void *data = apx_onnx_take(w->onnx, bytes, 1);
+    if (tensor == NULL || data == NULL)
+        return no_memory(w);
+    status = apx_onnx_read_external(reader, from, name, bytes, data);
+    *tensor = *from;
+    tensor->has_data_location = 0;
+    tensor->n_external_data = 0;
+    tensor->external_data = NULL;
+    tensor->has_raw_data = 1;
+    tensor->raw_data = (ProtobufCBinaryData){.len = bytes, .data = data};
+    *out = tensor;
+    return status;
+}
+
+static enum apx_status add_initializers(struct writing *w)
+{
+    const Onnx__GraphProto *graph = w->model->graph;
+    struct apx_onnx_reader reader = {.error = w->error, .directory = w->given->directory};
+    for (size_t i = 0; i < graph->n_initializer; i++) {
+        Onnx__TensorProto *tensor = graph->initializer[i];
+        if (!is_read(w, tensor->name))
+            continue;
+        if (apx_onnx_is_external(tensor)) {
+            enum apx_status status = bring_in(w, &reader, graph->initializer[i], &tensor);
+            if (status != APX_OK)
+                return status;
+        }
+        apx_onnx_append(w->onnx, &w->onnx->graph.initializer, &w->onnx->graph.n_initializer,
+                        tensor);
+    }
+    return APX_OK;
+}
+
+static bool is_initializer(const Onnx__GraphProto *graph, const char *name)
+{
+    for (size_t i = 0; i < graph->n_initializer; i++)
+        if (strcmp(apx_onnx_or_empty(graph->initializer[i]->name), apx_onnx_or_empty(name)) == 0)
+            return true;
+    return false;
+}
+
+/* Inputs that were constants, as files of IR 3 list them, go with the constant. */
+static void add_values(struct writing *w)
+{
+    const Onnx__GraphProto *graph = w->model->graph;
+    Onnx__GraphProto *made = &w->onnx->graph;
+    for (size_t i = 0; i < graph->n_input; i++)
+        if (is_read(w, graph->input[i]->name) || !is_initializer(graph, graph->input[i]->name))
+            apx_onnx_append(w->onnx, &made->input, &made->n_input, graph->input[i]);
+    for (size_t i = 0; i < graph->n_value_info; i++)
+        if (is_read(w, graph->value_info[i]->name))
+            apx_onnx_append(w->onnx, &made->value_info, &made->n_value_info, graph->value_info[i]);
+}
+
+static bool keeps_data_elsewhere(const Onnx__NodeProto *node);
+
+static bool graph_keeps_data_elsewhere(const Onnx__GraphProto *graph)
+{
+    bool found = false;
+    for (size_t i = 0; i < graph->n_initializer; i++)
+        found = found || apx_onnx_is_external(graph->initializer[i]);
+    for (size_t i = 0; i < graph->n_node; i++)
+        found = found || keeps_data_elsewhere(graph->node[i]);
+    return found;
+}
+
+static bool keeps_data_elsewhere(const Onnx__NodeProto *node)
+{
+    bool found = false;
+    for (size_t i = 0; i < node->n_attribute; i++) {
+        const Onnx__AttributeProto *attribute = node->attribute[i];
+        found = found || (attribute->t != NULL && apx_onnx_is_external(attribute->t)) ||
+                (attribute->g != NULL && graph_keeps_data_elsewhere(attribute->g));
+        for (size_t k = 0; k < attribute->n_tensors; k++)
+            found = found || apx_onnx_is_external(attribute->tensors[k]);
+        for (size_t k = 0; k < attribute->n_graphs; k++)
+            found = found || graph_keeps_data_elsewhere(attribute->graphs[k]);
+    }
+    return found;
+}
+
+static enum apx_status check_external(const struct writing *w)
+{
+    bool found = false;
+    for (size_t i = 0; i < w->onnx->graph.n_node; i++)
+        found = found || keeps_data_elsewhere(w->onnx->graph.node[i]);
+    for (size_t i = 0; i < w->model->n_functions; i++)
+        for (size_t k = 0; k < w->model->functions[i]->n_node; k++)
+            found = found || keeps_data_elsewhere(w->model->functions[i]->node[k]);
+    if (found)
+        return apx_fail(w->error, APX_EUNSUPPORTED, "",
+                        "a node's constant is kept in another file; save the model with its data "
+                        "inside");
+    return APX_OK;
+}
+
+/* The lists that grow, around the entries there are. */
+static void take_over(struct writing *w)
+{
+    struct apx_onnx *onnx = w->onnx;
+    const Onnx__ModelProto *model = w->model;
+    bool imports = false;
+    onnx->model = *model;
+    onnx->graph = *model->graph;
+    onnx->model.graph = &onnx->graph;
+    onnx->graph.node = NULL;
+    onnx->graph.initializer = NULL;
+    onnx->graph.input = onnx->graph.value_info = NULL;
+    onnx->graph.n_node = onnx->graph.n_initializer = 0;
+    onnx->graph.n_input = onnx->graph.n_value_info = 0;
+    onnx->model.opset_import = NULL;
+    onnx->model.metadata_props = NULL;
+    onnx->model.functions = NULL;
+    onnx->model.n_opset_import = onnx->model.n_metadata_props = onnx->model.n_functions = 0;
+    onnx->model.ir_version = model->ir_version < LEAST_IR ? LEAST_IR : model->ir_version;
+    for (size_t i = 0; i < model->n_opset_import; i++) {
+        apx_onnx_append(onnx, &onnx->model.opset_import, &onnx->model.n_opset_import,
+                        model->opset_import[i]);
+        imports = imports || strcmp(apx_onnx_domain(model->opset_import[i]->domain), "auspex") == 0;
+    }
+    if (!imports)
+        apx_onnx_opset(onnx, "auspex", 1);
+    for (size_t i = 0; i < model->n_functions; i++)
+        apx_onnx_append(onnx, &onnx->model.functions, &onnx->model.n_functions,
+                        model->functions[i]);
+    for (size_t i = 0; i < model->n_metadata_props; i++)
+        if (strcmp(apx_onnx_or_empty(model->metadata_props[i]->key), "quantized") != 0)
+            apx_onnx_append(onnx, &onnx->model.metadata_props, &onnx->model.n_metadata_props,
+                            model->metadata_props[i]);
+    char text[128];
+    snprintf(text, sizeof text, "int8, %d levels, weights %d, recurrent layers %zu",
+             w->given->layers[0].variant.levels, w->given->weight_levels, w->given->count);
+    apx_onnx_metadata(onnx, "quantized", text);
+}
+
+enum apx_status apx_quantize_write(const struct apx_quantize_rewrite *rewrite, void **out,
+                                   size_t *out_bytes, struct apx_error *error)
+{
+    struct writing w = {.given = rewrite,
+                        .model = rewrite->model,
+                        .onnx = apx_onnx_create(""),
+                        .names = {.allocator = apx_allocator_default()},
+                        .error = error};
+    enum apx_status status = APX_OK;
+    *out = NULL;
+    if (w.onnx == NULL || !note_graph(&w, w.model->graph)) {
+        status = no_memory(&w);
+        goto fail;
+    }
+    take_over(&w);
+    if ((status = add_nodes(&w)) != APX_OK || (status = add_initializers(&w)) != APX_OK ||
+        (status = check_external(&w)) != APX_OK)
+        goto fail;
+    add_values(&w);
+    add_functions(&w);
+    status = apx_onnx_write_memory(w.onnx, out, out_bytes, error);
+fail:
+    apx_onnx_destroy(w.onnx);
+    apx_onnx_names_fini(&w.names);
+    free(w.uses);
+    return status;
+}
