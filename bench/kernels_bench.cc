@@ -6,11 +6,10 @@
  *
  * One thread. Recurrent networks run as a worker runs them: slices of kSliceRows rows through all
  * layers and steps. Names: <op>/<row>/<layers>x<H> or K:O/T/batch. Counters: flop a second, percent
- * of the multiply-add rate that this core reached just before, microseconds a row. Forests:
+ * of the float multiply-add rate that this core reached just before, microseconds a row. Forests:
  * nanoseconds a row and tree, and rows a second; forest_pack is what loading such a model takes
  * here, with the packed bytes for each byte of the same trees at 8 bytes a node. */
 #include <benchmark/benchmark.h>
-#include <immintrin.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -20,6 +19,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <initializer_list>
 #include <map>
 #include <memory>
 #include <random>
@@ -31,6 +31,7 @@ extern "C" {
 }
 
 #include "bench/forest_models.h"
+#include "bench/peak.h"
 
 namespace
 {
@@ -40,62 +41,21 @@ constexpr size_t kSteps = 10;
 /* The scalar rows are the reference, not a competitor; beyond this they only cost patience. */
 constexpr size_t kMostScalarRows = 16;
 
-/* ---- the peak: twelve independent chains of multiply-adds ------------------------------------ */
+/* ---- the peak ------------------------------------------------------------------------------- */
 
-__attribute__((target("avx2,fma"))) double chains_avx2(size_t turns)
+/* Operations a second of one core, for the best of these kinds that it has; 0 without any. */
+double measured_peak(std::initializer_list<peak_kind> kinds)
 {
-    __m256 acc[12], a = _mm256_set1_ps(1.0f), b = _mm256_set1_ps(1e-9f);
-    for (auto &chain : acc)
-        chain = b;
-    for (size_t i = 0; i < turns; i++)
-        for (auto &chain : acc)
-            chain = _mm256_fmadd_ps(a, b, chain);
-    float lanes[8], sum = 0.0f;
-    for (auto &chain : acc) {
-        _mm256_storeu_ps(lanes, chain);
-        sum += lanes[0];
-    }
-    benchmark::DoNotOptimize(sum);
-    return 12.0 * 8 * 2;
-}
-
-__attribute__((target("avx512f"))) double chains_avx512(size_t turns)
-{
-    __m512 acc[12], a = _mm512_set1_ps(1.0f), b = _mm512_set1_ps(1e-9f);
-    for (auto &chain : acc)
-        chain = b;
-    for (size_t i = 0; i < turns; i++)
-        for (auto &chain : acc)
-            chain = _mm512_fmadd_ps(a, b, chain);
-    float lanes[16], sum = 0.0f;
-    for (auto &chain : acc) {
-        _mm512_storeu_ps(lanes, chain);
-        sum += lanes[0];
-    }
-    benchmark::DoNotOptimize(sum);
-    return 12.0 * 16 * 2;
-}
-
-double flops_of(double (*chains)(size_t))
-{
-    double best = 0.0;
     constexpr size_t turns = 2000000;
-    for (int round = 0; round < 5; round++) {
-        const auto start = std::chrono::steady_clock::now();
-        const double flop = chains(turns);
-        const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - start;
-        best = std::max(best, flop * turns / spent.count());
-    }
+    double best = 0.0;
+    for (const peak_kind kind : kinds)
+        for (int round = 0; peak_runs(kind) && round < 5; round++) {
+            const auto start = std::chrono::steady_clock::now();
+            const auto operations = static_cast<double>(peak_turn(kind, turns));
+            const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - start;
+            best = std::max(best, operations / spent.count());
+        }
     return best;
-}
-
-/* Multiply-adds a second of one core, for the widest vectors it has; 0 without AVX2. */
-double measured_peak(uint32_t caps)
-{
-    double peak = (caps & APX_CAP_AVX2) != 0 ? flops_of(chains_avx2) : 0.0;
-    if ((caps & APX_CAP_AVX512) != 0)
-        peak = std::max(peak, flops_of(chains_avx512));
-    return peak;
 }
 
 double peak; /* set once in main */
@@ -438,10 +398,13 @@ int main(int argc, char **argv)
     benchmark::Initialize(&argc, argv);
     if (benchmark::ReportUnrecognizedArguments(argc, argv))
         return 2;
-    peak = measured_peak(caps);
+    peak = measured_peak({PEAK_FMA_AVX2, PEAK_FMA_AVX512});
+    const double int8_peak =
+        measured_peak({PEAK_MADDUBS_AVX2, PEAK_MADDUBS_AVX512, PEAK_DOT_AVX512});
     benchmark::AddCustomContext("isa", apx_caps_name(caps));
     benchmark::AddCustomContext("threads", "1");
     benchmark::AddCustomContext("fma_peak_gflops", std::to_string(peak * 1e-9));
+    benchmark::AddCustomContext("int8_peak_gops", std::to_string(int8_peak * 1e-9));
     register_recurrent(caps);
     register_dense(caps);
     register_forests(caps);

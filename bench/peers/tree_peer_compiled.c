@@ -5,7 +5,7 @@
  * -1, and adds to its result; the loop over the rows is what its own runtime does, without that
  * runtime's matrix objects. lleaves' function takes rows [from, to) of a table of doubles. Both are
  * given threads as their packages do: a share of the rows each. */
-#include "bench/peers/tree_peers.h"
+#include "bench/peers/peers.h"
 
 #include <stdlib.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tree_peer_lightgbm - LightGBM's prediction of a dense matrix; for calls of one row its fast path,
  * whose configuration is made beforehand. */
-#include "bench/peers/tree_peers.h"
+#include "bench/peers/peers.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tree_peer_xgboost - XGBoost's in-place prediction: the array of a call is described by a JSON
  * text (prepared), the proxy matrix is kept, as its Python package does. */
-#include "bench/peers/tree_peers.h"
+#include "bench/peers/peers.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -12,26 +12,11 @@ import json
 import os
 import pathlib
 import platform
-import subprocess
 import sys
-import tempfile
 
 import tree_models
 import tree_report
-
-ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-
-
-def cpu_facts():
-    name, flags = platform.processor(), ""
-    for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            name = line.split(":", 1)[1].strip()
-        if line.startswith("flags"):
-            flags = line.split(":", 1)[1].split()
-    isas = [isa for isa, needed in (("avx512", ("avx512f", "avx512bw", "avx512dq", "avx512vl")), ("avx2", ("avx2", "fma")))
-            if all(flag in flags for flag in needed)]
-    return name, isas or ["scalar"]
+from peer_run import ROOT, bind, commit, cpu_facts, in_child, merge
 
 
 def parse():
@@ -61,10 +46,10 @@ def parse():
 def measure_here(arguments, case):
     """The child: bound to its cores before any engine counts them."""
     threads = arguments.threads[0]
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
-    import tree_engines
+    bind(threads)
+    import peer_engines
     import tree_measure
-    lib = tree_engines.open_peers(arguments.build / "lib/tree_peers.so")
+    lib = peer_engines.open_peers(arguments.build / "lib/peers.so")
     folder = arguments.work / case.name
     pool = tree_models.rows_of(case, arguments.data, max(*arguments.batches, tree_measure.CHECKED_ROWS))
     settings = {"threads": threads, "isas": arguments.isa, "batches": arguments.batches, "rounds": arguments.rounds,
@@ -75,20 +60,12 @@ def measure_here(arguments, case):
 
 
 def measure_in_child(arguments, case, threads):
-    with tempfile.TemporaryDirectory() as scratch:
-        target = pathlib.Path(scratch) / "result.json"
-        command = [sys.executable, "-W", "ignore", __file__, "--one", case.name, "--threads", threads, "--json", target,
-                   "--work", arguments.work, "--build", arguments.build, "--rounds", arguments.rounds, "--round-ms",
-                   arguments.round_ms, "--longest", arguments.longest, "--isa", *arguments.isa, "--batches",
-                   *arguments.batches]
-        if arguments.data:
-            command += ["--data", arguments.data]
-        environment = dict(os.environ, OMP_NUM_THREADS=str(threads))
-        done = subprocess.run([str(word) for word in command], env=environment, capture_output=True, text=True)
-        if done.returncode != 0:
-            print(done.stderr, file=sys.stderr)
-            raise SystemExit(f"trees: {case.name} with {threads} threads ended with status {done.returncode}")
-        return json.loads(target.read_text())
+    options = ["--one", case.name, "--work", arguments.work, "--build", arguments.build, "--rounds", arguments.rounds,
+               "--round-ms", arguments.round_ms, "--longest", arguments.longest, "--isa", *arguments.isa, "--batches",
+               *arguments.batches]
+    if arguments.data:
+        options += ["--data", arguments.data]
+    return in_child(__file__, options, threads)
 
 
 def failures(result):
@@ -102,18 +79,6 @@ def failures(result):
                 yield f"{what}: differs from {result['library']} by {engine['difference']}"
             elif not engine["difference"] <= 1e-5:  # NaN too
                 yield f"{what}: differs by {engine['difference']}"
-
-
-def merge(kept, new):
-    """Adds a result to those kept: in place of the same engine's same batches."""
-    old = next((r for r in kept if (r["case"], r["threads"]) == (new["case"], new["threads"])), None)
-    if old is None:
-        kept.append(new)
-        return
-    before = {(e["engine"], e["file"]): e for e in old["engines"]}
-    for engine in new["engines"]:
-        engine["batches"] = {**before.get((engine["engine"], engine["file"]), {"batches": {}})["batches"], **engine["batches"]}
-    kept[kept.index(old)] = new
 
 
 def write(facts, results):
@@ -153,13 +118,12 @@ def main():
         print("\n".join(case.name for case in cases))
         return 0
     cpu, isas = cpu_facts()
-    arguments.isa = arguments.isa or isas
+    arguments.isa = arguments.isa or [isa for isa in isas if isa != "avx512vnni"]
     if arguments.quick:
         arguments.batches, arguments.rounds, arguments.round_ms, arguments.threads = [1, 1000], 1, 5, [1]
     arguments.work.mkdir(parents=True, exist_ok=True)
     facts = {"cpu": cpu, "cores": len(os.sched_getaffinity(0)), "isas": arguments.isa, "load": os.getloadavg()[0],
-             "commit": subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty"], capture_output=True,
-                                      text=True).stdout.strip(),
+             "commit": commit(),
              "versions": tree_models.versions(), "python": platform.python_version(), "rounds": arguments.rounds,
              "round_ms": arguments.round_ms, "left_out": []}
     results = []

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tree_peer_auspex - Auspex through auspex.h, as any other program would use it. */
-#include "bench/peers/tree_peers.h"
+/* peer_auspex - Auspex through auspex.h, as any other program would use it. */
+#include "bench/peers/peers.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -40,12 +40,13 @@ static bool auspex_open(struct peer *peer, const struct peer_request *request)
 
 static struct apx_tensor input_of(const struct peer *peer, size_t index)
 {
-    struct apx_tensor input = {.dtype = APX_F32, .rank = 2};
+    struct apx_tensor input = {.dtype = APX_F32, .rank = peer->steps > 0 ? 3 : 2};
     input.dims[0] = (int64_t)peer->rows;
-    input.dims[1] = (int64_t)peer->features;
+    input.dims[1] = (int64_t)peer->steps;
+    input.dims[input.rank - 1] = (int64_t)peer->features;
     /* A tensor's data is not const; inputs are only read. */
     const uintptr_t data =
-        (uintptr_t)((const float *)peer->x + index * peer->rows * peer->features);
+        (uintptr_t)((const float *)peer->x + index * peer->rows * peer_row_size(peer));
     input.data = (void *)data;
     return input;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tree_peers - what trees.py calls through ctypes: open an engine, prepare calls, time them.
+/* peers - what Python calls through ctypes: open an engine, prepare calls, time them.
  *
  * The timed loop is here and not in Python, so that a call of a microsecond is measured as one. */
-#include "bench/peers/tree_peers.h"
+#include "bench/peers/peers.h"
 
 #include <dlfcn.h>
 #include <stdio.h>
@@ -20,8 +20,8 @@ void peer_close(struct peer *peer);
 #pragma GCC visibility pop
 
 static const struct peer_engine *const engines[] = {
-    &peer_auspex,         &peer_xgboost,         &peer_lightgbm, &peer_onnxruntime,
-    &peer_treelite_float, &peer_treelite_double, &peer_lleaves,
+    &peer_auspex,   &peer_onnxruntime,    &peer_onednn,          &peer_peak,    &peer_xgboost,
+    &peer_lightgbm, &peer_treelite_float, &peer_treelite_double, &peer_lleaves,
 };
 
 bool peer_fail(struct peer *peer, const char *what, const char *detail)
@@ -35,6 +35,11 @@ bool peer_find(struct peer *peer, const char *symbol, void *function)
     void *const address = dlsym(peer->library, symbol);
     memcpy(function, &address, sizeof address);
     return address != NULL || peer_fail(peer, symbol, "not in the library");
+}
+
+size_t peer_row_size(const struct peer *peer)
+{
+    return peer->features * (peer->steps > 0 ? peer->steps : 1);
 }
 
 static bool open_engine(struct peer *peer, const struct peer_request *request)
@@ -56,7 +61,9 @@ struct peer *peer_open(const struct peer_request *request)
     struct peer *const peer = calloc(1, sizeof *peer);
     if (peer == NULL)
         return NULL;
+    peer->steps = request->steps;
     peer->features = request->features;
+    peer->outputs = request->outputs;
     peer->threads = request->threads;
     if (!open_engine(peer, request) && peer->message[0] == '\0')
         peer_fail(peer, request->engine, NULL);
@@ -88,17 +95,20 @@ double peer_time(struct peer *peer, size_t count)
     return (double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) * 1e-9;
 }
 
-/* One prediction for each row of the table. */
+/* Into [calls * rows, outputs]. */
 bool peer_predict(struct peer *peer, double *predictions)
 {
+    if (peer->columns < peer->outputs)
+        return peer_fail(peer, "output", "has fewer columns than were asked for");
     for (size_t index = 0; index < peer->calls; index++) {
         if (!peer->engine->call(peer, index))
             return false;
-        for (size_t row = 0; row < peer->rows; row++) {
-            const size_t at = (row + 1) * peer->columns - 1;
-            *predictions++ = peer->result_is_double ? ((const double *)peer->result)[at]
-                                                    : (double)((const float *)peer->result)[at];
-        }
+        for (size_t row = 0; row < peer->rows; row++)
+            for (size_t i = peer->columns - peer->outputs; i < peer->columns; i++) {
+                const size_t at = row * peer->columns + i;
+                *predictions++ = peer->result_is_double ? ((const double *)peer->result)[at]
+                                                        : (double)((const float *)peer->result)[at];
+            }
     }
     return true;
 }

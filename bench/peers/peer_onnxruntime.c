@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tree_peer_onnxruntime - ONNX Runtime through the C API of the library in its Python package.
+/* peer_onnxruntime - ONNX Runtime through the C API of the library in its Python package.
  *
  * The package has no header. Its functions are members of one table, OrtApi, whose order is part of
  * its binary interface, so they are named by their place in it. Inputs are tensor objects around
  * the caller's rows, made beforehand; the output is the tensor the first call made, used again. */
-#include "bench/peers/tree_peers.h"
+#include "bench/peers/peers.h"
 
 #include <stdlib.h>
 
@@ -143,8 +143,10 @@ static bool ort_prepare(struct peer *peer)
     ort_status (*const elements)(void *, size_t *) =
         (ort_status(*)(void *, size_t *))ort->api[ORT_TENSOR_ELEMENTS];
     void (*const release_info)(void *) = (void (*)(void *))ort->api[ORT_RELEASE_TENSOR_INFO];
-    const int64_t shape[] = {(int64_t)peer->rows, (int64_t)peer->features};
-    const size_t size = peer->rows * peer->features;
+    const int64_t table[] = {(int64_t)peer->rows, (int64_t)peer->features};
+    const int64_t windows[] = {table[0], (int64_t)peer->steps, table[1]};
+    const int64_t *const shape = peer->steps > 0 ? windows : table;
+    const size_t size = peer->rows * peer_row_size(peer);
     void *info, *data;
     size_t count;
 
@@ -154,8 +156,9 @@ static bool ort_prepare(struct peer *peer)
         return peer_fail(peer, "onnxruntime", "out of memory");
     for (; ort->input_count < peer->calls; ort->input_count++) {
         const uintptr_t x = (uintptr_t)((const float *)peer->x + ort->input_count * size);
-        if (!check(peer, create(ort->memory, (void *)x, size * sizeof(float), shape, 2, ORT_FLOAT,
-                                &ort->inputs[ort->input_count])))
+        if (!check(peer,
+                   create(ort->memory, (void *)x, size * sizeof(float), shape,
+                          peer->steps > 0 ? 3 : 2, ORT_FLOAT, &ort->inputs[ort->input_count])))
             return false;
     }
     if (!ort_call(peer, 0) || !check(peer, tensor_data(ort->output, &data)) ||
