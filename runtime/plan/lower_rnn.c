@@ -111,10 +111,10 @@ static const float *weights_of(struct apx_lowering *lo, const struct apx_node *n
 }
 
 /* int8 weights with their scales, as the kernels want them: -128 has no counterpart, and a scale is
- * finite and not negative. *largest grows to the largest magnitude. */
+ * finite and not negative. */
 static const int8_t *int8_of(struct apx_lowering *lo, const struct apx_node *node, int i,
                              int64_t rows, int64_t columns, const char *what, int scale,
-                             const float **scales, int *largest)
+                             const float **scales)
 {
     const int8_t *weights = constant_of(lo, node, i, APX_I8, rows * columns, what);
     *scales = weights_of(lo, node, scale, rows, "a scale");
@@ -122,12 +122,10 @@ static const int8_t *int8_of(struct apx_lowering *lo, const struct apx_node *nod
         return NULL;
     if (weights == NULL || *scales == NULL)
         return apx_lower_fail(lo, APX_EFORMAT, "%s or its scale is left out", what);
-    for (int64_t k = 0; k < rows * columns; k++) {
-        int magnitude = weights[k] < 0 ? -weights[k] : weights[k];
-        *largest = magnitude > *largest ? magnitude : *largest;
-    }
-    if (*largest > INT8_MAX)
-        return apx_lower_fail(lo, APX_EFORMAT, "%s holds -128; int8 weights are -127 to 127", what);
+    for (int64_t k = 0; k < rows * columns; k++)
+        if (weights[k] == INT8_MIN)
+            return apx_lower_fail(lo, APX_EFORMAT, "%s holds -128; int8 weights are -127 to 127",
+                                  what);
     for (int64_t k = 0; k < rows; k++)
         if (!((*scales)[k] >= 0 && isfinite((*scales)[k])))
             return apx_lower_fail(lo, APX_EFORMAT, "a scale of %s is negative or not finite", what);
@@ -178,22 +176,20 @@ static bool read_layer(struct apx_lowering *lo, const struct apx_node *node, str
     return lo->status == APX_OK;
 }
 
-/* The largest magnitude counts for both directions, which then run on the same kernel row. */
 static bool read_int8(struct apx_lowering *lo, const struct apx_node *node, struct layer *layer,
                       int direction, struct apx_rnn_weights *weights)
 {
     int64_t rows = layer->gates * layer->hidden, all = layer->directions * rows;
     const struct places *places = layer->places;
     struct apx_rnn_int8 *int8 = &layer->desc[direction].int8;
-    int largest = 1;
     if (int8->input_scale > 0) {
         weights->w_s8 = int8_of(lo, node, places->w, all, layer->input, "W", places->w_scale,
-                                &weights->w_scale, &largest);
+                                &weights->w_scale);
     } else {
         weights->w = weights_of(lo, node, places->w, all * layer->input, "W");
     }
-    weights->r_s8 = int8_of(lo, node, places->r, all, layer->hidden, "R", places->r_scale,
-                            &weights->r_scale, &largest);
+    weights->r_s8 =
+        int8_of(lo, node, places->r, all, layer->hidden, "R", places->r_scale, &weights->r_scale);
     if (lo->status != APX_OK)
         return false;
     if (int8->input_scale > 0) {
@@ -204,7 +200,6 @@ static bool read_int8(struct apx_lowering *lo, const struct apx_node *node, stru
     }
     weights->r_s8 += direction * rows * layer->hidden;
     weights->r_scale += direction * rows;
-    int8->weight_levels = largest;
     return true;
 }
 
