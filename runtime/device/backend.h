@@ -70,10 +70,11 @@ struct apx_backend {
     enum apx_status (*lane_create)(const struct apx_program *program, struct apx_lane **out,
                                    struct apx_error *error);
     void (*lane_destroy)(struct apx_lane *lane); /* accepts NULL */
-    /* Make room for slices of up to `rows` rows with these free extents; run never allocates after.
-     */
+    /* Make room for slices of up to `rows` rows with these free extents: run allocates nothing for
+     * them after. */
     enum apx_status (*lane_reserve)(struct apx_lane *lane, const int64_t *symbols, int64_t rows,
                                     struct apx_error *error);
+    /* Makes room where reserve has not. `error` is filled on failure and only then. */
     enum apx_status (*run)(struct apx_lane *lane, const struct apx_slice *slice,
                            struct apx_error *error);
 };

@@ -23,11 +23,16 @@
 
 struct binding {
     bool is_valid;
-    uint64_t used; /* lane's clock at the last use */
-    int64_t symbols[APX_MAX_SYMBOLS];
-    int64_t *row_bytes; /* [inputs + outputs] from one row to the next in the caller's tensors */
+    int64_t symbols[APX_MAX_SYMBOLS]; /* as steps see them */
+    int64_t *row_bytes; /* [tensor_count] from one row to the next in the caller's tensors */
     size_t *offset;     /* [slot_count] in the arena */
     char *args;
+};
+
+/* A slot that is one of the caller's tensors. */
+struct tensor_slot {
+    int slot, index;
+    bool is_output, may_narrow;
 };
 
 /* Places for slots of these sizes. Scratch lies before the slots. */
@@ -43,8 +48,11 @@ struct apx_lane {
     struct layout base, trial;
     int *order; /* [slot_count] work space */
     struct apx_frame frame;
+    const struct binding *framed;     /* whose places in the arena the frame has; NULL: nobody's */
+    struct binding *recent[BINDINGS]; /* the last run's first */
+    struct tensor_slot *tensors;      /* [tensor_count] */
+    int tensor_count;
     struct binding bindings[BINDINGS];
-    uint64_t clock;
 };
 
 static size_t round_up(size_t bytes)
@@ -90,7 +98,6 @@ enum apx_status apx_cpu_lane_create(const struct apx_program *program, struct ap
 {
     const struct apx_allocator *allocator = program->allocator;
     size_t slots = (size_t)program->slot_count;
-    size_t tensors = (size_t)(program->graph->input_count + program->graph->output_count);
     *out = NULL;
     struct apx_lane *lane = apx_alloc(allocator, 1, sizeof *lane);
     if (lane == NULL)
@@ -104,12 +111,14 @@ enum apx_status apx_cpu_lane_create(const struct apx_program *program, struct ap
         ok = ok && layouts[i]->bytes != NULL && layouts[i]->offset != NULL;
     }
     lane->order = apx_alloc(allocator, slots, sizeof *lane->order);
+    lane->tensors = apx_alloc(allocator, slots, sizeof *lane->tensors);
     lane->frame.slot = apx_alloc(allocator, slots, sizeof *lane->frame.slot);
     lane->frame.is_narrow = apx_alloc(allocator, slots, sizeof *lane->frame.is_narrow);
-    ok = ok && lane->order != NULL && lane->frame.slot != NULL && lane->frame.is_narrow != NULL;
+    ok = ok && lane->order != NULL && lane->tensors != NULL && lane->frame.slot != NULL &&
+         lane->frame.is_narrow != NULL;
     for (int i = 0; i < BINDINGS && ok; i++) {
         lane->bindings[i].args = apx_alloc(allocator, 1, program->args_bytes);
-        lane->bindings[i].row_bytes = apx_alloc(allocator, tensors, sizeof(int64_t));
+        lane->bindings[i].row_bytes = apx_alloc(allocator, slots, sizeof(int64_t));
         lane->bindings[i].offset = apx_alloc(allocator, slots, sizeof(size_t));
         ok = lane->bindings[i].args != NULL && lane->bindings[i].row_bytes != NULL &&
              lane->bindings[i].offset != NULL;
@@ -118,11 +127,18 @@ enum apx_status apx_cpu_lane_create(const struct apx_program *program, struct ap
         apx_cpu_lane_destroy(lane);
         return apx_fail(error, APX_ENOMEM, "", "out of memory");
     }
+    for (int i = 0; i < BINDINGS; i++)
+        lane->recent[i] = &lane->bindings[i];
     for (int i = 0; i < program->slot_count; i++) {
-        /* Steps only read from constants. */
         const struct apx_slot *slot = &program->slots[i];
-        if (slot->kind == APX_SLOT_CONSTANT)
+        if (slot->kind == APX_SLOT_CONSTANT) /* steps only read from it */
             memcpy(&lane->frame.slot[i], &slot->data, sizeof slot->data);
+        if (slot->kind == APX_SLOT_INPUT || slot->kind == APX_SLOT_OUTPUT)
+            lane->tensors[lane->tensor_count++] = (struct tensor_slot){
+                .slot = i,
+                .index = slot->index,
+                .is_output = slot->kind == APX_SLOT_OUTPUT,
+                .may_narrow = slot->kind == APX_SLOT_INPUT && slot->dtype == APX_F64};
     }
     *out = lane;
     return APX_OK;
@@ -144,6 +160,7 @@ void apx_cpu_lane_destroy(struct apx_lane *lane)
     apx_release(allocator, lane->trial.bytes);
     apx_release(allocator, lane->trial.offset);
     apx_release(allocator, lane->order);
+    apx_release(allocator, lane->tensors);
     apx_release(allocator, lane->frame.slot);
     apx_release(allocator, lane->frame.is_narrow);
     apx_release(allocator, lane);
@@ -234,14 +251,16 @@ static enum apx_status lay_out(struct apx_lane *lane, const int64_t *symbols, bo
 
 #define ROOM_IF_L2_UNKNOWN ((size_t)512 << 10)
 
-enum apx_status apx_cpu_lane_reserve(struct apx_lane *lane, const int64_t *batch_symbols,
-                                     int64_t rows, struct apx_error *error)
+/* Sizes and places for slices of `rows` rows, and room in the arena for them. */
+static enum apx_status make_room(struct apx_lane *lane, const int64_t *batch_symbols, int64_t rows,
+                                 const struct layout **layout, struct apx_error *error)
 {
     const struct apx_program *program = lane->program;
     int64_t symbols[APX_MAX_SYMBOLS];
     bool fits_base;
     slice_symbols(program, batch_symbols, rows, symbols);
     enum apx_status status = lay_out(lane, symbols, &fits_base, error);
+    *layout = fits_base ? &lane->base : &lane->trial;
     if (status != APX_OK || fits_base)
         return status;
     size_t room = lane->trial.total;
@@ -257,13 +276,22 @@ enum apx_status apx_cpu_lane_reserve(struct apx_lane *lane, const int64_t *batch
         apx_release(program->allocator, lane->arena);
         lane->arena = arena;
         lane->arena_bytes = room;
+        lane->framed = NULL;
     }
     if (grows || fits(program, &lane->base, &lane->trial)) {
         struct layout swap = lane->base;
         lane->base = lane->trial;
         lane->trial = swap;
+        *layout = &lane->base;
     }
     return APX_OK;
+}
+
+enum apx_status apx_cpu_lane_reserve(struct apx_lane *lane, const int64_t *symbols, int64_t rows,
+                                     struct apx_error *error)
+{
+    const struct layout *layout;
+    return make_room(lane, symbols, rows, &layout, error);
 }
 
 /* ---- binding --------------------------------------------------------------------------------- */
@@ -301,20 +329,26 @@ static int64_t row_stride(const struct apx_value *value, int axis, const int64_t
     return axis < 0 ? 0 : stride;
 }
 
-static enum apx_status bind(struct apx_lane *lane, struct binding *binding, const int64_t *symbols,
-                            int64_t batch, struct apx_error *error)
+static int64_t batch_rows(const struct apx_program *program, const int64_t *batch_symbols)
+{
+    return program->row_symbol >= 0 ? batch_symbols[program->row_symbol] : 0;
+}
+
+static enum apx_status bind(struct apx_lane *lane, struct binding *binding,
+                            const struct apx_slice *slice, struct apx_error *error)
 {
     const struct apx_program *program = lane->program;
     const struct apx_graph *graph = program->graph;
+    const int64_t batch = batch_rows(program, slice->symbols);
     struct apx_bound bounds[MAX_OPERANDS];
+    const struct layout *layout;
     binding->is_valid = false;
-    bool fits_base;
-    enum apx_status status = lay_out(lane, symbols, &fits_base, error);
+    lane->framed = lane->framed == binding ? NULL : lane->framed;
+    enum apx_status status = make_room(lane, slice->symbols, slice->rows, &layout, error);
     if (status != APX_OK)
         return status;
-    const struct layout *layout = fits_base ? &lane->base : &lane->trial;
-    if (layout->total > lane->arena_bytes)
-        return apx_fail(error, APX_EINVAL, "", "the lane was not reserved for these extents");
+    int64_t *symbols = binding->symbols;
+    slice_symbols(program, slice->symbols, slice->rows, symbols);
     memcpy(binding->offset, layout->offset, (size_t)program->slot_count * sizeof(size_t));
     for (int s = 0; s < program->step_count; s++) {
         const struct apx_step *step = program->steps[s];
@@ -327,74 +361,86 @@ static enum apx_status bind(struct apx_lane *lane, struct binding *binding, cons
                 return refuse(program, step, error);
         step->type->bind(step, bounds, bounds + step->in_count, binding->args + step->args_offset);
     }
-    for (int i = 0; i < graph->input_count; i++) {
-        const struct apx_value *value = &graph->values[graph->inputs[i]];
-        binding->row_bytes[i] = row_stride(value, program->input_row_axis[i], symbols) *
-                                (int64_t)apx_dtype_size(value->dtype);
+    for (int i = 0; i < lane->tensor_count; i++) {
+        const struct tensor_slot *tensor = &lane->tensors[i];
+        const struct apx_value *value =
+            &graph->values[tensor->is_output ? graph->outputs[tensor->index]
+                                             : graph->inputs[tensor->index]];
+        int axis = tensor->is_output ? program->output_row_axis[tensor->index]
+                                     : program->input_row_axis[tensor->index];
+        binding->row_bytes[i] =
+            row_stride(value, axis, symbols) * (int64_t)apx_dtype_size(value->dtype);
     }
-    for (int i = 0; i < graph->output_count; i++) {
-        const struct apx_value *value = &graph->values[graph->outputs[i]];
-        binding->row_bytes[graph->input_count + i] =
-            row_stride(value, program->output_row_axis[i], symbols) *
-            (int64_t)apx_dtype_size(value->dtype);
-    }
-    memcpy(binding->symbols, symbols, sizeof binding->symbols);
     binding->is_valid = true;
     return APX_OK;
 }
 
-static enum apx_status find_binding(struct apx_lane *lane, const int64_t *symbols, int64_t batch,
-                                    struct binding **out, struct apx_error *error)
+static bool is_for(const struct binding *binding, const struct apx_program *program,
+                   const struct apx_slice *slice)
 {
-    struct binding *oldest = &lane->bindings[0];
-    for (int i = 0; i < BINDINGS; i++) {
-        struct binding *binding = &lane->bindings[i];
-        if (binding->is_valid && memcmp(binding->symbols, symbols, sizeof binding->symbols) == 0) {
-            *out = binding;
-            binding->used = ++lane->clock;
-            return APX_OK;
-        }
-        if (!binding->is_valid || binding->used < oldest->used)
-            oldest = binding;
-    }
-    *out = oldest;
-    oldest->used = ++lane->clock;
-    return bind(lane, oldest, symbols, batch, error);
+    bool same = binding->is_valid;
+    for (int i = 0; i < program->graph->symbol_count && same; i++)
+        same = binding->symbols[i] == (i == program->row_symbol ? slice->rows : slice->symbols[i]);
+    return same && (!program->uses_batch_symbol ||
+                    binding->symbols[program->batch_symbol] == batch_rows(program, slice->symbols));
+}
+
+/* recent[0] is for this slice afterwards, or a failure. */
+static enum apx_status find_binding(struct apx_lane *lane, const struct apx_slice *slice,
+                                    struct apx_error *error)
+{
+    int place = 0;
+    while (place < BINDINGS && !is_for(lane->recent[place], lane->program, slice))
+        place++;
+    const bool is_new = place == BINDINGS;
+    place -= is_new;
+    struct binding *binding = lane->recent[place];
+    for (; place > 0; place--)
+        lane->recent[place] = lane->recent[place - 1];
+    lane->recent[0] = binding;
+    return is_new ? bind(lane, binding, slice, error) : APX_OK;
 }
 
 /* ---- run ------------------------------------------------------------------------------------- */
+
+/* The slots that lie in the arena stay where they are until other extents come. */
+static void frame_arena(struct apx_lane *lane, const struct binding *binding)
+{
+    const struct apx_program *program = lane->program;
+    for (int i = 0; i < program->slot_count; i++)
+        if (program->slots[i].kind == APX_SLOT_ARENA)
+            lane->frame.slot[i] = lane->arena + binding->offset[i];
+    lane->frame.scratch = lane->arena;
+    lane->framed = binding;
+}
+
+static void frame_tensors(struct apx_lane *lane, const struct binding *binding,
+                          const struct apx_slice *slice)
+{
+    for (int i = 0; i < lane->tensor_count; i++) {
+        const struct tensor_slot *tensor = &lane->tensors[i];
+        const struct apx_tensor *given =
+            tensor->is_output ? &slice->outputs[tensor->index] : &slice->inputs[tensor->index];
+        const bool is_narrow = tensor->may_narrow && given->dtype == APX_F32;
+        const int64_t skip = slice->row * binding->row_bytes[i];
+        char *data = given->data;
+        lane->frame.is_narrow[tensor->slot] = is_narrow;
+        lane->frame.slot[tensor->slot] = data != NULL ? data + (is_narrow ? skip / 2 : skip) : NULL;
+    }
+}
 
 enum apx_status apx_cpu_lane_run(struct apx_lane *lane, const struct apx_slice *slice,
                                  struct apx_error *error)
 {
     const struct apx_program *program = lane->program;
-    int64_t symbols[APX_MAX_SYMBOLS];
-    struct binding *binding;
-    slice_symbols(program, slice->symbols, slice->rows, symbols);
-    int64_t batch = program->row_symbol >= 0 ? slice->symbols[program->row_symbol] : 0;
-    enum apx_status status = find_binding(lane, symbols, batch, &binding, error);
+    enum apx_status status = find_binding(lane, slice, error);
     if (status != APX_OK)
         return status;
-    int inputs = program->graph->input_count;
-    int64_t row = program->row_symbol >= 0 ? slice->row : 0;
-    for (int i = 0; i < program->slot_count; i++) {
-        const struct apx_slot *slot = &program->slots[i];
-        if (slot->kind == APX_SLOT_INPUT) {
-            const struct apx_tensor *input = &slice->inputs[slot->index];
-            bool is_narrow = input->dtype == APX_F32 && slot->dtype == APX_F64;
-            lane->frame.is_narrow[i] = is_narrow;
-            lane->frame.slot[i] =
-                (char *)input->data + row * binding->row_bytes[slot->index] / (is_narrow ? 2 : 1);
-        } else if (slot->kind == APX_SLOT_OUTPUT) {
-            char *data = slice->outputs[slot->index].data;
-            lane->frame.slot[i] =
-                data != NULL ? data + row * binding->row_bytes[inputs + slot->index] : NULL;
-        } else if (slot->kind == APX_SLOT_ARENA) {
-            lane->frame.slot[i] = lane->arena + binding->offset[i];
-        }
-    }
+    const struct binding *binding = lane->recent[0];
+    if (lane->framed != binding)
+        frame_arena(lane, binding);
+    frame_tensors(lane, binding, slice);
     lane->frame.packed = apx_replica_here(program);
-    lane->frame.scratch = lane->arena;
     lane->frame.fault = NULL;
     for (int s = 0; s < program->step_count; s++) {
         const struct apx_step *step = program->steps[s];
