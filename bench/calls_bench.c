@@ -8,9 +8,10 @@
  * small that their kernel takes a few nanoseconds; where it can be called alone it is, and "over"
  * is what the session adds. A real model's weights push the session's own memory out of the first
  * cache between two calls: "cool" is a run after 48 KiB of other memory have been read, which time
- * is taken off. Rounds of all alternate; of each the median is printed, and the least behind it. It
- * is the thread's own time, so that other programs disturb little. Two builds are compared by
- * running their programs in turn.
+ * is taken off. "new" are calls of 1 to 8 rows more in turn, more shapes than a session or a lane
+ * remembers, their kernels included. Rounds of all alternate; of each the median is printed, and
+ * the least behind it. It is the thread's own time, so that other programs disturb little. Two
+ * builds are compared by running their programs in turn.
  *
  *   tree       one split over two features
  *   tree f64   the same in float64, given float32
@@ -31,6 +32,7 @@
 #define ROUND_SECONDS 0.001
 #define SWEPT_BYTES   ((size_t)48 << 10)
 #define FREE_EXTENT   10
+#define NEW_SHAPES    8
 
 /* A kernel by itself. */
 struct alone {
@@ -49,10 +51,12 @@ struct subject {
     struct apx_session *session;
     size_t inputs, outputs;
     struct apx_tensor in[MOST_TENSORS], out[MOST_TENSORS];
+    int row_axis[MOST_TENSORS];
+    int64_t rows, more; /* of a call; beside them, of a new one */
     struct alone alone;
 };
 
-enum { RUN, SHAPE, SWEEP, SWEEP_RUN, KERNEL, WAYS };
+enum { RUN, SHAPE, SWEEP, SWEEP_RUN, NEW, KERNEL, WAYS };
 
 static char *swept; /* [SWEPT_BYTES] */
 
@@ -156,8 +160,15 @@ static struct apx_onnx *make_lstm(void)
 
 /* ---- subjects -------------------------------------------------------------------------------- */
 
-/* Zeros of `rows` rows, float32 where a float64 input may be given so. */
-static void open_session(struct subject *subject, int64_t rows, bool narrow)
+static void set_rows(struct subject *subject, int64_t rows)
+{
+    for (size_t i = 0; i < subject->inputs; i++)
+        if (subject->row_axis[i] >= 0)
+            subject->in[i].dims[subject->row_axis[i]] = rows;
+}
+
+/* Zeros, float32 where a float64 input may be given so. */
+static void open_session(struct subject *subject, bool narrow)
 {
     struct apx_error error = {0};
     if (apx_session_create(subject->model, &(struct apx_session_options){.threads = 1},
@@ -172,23 +183,25 @@ static void open_session(struct subject *subject, int64_t rows, bool narrow)
         struct apx_tensor *in = &subject->in[i];
         in->dtype = narrow && info->dtype == APX_F64 ? APX_F32 : info->dtype;
         in->rank = info->rank;
-        in->bytes = apx_dtype_size(in->dtype);
+        subject->row_axis[i] = info->row_axis;
+        size_t bytes = apx_dtype_size(in->dtype);
         for (int d = 0; d < info->rank; d++) {
             in->dims[d] = info->dims[d] >= 0    ? info->dims[d]
-                          : d == info->row_axis ? rows
+                          : d == info->row_axis ? subject->rows + NEW_SHAPES
                                                 : FREE_EXTENT;
-            in->bytes *= (size_t)in->dims[d];
+            bytes *= (size_t)in->dims[d];
         }
-        in->data = take(in->bytes);
+        in->data = take(bytes);
     }
     if (apx_session_shape(subject->session, subject->in, subject->inputs, subject->out,
                           subject->outputs, &error) != APX_OK)
         stop(subject->name, error.message);
     for (size_t i = 0; i < subject->outputs; i++)
         subject->out[i].data = take(subject->out[i].bytes);
+    set_rows(subject, subject->rows);
 }
 
-static void open_built(struct subject *subject, struct apx_onnx *onnx, int64_t rows)
+static void open_built(struct subject *subject, struct apx_onnx *onnx)
 {
     struct apx_error error = {0};
     void *data;
@@ -198,15 +211,15 @@ static void open_built(struct subject *subject, struct apx_onnx *onnx, int64_t r
         stop(subject->name, error.message);
     apx_onnx_destroy(onnx);
     free(data);
-    open_session(subject, rows, true);
+    open_session(subject, true);
 }
 
-static void open_file(struct subject *subject, int64_t rows)
+static void open_file(struct subject *subject)
 {
     struct apx_error error = {0};
     if (apx_model_load(subject->name, NULL, &subject->model, &error) != APX_OK)
         stop(subject->name, error.message);
-    open_session(subject, rows, false);
+    open_session(subject, false);
 }
 
 static void run_forest(const struct alone *alone)
@@ -246,7 +259,7 @@ static void take_forest_alone(struct subject *subject, bool compares_double)
     alone->forest->pack(&desc, alone->packed);
     alone->scratch = take(alone->forest->scratch_bytes(alone->packed));
     alone->forest_args = (struct apx_forest_args){.packed = alone->packed,
-                                                  .rows = (size_t)subject->in[0].dims[0],
+                                                  .rows = (size_t)subject->rows,
                                                   .x = subject->in[0].data,
                                                   .x_row = 2,
                                                   .margins = subject->out[0].data,
@@ -264,7 +277,7 @@ static void take_dense_alone(struct subject *subject)
     alone->dense->pack(&alone->dense_desc, &(struct apx_dense_weights){w, 4, 1, b}, alone->packed);
     alone->dense_args = (struct apx_dense_args){.desc = &alone->dense_desc,
                                                 .packed = alone->packed,
-                                                .rows = (size_t)subject->in[0].dims[0],
+                                                .rows = (size_t)subject->rows,
                                                 .x = subject->in[0].data,
                                                 .x_row = 4,
                                                 .y = subject->out[0].data,
@@ -311,7 +324,11 @@ static bool call(struct subject *subject, int way)
         subject->alone.run(&subject->alone);
         return true;
     }
-    if (way == RUN || way == SWEEP_RUN)
+    if (way == NEW) {
+        subject->more = subject->more % NEW_SHAPES + 1;
+        set_rows(subject, subject->rows + subject->more);
+    }
+    if (way != SHAPE)
         return apx_session_run(subject->session, subject->in, subject->inputs, subject->out,
                                subject->outputs, NULL) == APX_OK;
     struct apx_tensor shapes[MOST_TENSORS];
@@ -329,6 +346,7 @@ static double time_round(struct subject *subject, int way, long count)
     for (long i = 0; i < count; i++)
         ok &= call(subject, way);
     double end = now();
+    set_rows(subject, subject->rows);
     if (!ok)
         stop(subject->name, "a call failed");
     return (end - start) * 1e9 / (double)count;
@@ -365,9 +383,10 @@ static void measure(struct subject *subject, int rounds)
             times[way][round] = time_round(subject, way, count[way]);
     for (int way = 0; way < ways; way++)
         of[way] = figure_of(times[way], rounds);
-    printf("%-10s run %7.1f (%.1f)  cool %7.1f (%.1f)  shape %5.1f (%.1f)", subject->name,
-           of[RUN].median, of[RUN].least, of[SWEEP_RUN].median - of[SWEEP].median,
-           of[SWEEP_RUN].least - of[SWEEP].least, of[SHAPE].median, of[SHAPE].least);
+    printf("%-10s run %7.1f (%.1f)  cool %7.1f (%.1f)  new %7.1f (%.1f)  shape %5.1f (%.1f)",
+           subject->name, of[RUN].median, of[RUN].least, of[SWEEP_RUN].median - of[SWEEP].median,
+           of[SWEEP_RUN].least - of[SWEEP].least, of[NEW].median, of[NEW].least, of[SHAPE].median,
+           of[SHAPE].least);
     if (ways == WAYS)
         printf("  kernel %5.1f (%.1f)  over %5.1f (%.1f)", of[KERNEL].median, of[KERNEL].least,
                of[RUN].median - of[KERNEL].median, of[RUN].least - of[KERNEL].least);
@@ -402,11 +421,11 @@ int main(int argc, char **argv)
            rows == 1 ? "" : "s", apx_caps_name(apx_cpu_caps()));
     for (int k = 0; k < 4; k++) {
         static const char *const names[] = {"tree", "tree f64", "dense", "lstm"};
-        struct subject subject = {.name = names[k]};
+        struct subject subject = {.name = names[k], .rows = rows};
         struct apx_onnx *onnx = k == 2   ? make_dense()
                                 : k == 3 ? make_lstm()
                                          : make_tree(k == 1 ? APX_F64 : APX_F32);
-        open_built(&subject, onnx, rows);
+        open_built(&subject, onnx);
         if (k < 2)
             take_forest_alone(&subject, k == 1);
         else if (k == 2)
@@ -415,8 +434,8 @@ int main(int argc, char **argv)
         close_subject(&subject);
     }
     for (int i = optind; i < argc; i++) {
-        struct subject subject = {.name = argv[i]};
-        open_file(&subject, rows);
+        struct subject subject = {.name = argv[i], .rows = rows};
+        open_file(&subject);
         measure(&subject, (int)rounds);
         close_subject(&subject);
     }

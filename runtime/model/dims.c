@@ -36,12 +36,11 @@ bool apx_dim_is_known(const struct apx_dim *a)
     return a->terms >= 0;
 }
 
+/* Most extents are numbers: all exponents are looked at together. */
 static bool is_constant_term(const struct apx_dim_term *term)
 {
-    for (int s = 0; s < APX_MAX_SYMBOLS; s++)
-        if (term->exponents[s] != 0)
-            return false;
-    return true;
+    static const uint8_t none[APX_MAX_SYMBOLS];
+    return memcmp(term->exponents, none, sizeof none) == 0;
 }
 
 bool apx_dim_is_constant(const struct apx_dim *a, int64_t *value)
@@ -249,7 +248,7 @@ bool apx_dim_evaluate(const struct apx_dim *a, const int64_t *symbols, int64_t *
     int64_t sum = 0;
     for (int t = 0; t < a->terms; t++) {
         int64_t product = a->term[t].coefficient;
-        for (int s = 0; s < APX_MAX_SYMBOLS; s++)
+        for (int s = 0; s < APX_MAX_SYMBOLS && !is_constant_term(&a->term[t]); s++)
             for (int e = 0; e < a->term[t].exponents[s]; e++)
                 if (__builtin_mul_overflow(product, symbols[s], &product))
                     return false;

@@ -18,6 +18,8 @@ struct forest_params {
     size_t outputs; /* K */
     size_t trees;
     bool sums_double, output_double;
+    bool is_plain;                    /* scores are the margins */
+    size_t margin_bytes, score_bytes; /* of a row */
     enum apx_label_rule label_rule;
     double label_threshold;
     const int64_t *labels; /* [label_count] or NULL */
@@ -97,20 +99,17 @@ static void forest_run(const struct apx_step *step, const void *memory, struct a
     char *out[OUTPUTS];
     for (int i = 0; i < OUTPUTS; i++)
         out[i] = apx_at(frame, args->out[i]);
-    const size_t k = params->outputs, margin_bytes = k * margin_size(params);
-    const size_t score_bytes = apx_link_outputs(&params->link, k) *
-                               (params->output_double ? sizeof(double) : sizeof(float));
-    const bool is_float = frame->is_narrow[args->x.slot] || step->in[0]->dtype == APX_F32;
+    const size_t k = params->outputs, margin_bytes = params->margin_bytes;
+    const bool is_narrow = frame->is_narrow[args->x.slot];
+    const bool is_float = is_narrow || step->in[0]->dtype == APX_F32;
     const size_t x_size = is_float ? sizeof(float) : sizeof(double);
-    const char *x =
-        frame->slot[args->x.slot] + args->x.bytes / (frame->is_narrow[args->x.slot] ? 2 : 1);
-    const bool is_plain = params->link.kind == APX_LINK_NONE && params->link.divide == 0 &&
-                          params->output_double == params->sums_double;
+    const char *x = frame->slot[args->x.slot] + (is_narrow ? args->x.bytes / 2 : args->x.bytes);
     char *scratch = (char *)frame->scratch + round_up(params->scratch_bytes);
     for (size_t first = 0; first < args->rows; first += CHUNK_ROWS) {
         size_t rows = args->rows - first < CHUNK_ROWS ? args->rows - first : CHUNK_ROWS;
-        char *margins = out[MARGINS] != NULL                 ? out[MARGINS] + first * margin_bytes
-                        : is_plain && out[SCORES] != NULL    ? out[SCORES] + first * margin_bytes
+        char *margins = out[MARGINS] != NULL ? out[MARGINS] + first * margin_bytes
+                        : params->is_plain && out[SCORES] != NULL
+                            ? out[SCORES] + first * margin_bytes
                         : out[SCORES] || out[LABELS] != NULL ? scratch
                                                              : NULL;
         struct apx_forest_args kernel = {.packed = apx_packed(frame, step),
@@ -126,7 +125,7 @@ static void forest_run(const struct apx_step *step, const void *memory, struct a
         params->row->run(&kernel);
         if (out[LABELS] != NULL)
             find_labels(params, margins, rows, (int64_t *)(void *)out[LABELS] + first);
-        char *scores = out[SCORES] != NULL ? out[SCORES] + first * score_bytes : NULL;
+        char *scores = out[SCORES] != NULL ? out[SCORES] + first * params->score_bytes : NULL;
         if (scores != NULL && scores != margins)
             apx_link_run(&params->link, rows, k, margins, params->sums_double, scores,
                          params->output_double);
@@ -228,6 +227,11 @@ void apx_lower_forest(struct apx_lowering *lo, const struct apx_node *node)
     params->trees = forest->desc.trees;
     params->sums_double = forest->desc.sums_double;
     params->output_double = forest->output_double;
+    params->is_plain = params->link.kind == APX_LINK_NONE && params->link.divide == 0 &&
+                       params->output_double == params->sums_double;
+    params->margin_bytes = params->outputs * margin_size(params);
+    params->score_bytes = apx_link_outputs(&params->link, params->outputs) *
+                          (params->output_double ? sizeof(double) : sizeof(float));
     step->kernel = params->row->name;
     step->isa = params->row->isa;
     step->tile_rows = params->row->tile_rows;
