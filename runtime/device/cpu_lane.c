@@ -343,7 +343,7 @@ static enum apx_status bind(struct apx_lane *lane, struct binding *binding,
     struct apx_bound bounds[MAX_OPERANDS];
     const struct layout *layout;
     binding->is_valid = false;
-    lane->framed = lane->framed == binding ? NULL : lane->framed;
+    lane->framed = NULL;
     enum apx_status status = make_room(lane, slice->symbols, slice->rows, &layout, error);
     if (status != APX_OK)
         return status;
