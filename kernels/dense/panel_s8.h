@@ -96,7 +96,7 @@ void apx_panel_s8_tile_avx512vnni(const struct panel_s8 *panel, const struct pan
 
 static inline size_t panel_s8_most_avx2(size_t v)
 {
-    static const unsigned char rows[PANEL_S8_VECTORS + 1] = {4, 4, 4, 3, 2};
+    static const unsigned char rows[PANEL_S8_VECTORS + 1] = {4, 4, 4, 3, 4};
     return rows[v];
 }
 

@@ -2,8 +2,8 @@
 /* panel_s8_avx2.c - int8 panels by vpmaddubsw: two products in 16 bits, joined in 32 bits once a
  * chunk (panel_s8.h says why nothing overflows).
  *
- * Two rows of four vectors: eight sums in 16 bits live in registers, those in 32 bits are touched
- * once a chunk only and may lie in memory. */
+ * Eight or nine sums in 16 bits live in registers; those in 32 bits are touched once a chunk only
+ * and may lie in memory. */
 #include <assert.h>
 
 #include "kernels/cpu/simd_f32_avx2.h"
@@ -33,29 +33,35 @@ APX_INLINE vi in_order(vi a)
     return a;
 }
 
-/* One chunk of `chunk` fours; returns where the next one begins. */
+/* One chunk of `chunk` fours for u vectors of a panel of v; returns where the next one begins. */
 APX_INLINE const char *add_chunk(const char *w, size_t k, const struct panel_s8_row *row,
-                                 const int m, const int v, const int chunk,
+                                 const int m, const int v, const int u, const int chunk,
                                  vi sum[PANEL_S8_ROWS][PANEL_S8_VECTORS])
 {
     vi half[PANEL_S8_ROWS][PANEL_S8_VECTORS];
-    APX_UNROLL_FOR (i, v) {
+    APX_UNROLL_FOR (i, u) {
         const vi start = load(w + 32 * i);
         APX_UNROLL_FOR (j, m)
             half[j][i] = start;
     }
     w += 32 * v;
     APX_UNROLL_FOR (c, chunk) {
+        vi weights[PANEL_S8_VECTORS];
+        APX_UNROLL_FOR (i, u) {
+            weights[i] = load(w + 32 * (v * c + i));
+            if (m > 1) /* load once, not once a row: loads are what there are too many of */
+                weights[i] = in_order(weights[i]);
+        }
         APX_UNROLL_FOR (j, m) {
             const vi q = four(row[j].q + k + 4 * c);
-            APX_UNROLL_FOR (i, v)
-                half[j][i] = in_order(_mm256_add_epi16(
-                    half[j][i], _mm256_maddubs_epi16(q, load(w + 32 * (v * c + i)))));
+            APX_UNROLL_FOR (i, u)
+                half[j][i] =
+                    in_order(_mm256_add_epi16(half[j][i], _mm256_maddubs_epi16(q, weights[i])));
         }
     }
     const vi ones = _mm256_set1_epi16(1);
     APX_UNROLL_FOR (j, m) {
-        APX_UNROLL_FOR (i, v)
+        APX_UNROLL_FOR (i, u)
             sum[j][i] = _mm256_add_epi32(sum[j][i], _mm256_madd_epi16(half[j][i], ones));
     }
     return w + 32 * v * chunk;
@@ -63,12 +69,13 @@ APX_INLINE const char *add_chunk(const char *w, size_t k, const struct panel_s8_
 
 /* One four, by signs. */
 APX_INLINE const char *add_signed(const char *w, size_t k, const struct panel_s8_row *row,
-                                  const int m, const int v, vi sum[PANEL_S8_ROWS][PANEL_S8_VECTORS])
+                                  const int m, const int v, const int u,
+                                  vi sum[PANEL_S8_ROWS][PANEL_S8_VECTORS])
 {
     const vi ones = _mm256_set1_epi16(1);
     APX_UNROLL_FOR (j, m) {
         const vi q = four(row[j].q + k), size = _mm256_abs_epi8(q);
-        APX_UNROLL_FOR (i, v) {
+        APX_UNROLL_FOR (i, u) {
             const vi pairs = _mm256_maddubs_epi16(size, _mm256_sign_epi8(load(w + 32 * i), q));
             sum[j][i] = in_order(_mm256_add_epi32(sum[j][i], _mm256_madd_epi16(pairs, ones)));
         }
@@ -76,24 +83,39 @@ APX_INLINE const char *add_signed(const char *w, size_t k, const struct panel_s8
     return w + 32 * v;
 }
 
-APX_INLINE void tile(const struct panel_s8 *panel, const struct panel_s8_row *row, const int m,
-                     const int v, const int chunk)
+/* m rows of u vectors, from vector `first` of a panel of v. */
+APX_INLINE void part(const struct panel_s8 *panel, const struct panel_s8_row *row, const int m,
+                     const int v, const int first, const int u, const int chunk)
 {
     vi sum[PANEL_S8_ROWS][PANEL_S8_VECTORS];
     APX_UNROLL_FOR (j, m) {
-        APX_UNROLL_FOR (i, v)
+        APX_UNROLL_FOR (i, u)
             sum[j][i] = _mm256_setzero_si256();
     }
-    const char *w = panel->weights;
+    const char *w = (const char *)panel->weights + 32 * first;
     const size_t stride = chunk == PANEL_S8_SIGNED ? 4 : 4 * (size_t)chunk;
     for (size_t k = 0; k < panel->inner; k += stride)
-        w = chunk == PANEL_S8_SIGNED ? add_signed(w, k, row, m, v, sum)
-                                     : add_chunk(w, k, row, m, v, chunk, sum);
+        w = chunk == PANEL_S8_SIGNED ? add_signed(w, k, row, m, v, u, sum)
+                                     : add_chunk(w, k, row, m, v, u, chunk, sum);
     APX_UNROLL_FOR (j, m) {
-        APX_UNROLL_FOR (i, v)
-            vf_store(row[j].out + i * VF_LANES,
-                     vf_fma(_mm256_cvtepi32_ps(sum[j][i]), vf_load(panel->scale + i * VF_LANES),
-                            vf_load(row[j].seed + i * VF_LANES)));
+        APX_UNROLL_FOR (i, u) {
+            const size_t at = (size_t)(first + i) * VF_LANES;
+            vf_store(row[j].out + at,
+                     vf_fma(_mm256_cvtepi32_ps(sum[j][i]), vf_load(panel->scale + at),
+                            vf_load(row[j].seed + at)));
+        }
+    }
+}
+
+/* Four rows of four vectors are two parts: a part of two vectors has its sums in registers. */
+APX_INLINE void tile(const struct panel_s8 *panel, const struct panel_s8_row *row, const int m,
+                     const int v, const int chunk)
+{
+    if (v < 4 || m < 3) {
+        part(panel, row, m, v, 0, v, chunk);
+    } else {
+        part(panel, row, m, v, 0, 2, chunk);
+        part(panel, row, m, v, 2, 2, chunk);
     }
 }
 
@@ -116,6 +138,8 @@ APX_INLINE void tile(const struct panel_s8 *panel, const struct panel_s8_row *ro
         TILE_CASE(3, 3)                                                                            \
         TILE_CASE(4, 1)                                                                            \
         TILE_CASE(4, 2)                                                                            \
+        TILE_CASE(4, 3)                                                                            \
+        TILE_CASE(4, 4)                                                                            \
     default:                                                                                       \
         assert(false);                                                                             \
     }

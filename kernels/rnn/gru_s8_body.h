@@ -41,35 +41,54 @@ APX_INLINE vf gru_mix(vf z, vf candidate, vf h)
     return vf_fma(vf_sub(vf_set1(1.0f), z), candidate, vf_mul(z, h));
 }
 
-static void gru_cells_after(const struct s8_call *call, const struct s8_block *block, size_t count)
+/* z and r, where their sums were. */
+static void gru_to_gates(const struct s8_call *call, const struct s8_cells *cells)
 {
-    for (size_t i = 0; i < count; i++) {
-        const struct s8_item *item = &call->items[call->list[i]];
-        const float *gates = s8_gates(call, item, block->number);
-        const vf h = vf_load(call->h + item->row * call->padded + block->number * VF_LANES);
-        const vf z = vf_sigmoid(vf_load(gates + SLOT_Z * VF_LANES));
-        const vf r = vf_sigmoid(vf_load(gates + SLOT_R * VF_LANES));
-        const vf candidate = vf_tanh(vf_fma(r, vf_load(gates + SLOT_CANDIDATE_H * VF_LANES),
-                                            vf_load(gates + SLOT_CANDIDATE * VF_LANES)));
-        s8_store_h(call, block, item, gru_mix(z, candidate, h));
+    for (size_t number = cells->first; number < cells->last; number++)
+        for (size_t i = 0; i < cells->count; i++) {
+            float *gates = s8_gates(call, &call->items[call->list[i]], number);
+            const vf z = vf_sigmoid(vf_load(gates + SLOT_Z * VF_LANES));
+            const vf r = vf_sigmoid(vf_load(gates + SLOT_R * VF_LANES));
+            vf_store(gates + SLOT_Z * VF_LANES, z);
+            vf_store(gates + SLOT_R * VF_LANES, r);
+        }
+}
+
+/* Reset after: from z, r and both halves of the candidate to h. */
+static void gru_to_h(const struct s8_call *call, const struct s8_cells *cells)
+{
+    const struct s8_item *items = call->items;
+    const uint32_t *list = call->list;
+    const size_t gates_block = call->gates_block;
+    for (size_t number = cells->first; number < cells->last; number++) {
+        const struct s8_sink sink = s8_sink(call, number);
+        for (size_t i = 0; i < cells->count; i++) {
+            const struct s8_item *item = &items[list[i]];
+            const float *gates = item->gates + number * gates_block;
+            const vf h = vf_load(sink.h + item->row * sink.padded);
+            const vf from_h = vf_load(gates + SLOT_CANDIDATE_H * VF_LANES);
+            const vf candidate = vf_tanh(vf_fma(vf_load(gates + SLOT_R * VF_LANES), from_h,
+                                                vf_load(gates + SLOT_CANDIDATE * VF_LANES)));
+            s8_store_h(&sink, item, gru_mix(vf_load(gates + SLOT_Z * VF_LANES), candidate, h));
+        }
     }
 }
 
-/* z, q of r h, the candidate's x half. */
-static void gru_cells_before(const struct s8_call *call, const struct s8_block *block, size_t count)
+/* Reset before: z, q of r h, and the candidate's x half to where the second pass finds them. */
+static void gru_to_reset(const struct s8_call *call, const struct s8_cells *cells)
 {
-    const vf levels = vf_set1((float)call->form.levels);
-    for (size_t i = 0; i < count; i++) {
-        const struct s8_item *item = &call->items[call->list[i]];
-        const float *gates = s8_gates(call, item, block->number);
-        const size_t unit = block->number * VF_LANES, here = item->row * call->padded + unit;
-        const vf r = vf_sigmoid(vf_load(gates + SLOT_R * VF_LANES));
-        const vf rh = vf_mul(r, vf_load(call->h + here));
-        vf_store(call->z + here, vf_sigmoid(vf_load(gates + SLOT_Z * VF_LANES)));
-        vf_store(call->g + here, vf_load(gates + SLOT_CANDIDATE * VF_LANES));
-        s8_store(call->q_rh + item->row * call->q_row + unit, vf_mul(rh, levels), levels,
-                 panel_s8_offset(&call->form));
-    }
+    const struct s8_rounding rounding = s8_rounding(call);
+    for (size_t number = cells->first; number < cells->last; number++)
+        for (size_t i = 0; i < cells->count; i++) {
+            const struct s8_item *item = &call->items[call->list[i]];
+            const float *gates = s8_gates(call, item, number);
+            const size_t unit = number * VF_LANES, here = item->row * call->padded + unit;
+            const vf rh = vf_mul(vf_load(gates + SLOT_R * VF_LANES), vf_load(call->h + here));
+            vf_store(call->z + here, vf_load(gates + SLOT_Z * VF_LANES));
+            vf_store(call->g + here, vf_load(gates + SLOT_CANDIDATE * VF_LANES));
+            s8_store(&rounding, vf_mul(rh, rounding.most),
+                     call->q_rh + item->row * call->q_row + unit);
+        }
 }
 
 /* g += R (r h), then the new h. */
@@ -102,12 +121,12 @@ static void gru_second_pass(const struct s8_call *call, size_t count)
         }
     }
     for (size_t number = 0; number < blocks; number++) {
-        const struct s8_block block = s8_enter_block(call, number);
+        const struct s8_sink sink = s8_sink(call, number);
         for (size_t i = 0; i < count; i++) {
             const struct s8_item *item = &call->items[call->list[i]];
             const size_t here = item->row * call->padded + number * VF_LANES;
             const vf candidate = vf_tanh(vf_load(call->g + here));
-            s8_store_h(call, &block, item,
+            s8_store_h(&sink, item,
                        gru_mix(vf_load(call->z + here), candidate, vf_load(call->h + here)));
         }
     }
@@ -121,13 +140,14 @@ void APX_ENTRY(gru_s8, run)(const struct apx_rnn_args *args)
         const size_t count = s8_begin_step(&call, step);
         if (count == 0)
             break;
-        for (size_t number = 0; number * VF_LANES < call.padded; number++) {
-            const struct s8_block block = s8_enter_block(&call, number);
-            s8_sums(&call, &block, count);
+        for (size_t number = 0; number * VF_LANES < call.padded;) {
+            const struct s8_cells cells = s8_sums(&call, number, count);
+            gru_to_gates(&call, &cells);
             if (args->desc->reset_after)
-                gru_cells_after(&call, &block, count);
+                gru_to_h(&call, &cells);
             else
-                gru_cells_before(&call, &block, count);
+                gru_to_reset(&call, &cells);
+            number = cells.last;
         }
         if (!args->desc->reset_after)
             gru_second_pass(&call, count);

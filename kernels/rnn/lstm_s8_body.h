@@ -28,19 +28,40 @@ size_t APX_ENTRY(lstm_s8, scratch_bytes)(const struct apx_rnn_desc *desc, size_t
     return s8_scratch_bytes(&rnn_s8_lstm, desc, rows);
 }
 
-static void lstm_cells(const struct s8_call *call, const struct s8_block *block, size_t count)
+/* All gates and c; the output gate is left where its sum was. */
+static void lstm_to_c(const struct s8_call *call, const struct s8_cells *cells)
 {
-    for (size_t i = 0; i < count; i++) {
-        const struct s8_item *item = &call->items[call->list[i]];
-        const float *gates = s8_gates(call, item, block->number);
-        float *c_at = call->c + item->row * call->padded + block->number * VF_LANES;
-        const vf in = vf_sigmoid(vf_load(gates + GATE_I * VF_LANES));
-        const vf forget = vf_sigmoid(vf_load(gates + GATE_F * VF_LANES));
-        const vf candidate = vf_tanh(vf_load(gates + GATE_C * VF_LANES));
-        const vf c = vf_fma(forget, vf_load(c_at), vf_mul(in, candidate));
-        vf_store(c_at, c);
-        const vf out = vf_sigmoid(vf_load(gates + GATE_O * VF_LANES));
-        s8_store_h(call, block, item, vf_mul(out, vf_tanh(c)));
+    const struct s8_item *items = call->items;
+    const uint32_t *list = call->list;
+    const size_t padded = call->padded, gates_block = call->gates_block;
+    for (size_t number = cells->first; number < cells->last; number++) {
+        float *state = call->c + number * VF_LANES;
+        for (size_t i = 0; i < cells->count; i++) {
+            const struct s8_item *item = &items[list[i]];
+            float *gates = item->gates + number * gates_block, *c = state + item->row * padded;
+            const vf in = vf_sigmoid(vf_load(gates + GATE_I * VF_LANES));
+            const vf forget = vf_sigmoid(vf_load(gates + GATE_F * VF_LANES));
+            const vf candidate = vf_tanh(vf_load(gates + GATE_C * VF_LANES));
+            vf_store(c, vf_fma(forget, vf_load(c), vf_mul(in, candidate)));
+            vf_store(gates + GATE_O * VF_LANES, vf_sigmoid(vf_load(gates + GATE_O * VF_LANES)));
+        }
+    }
+}
+
+static void lstm_to_h(const struct s8_call *call, const struct s8_cells *cells)
+{
+    const struct s8_item *items = call->items;
+    const uint32_t *list = call->list;
+    const size_t gates_block = call->gates_block;
+    for (size_t number = cells->first; number < cells->last; number++) {
+        const float *state = call->c + number * VF_LANES;
+        const struct s8_sink sink = s8_sink(call, number);
+        for (size_t i = 0; i < cells->count; i++) {
+            const struct s8_item *item = &items[list[i]];
+            const vf c = vf_load(state + item->row * sink.padded);
+            const vf out = vf_load(item->gates + number * gates_block + GATE_O * VF_LANES);
+            s8_store_h(&sink, item, vf_mul(out, vf_tanh(c)));
+        }
     }
 }
 
@@ -52,10 +73,11 @@ void APX_ENTRY(lstm_s8, run)(const struct apx_rnn_args *args)
         const size_t count = s8_begin_step(&call, step);
         if (count == 0)
             break;
-        for (size_t number = 0; number * VF_LANES < call.padded; number++) {
-            const struct s8_block block = s8_enter_block(&call, number);
-            s8_sums(&call, &block, count);
-            lstm_cells(&call, &block, count);
+        for (size_t number = 0; number * VF_LANES < call.padded;) {
+            const struct s8_cells cells = s8_sums(&call, number, count);
+            lstm_to_c(&call, &cells);
+            lstm_to_h(&call, &cells);
+            number = cells.last;
         }
         s8_end_step(&call, step);
     }

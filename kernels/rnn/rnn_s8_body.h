@@ -10,8 +10,13 @@
  * x is quantised once a step, before the blocks; h as it is made, for the next step, into the other
  * of two buffers, since this step's blocks still read the old one.
  *
+ * A cell is one long chain of operations: two activations, one after the other. What the processor
+ * looks ahead holds about two cells, too few to keep it busy, so the chain is cut: a first loop
+ * over all cells up to c (or z and r), a second one from there to h.
+ *
  * Few rows: W's way from the far cache is then the limit, as in lstm_body.h, and the x half of the
- * gates is computed for some steps at once.
+ * gates is computed for some steps at once. Their cells wait for all blocks, so that there are
+ * enough of them.
  *
  * Included after simd_f32_<isa>.h and with S8_TILE(panel, row, m), S8_MOST(v) and S8_WHOLE. */
 #include <assert.h>
@@ -43,8 +48,10 @@ struct s8_call {
     size_t padded;       /* H in whole vectors */
     size_t q_row, x_row; /* bytes of a row's q */
     size_t block_bytes;
-    size_t gates_block; /* floats from one block's gates to the next one's */
-    bool ahead;
+    size_t gates_slot;      /* floats from one slot's gates to the next one's */
+    size_t gates_block;     /* floats from one block's gates to the next one's */
+    bool few;               /* gates of all blocks are kept */
+    bool ahead;             /* and of some steps */
     float *h, *c;           /* [N][padded]; c: LSTM */
     float *z, *g;           /* likewise; reset before */
     uint8_t *q_old, *q_new; /* [N][q_row] */
@@ -60,21 +67,46 @@ struct s8_call {
 struct s8_block {
     const float *bias, *x_scale, *h_scale;
     const void *w, *r;
-    size_t number, lanes; /* units that exist */
+    size_t number;
 };
 
-/* V values of q, and what is added to them. v times a factor comes in; NaN gives -levels. */
-APX_INLINE void s8_store(uint8_t *out, vf scaled, vf levels, int offset)
-{
-    scaled = vf_min(levels, vf_max(scaled, vf_neg(levels)));
+/* How values become q: bounds, and what is added before they are stored. */
+struct s8_rounding {
+    vf most, least;
 #if VF_LANES == 16
-    const __m512i q = _mm512_add_epi32(_mm512_cvtps_epi32(scaled), _mm512_set1_epi32(offset));
+    __m512i offset;
+#else
+    __m128i offset;
+#endif
+};
+
+static struct s8_rounding s8_rounding(const struct s8_call *call)
+{
+    const float levels = (float)call->form.levels;
+    const int offset = panel_s8_offset(&call->form);
+    return (struct s8_rounding)
+    {
+        .most = vf_set1(levels), .least = vf_set1(-levels),
+#if VF_LANES == 16
+        .offset = _mm512_set1_epi32(offset)
+#else
+        .offset = _mm_set1_epi8((char)offset)
+#endif
+    };
+}
+
+/* V values, already times their factor; NaN gives the least. */
+APX_INLINE void s8_store(const struct s8_rounding *rounding, vf scaled, uint8_t *out)
+{
+    scaled = vf_min(rounding->most, vf_max(scaled, rounding->least));
+#if VF_LANES == 16
+    const __m512i q = _mm512_add_epi32(_mm512_cvtps_epi32(scaled), rounding->offset);
     _mm_storeu_si128((__m128i *)(void *)out, _mm512_cvtepi32_epi8(q));
 #else
     const __m256i q = _mm256_cvtps_epi32(scaled);
     const __m128i words =
         _mm_packs_epi32(_mm256_castsi256_si128(q), _mm256_extracti128_si256(q, 1));
-    const __m128i bytes = _mm_add_epi8(_mm_packs_epi16(words, words), _mm_set1_epi8((char)offset));
+    const __m128i bytes = _mm_add_epi8(_mm_packs_epi16(words, words), rounding->offset);
     _mm_storel_epi64((__m128i *)(void *)out, bytes);
 #endif
 }
@@ -83,15 +115,15 @@ APX_INLINE void s8_store(uint8_t *out, vf scaled, vf levels, int offset)
 static bool s8_quantise(const struct s8_call *call, const float *values, size_t count, float factor,
                         uint8_t *out)
 {
-    const vf levels = vf_set1((float)call->form.levels), by = vf_set1(factor);
-    const int offset = panel_s8_offset(&call->form);
+    const struct s8_rounding rounding = s8_rounding(call);
+    const vf by = vf_set1(factor);
     vf taint = vf_set1(0.0f);
     for (size_t k = 0; k < count; k += VF_LANES) {
         const size_t left = count - k;
         const vf v = left < VF_LANES ? vf_load_first(values + k, left) : vf_load(values + k);
         /* NaN from NaN alone: infinities are bounded first. */
         taint = vf_add(taint, vf_min(vf_set1(1.0f), vf_max(vf_set1(-1.0f), v)));
-        s8_store(out + k, vf_mul(v, by), levels, offset);
+        s8_store(&rounding, vf_mul(v, by), out + k);
     }
     float lane[VF_LANES], sum = 0.0f;
     vf_store(lane, taint);
@@ -113,21 +145,20 @@ static bool s8_may_go_ahead(const struct apx_rnn_desc *desc)
     return desc->input >= RNN_AHEAD_LEAST_INPUT;
 }
 
-/* Lay out scratch from `memory`, for `rows` rows; returns its bytes. Without `ahead` for as many
- * rows as there are, with it for the few that it is for. */
+/* Lay out scratch from `memory`, for `rows` rows; returns its bytes. */
 static size_t s8_lay_out(struct s8_call *call, const struct apx_rnn_desc *desc, size_t rows,
-                         bool ahead, char *memory)
+                         char *memory)
 {
     const size_t padded = rnn_padded(desc->hidden, VF_LANES), state = rows * padded * sizeof(float);
-    const size_t few = rows < S8_FEW_ROWS ? rows : S8_FEW_ROWS - 1;
-    const size_t slots = ahead ? few * RNN_AHEAD_STEPS : rows;
-    const size_t blocks = ahead ? padded / VF_LANES : 1;
     size_t at = 0;
     call->padded = padded;
     call->q_row = panel_s8_padded(desc->hidden);
     call->x_row = rnn_s8_quantises_x(desc) ? panel_s8_padded(desc->input) : 0;
-    call->gates_block = ahead ? RNN_S8_SLOTS * VF_LANES : 0;
-    call->ahead = ahead;
+    call->few = rows < S8_FEW_ROWS;
+    call->ahead = call->few && s8_may_go_ahead(desc);
+    call->gates_block = call->few ? RNN_S8_SLOTS * VF_LANES : 0;
+    call->gates_slot = call->few ? RNN_S8_SLOTS * padded : RNN_S8_SLOTS * VF_LANES;
+    const size_t slots = call->ahead ? rows * RNN_AHEAD_STEPS : rows;
     call->h = s8_carve(memory, &at, state);
     call->c = s8_carve(memory, &at, call->cell->gates == 4 ? state : 0);
     call->z = s8_carve(memory, &at, call->cell->has_second ? state : 0);
@@ -139,8 +170,7 @@ static size_t s8_lay_out(struct s8_call *call, const struct apx_rnn_desc *desc, 
     call->list = s8_carve(memory, &at, slots * sizeof(uint32_t));
     call->items = s8_carve(memory, &at, slots * sizeof(struct s8_item));
     call->qx = s8_carve(memory, &at, slots * call->x_row);
-    call->gates =
-        s8_carve(memory, &at, slots * blocks * RNN_S8_SLOTS * VF_LANES * sizeof *call->gates);
+    call->gates = s8_carve(memory, &at, slots * call->gates_slot * sizeof *call->gates);
     return at;
 }
 
@@ -149,13 +179,10 @@ static size_t s8_scratch_bytes(const struct rnn_s8_cell *cell, const struct apx_
                                size_t rows)
 {
     struct s8_call call = {.cell = cell};
-    size_t bytes = s8_lay_out(&call, desc, rows, false, NULL);
-    if (s8_may_go_ahead(desc)) {
-        const size_t few = rows < S8_FEW_ROWS ? rows : S8_FEW_ROWS - 1;
-        const size_t with = s8_lay_out(&call, desc, few, true, NULL);
-        bytes = with > bytes ? with : bytes;
-    }
-    return bytes;
+    const size_t few = rows < S8_FEW_ROWS ? rows : S8_FEW_ROWS - 1;
+    const size_t with = s8_lay_out(&call, desc, few, NULL);
+    const size_t bytes = s8_lay_out(&call, desc, rows, NULL);
+    return with > bytes ? with : bytes;
 }
 
 /* What makes every h and c of the row NaN from now on. */
@@ -171,11 +198,10 @@ static void s8_begin(struct s8_call *call, const struct rnn_s8_cell *cell,
                      const struct apx_rnn_args *args)
 {
     const struct apx_rnn_desc *desc = args->desc;
-    const bool ahead = args->rows < S8_FEW_ROWS && s8_may_go_ahead(desc);
     *call = (struct s8_call){.args = args, .cell = cell};
     call->form = rnn_s8_form(desc, VF_LANES, args->packed);
     call->block_bytes = rnn_s8_block_bytes(cell, desc, &call->form);
-    s8_lay_out(call, desc, args->rows, ahead, args->scratch);
+    s8_lay_out(call, desc, args->rows, args->scratch);
     /* Padding of q is multiplied by zeros, but has to be something. */
     memset(call->q_old, 0, (size_t)((uint8_t *)call->active - call->q_old));
     memset(call->qx, 0, (size_t)((uint8_t *)call->gates - call->qx));
@@ -194,13 +220,12 @@ static void s8_locate(const struct s8_call *call, size_t n, size_t step, size_t 
 {
     const struct apx_rnn_args *args = call->args;
     const ptrdiff_t at = (ptrdiff_t)n, time = (ptrdiff_t)rnn_time(args, n, step);
-    const size_t blocks = call->ahead ? call->padded / VF_LANES : 1;
     struct s8_item *item = &call->items[slot];
     item->row = (uint32_t)n;
     item->x = args->x + at * args->x_row + time * args->x_step;
     item->y = args->y == NULL ? NULL : args->y + at * args->y_row + time * args->y_step;
     item->qx = call->qx + slot * call->x_row;
-    item->gates = call->gates + slot * blocks * RNN_S8_SLOTS * VF_LANES;
+    item->gates = call->gates + slot * call->gates_slot;
     item->has_nan = call->x_row > 0 && s8_quantise(call, item->x, args->desc->input,
                                                    rnn_s8_x_factor(args->desc), item->qx);
 }
@@ -210,8 +235,7 @@ static struct s8_block s8_enter_block(const struct s8_call *call, size_t number)
 {
     const struct apx_rnn_desc *desc = call->args->desc;
     const char *at = (const char *)call->args->packed + RNN_S8_HEAD + number * call->block_bytes;
-    const size_t left = desc->hidden - number * VF_LANES;
-    struct s8_block block = {.number = number, .lanes = left < VF_LANES ? left : VF_LANES};
+    struct s8_block block = {.number = number};
     block.bias = (const float *)(const void *)at;
     block.x_scale = block.bias + RNN_S8_SLOTS * VF_LANES;
     block.h_scale = block.x_scale + RNN_S8_SLOTS * VF_LANES;
@@ -350,29 +374,57 @@ static size_t s8_begin_step(const struct s8_call *call, size_t step)
     return count;
 }
 
-/* The sums of one block for a step's items. */
-static void s8_sums(const struct s8_call *call, const struct s8_block *block, size_t count)
+/* Cells whose gates are ready: `count` items in the blocks from `first` up to `last`. */
+struct s8_cells {
+    size_t first, last, count;
+};
+
+/* The sums of the next blocks of a step, from block `first` on: one, or all of them. */
+static struct s8_cells s8_sums(const struct s8_call *call, size_t first, size_t count)
 {
-    if (!call->ahead)
-        s8_input(call, block, call->list, count);
-    s8_recurrent(call, block, call->list, count);
+    const size_t blocks = call->padded / VF_LANES;
+    const struct s8_cells cells = {first, call->few ? blocks : first + 1, count};
+    for (size_t number = first; number < cells.last; number++) {
+        const struct s8_block block = s8_enter_block(call, number);
+        if (!call->ahead)
+            s8_input(call, &block, call->list, count);
+        s8_recurrent(call, &block, call->list, count);
+    }
+    return cells;
 }
 
-/* A block's new h: q for the next step, and y. */
-APX_INLINE void s8_store_h(const struct s8_call *call, const struct s8_block *block,
-                           const struct s8_item *item, vf h)
+/* Where a block's new h goes: q for the next step, and y. Taken out of the loop over rows, as the
+ * stores could change all that is read through pointers. */
+struct s8_sink {
+    struct s8_rounding rounding;
+    float *h;
+    uint8_t *q;
+    size_t padded, q_row, unit, lanes; /* lanes that exist */
+};
+
+static struct s8_sink s8_sink(const struct s8_call *call, size_t number)
 {
-    const size_t unit = block->number * VF_LANES;
-    const vf levels = vf_set1((float)call->form.levels);
-    vf_store(call->h + item->row * call->padded + unit, h);
-    s8_store(call->q_new + item->row * call->q_row + unit, vf_mul(h, levels), levels,
-             panel_s8_offset(&call->form));
+    const size_t unit = number * VF_LANES, left = call->args->desc->hidden - unit;
+    return (struct s8_sink){.rounding = s8_rounding(call),
+                            .h = call->h + unit,
+                            .q = call->q_new + unit,
+                            .padded = call->padded,
+                            .q_row = call->q_row,
+                            .unit = unit,
+                            .lanes = left < VF_LANES ? left : VF_LANES};
+}
+
+APX_INLINE void s8_store_h(const struct s8_sink *sink, const struct s8_item *item, vf h)
+{
+    const size_t row = item->row;
+    vf_store(sink->h + row * sink->padded, h);
+    s8_store(&sink->rounding, vf_mul(h, sink->rounding.most), sink->q + row * sink->q_row);
     if (item->y == NULL)
         return;
-    if (block->lanes == VF_LANES)
-        vf_store(item->y + unit, h);
+    if (sink->lanes == VF_LANES)
+        vf_store(item->y + sink->unit, h);
     else
-        vf_store_first(item->y + unit, h, block->lanes);
+        vf_store_first(item->y + sink->unit, h, sink->lanes);
 }
 
 /* End a step: last states out, new q for old. */
