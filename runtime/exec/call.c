@@ -117,8 +117,7 @@ static enum apx_status work_out(struct apx_call *call, const struct apx_model *m
                                 const struct apx_tensor *inputs, struct apx_error *error)
 {
     const struct apx_graph *graph = model->graph;
-    call->is_known = call->is_reserved = false;
-    call->slice = 0;
+    call->is_known = call->is_ready = false;
     for (int i = 0; i < APX_MAX_SYMBOLS; i++)
         call->symbols[i] = -1;
     for (int i = 0; i < graph->input_count; i++) {

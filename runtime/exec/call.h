@@ -14,8 +14,8 @@ struct apx_call {
     int64_t rows;                     /* 1 if the model has no row symbol */
     bool is_known;                    /* all of the above is this call's */
     bool is_empty;                    /* nothing to compute */
-    bool is_reserved;                 /* the lanes have had room for it */
-    /* Set by the session when the call is first run; slice 0: not yet. */
+    /* The session's, when it first runs the call: it has cut it and made room in the lanes. */
+    bool is_ready;
     int64_t slice; /* rows of a slice */
     int64_t room;  /* rows of the largest slice that a smaller call may ask for */
     int64_t count; /* slices */

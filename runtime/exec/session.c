@@ -167,15 +167,15 @@ static void choose_slice(struct apx_session *session, struct apx_call *call)
 }
 
 /* Room in the lanes of all workers that may take a slice, once for a call and all smaller ones. */
-static enum apx_status reserve(struct apx_session *session, struct apx_call *call,
+static enum apx_status reserve(struct apx_session *session, const struct apx_call *call,
                                struct apx_error *error)
 {
     const struct apx_model *model = session->model;
     const int workers = call->count > 1 ? session->threads : 1;
-    call->is_reserved = workers <= session->known_workers && call->room <= session->known_room;
-    for (int i = 0; i < APX_MAX_SYMBOLS && call->is_reserved; i++)
-        call->is_reserved = call->symbols[i] <= session->known_symbols[i];
-    if (call->is_reserved)
+    bool is_known = workers <= session->known_workers && call->room <= session->known_room;
+    for (int i = 0; i < APX_MAX_SYMBOLS && is_known; i++)
+        is_known = call->symbols[i] <= session->known_symbols[i];
+    if (is_known)
         return APX_OK;
     session->known_workers = 0;
     for (int i = 0; i < workers; i++) {
@@ -187,8 +187,17 @@ static enum apx_status reserve(struct apx_session *session, struct apx_call *cal
     memcpy(session->known_symbols, call->symbols, sizeof session->known_symbols);
     session->known_room = call->room;
     session->known_workers = workers;
-    call->is_reserved = true;
     return APX_OK;
+}
+
+/* What a call needs before it is run the first time. */
+static enum apx_status make_ready(struct apx_session *session, struct apx_call *call,
+                                  struct apx_error *error)
+{
+    choose_slice(session, call);
+    enum apx_status status = reserve(session, call, error);
+    call->is_ready = status == APX_OK;
+    return status;
 }
 
 static void run_slice(void *context, int worker, uint32_t item)
@@ -265,9 +274,7 @@ enum apx_status apx_session_run(struct apx_session *session, const struct apx_te
         tell_shape(&outputs[i], &call->outputs[i]);
     if (call->is_empty)
         return APX_OK;
-    if (call->slice == 0)
-        choose_slice(session, call);
-    if (!call->is_reserved && (status = reserve(session, call, error)) != APX_OK)
+    if (!call->is_ready && (status = make_ready(session, call, error)) != APX_OK)
         return status;
     const struct apx_slice batch = {
         .inputs = inputs, .outputs = outputs, .rows = call->rows, .symbols = call->symbols};
