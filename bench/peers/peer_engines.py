@@ -28,11 +28,18 @@ def open_peers(path):
     pointer, size = ctypes.c_void_p, ctypes.c_size_t
     lib.peer_open.argtypes, lib.peer_open.restype = [ctypes.POINTER(_Request)], pointer
     lib.peer_prepare.argtypes, lib.peer_prepare.restype = [pointer, pointer, size, size], ctypes.c_bool
+    lib.peer_count_processor_time.argtypes, lib.peer_count_processor_time.restype = [], None
     lib.peer_time.argtypes, lib.peer_time.restype = [pointer, size], ctypes.c_double
     lib.peer_predict.argtypes, lib.peer_predict.restype = [pointer, pointer], ctypes.c_bool
     lib.peer_message.argtypes, lib.peer_message.restype = [pointer], ctypes.c_char_p
     lib.peer_close.argtypes = [pointer]
     return lib
+
+
+def count_processor_time(lib):
+    """Of calls, from now on: on a machine with other work, what one thread computes."""
+    lib.peer_count_processor_time()
+    Python.clock = staticmethod(time.process_time)
 
 
 def resident_bytes():
@@ -102,6 +109,7 @@ class Native:
 class Python:
     """A function of a table. The time of a call is that of Python's call, what it costs by itself included."""
 
+    clock = staticmethod(time.perf_counter)
     in_python = True
     is_lazy = False  # whether the first call of a size makes what later calls use
     resident = 0
@@ -119,11 +127,11 @@ class Python:
         self.tables = [x[at:at + rows] for at in range(0, len(x) - rows + 1, rows)]
 
     def time(self, calls):
-        function, tables = self.function, self.tables
-        start = time.perf_counter()
+        function, tables, clock = self.function, self.tables, self.clock
+        start = clock()
         for index in range(calls):
             function(tables[index % len(tables)])
-        return time.perf_counter() - start
+        return clock() - start
 
     def predict(self):
         return self.after(np.concatenate([np.asarray(self.function(table), np.float64).reshape(-1)

@@ -35,6 +35,8 @@ def parse():
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--round-ms", type=float, default=50)
     parser.add_argument("--longest", type=float, default=10, help="seconds of a call that are still waited for")
+    parser.add_argument("--processor-time", action="store_true", help="of calls, instead of time: for a machine with other "
+                        "work; one thread only, since threads that wait for each other spin")
     parser.add_argument("--work", type=pathlib.Path, default=ROOT / "build/peers/rnn", help="where models are kept")
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build/release")
     parser.add_argument("--json", type=pathlib.Path, help="write everything that was measured")
@@ -44,6 +46,8 @@ def parse():
     arguments = parser.parse_args()
     if arguments.engines != ["*"] and (arguments.write or arguments.add):
         parser.error("results are written of all engines: no --engines with --write or --add")
+    if arguments.processor_time and arguments.threads != [1]:
+        parser.error("--processor-time needs --threads 1")
     return arguments
 
 
@@ -53,6 +57,8 @@ def measure_here(arguments, case):
     import peer_engines
     import rnn_measure
     lib = peer_engines.open_peers(arguments.build / "lib/peers.so")
+    if arguments.processor_time:
+        peer_engines.count_processor_time(lib)
     settings = {"threads": threads, "isas": arguments.isa, "engines": arguments.engines, "batches": arguments.batches,
                 "rounds": arguments.rounds, "round_s": arguments.round_ms * 1e-3, "longest": arguments.longest,
                 "program": arguments.build / "bin/auspex"}
@@ -63,6 +69,8 @@ def measure_in_child(arguments, case, threads):
     options = ["--one", case.name, "--work", arguments.work, "--build", arguments.build, "--rounds", arguments.rounds,
                "--round-ms", arguments.round_ms, "--longest", arguments.longest, "--isa", *arguments.isa, "--batches",
                *arguments.batches, "--engines", *arguments.engines]
+    if arguments.processor_time:
+        options.append("--processor-time")
     # What torch.compile makes is kept, and made without helpers that would go on running beside the measurements.
     environment = {"TORCHINDUCTOR_CACHE_DIR": str(arguments.work / "inductor"), "TORCHINDUCTOR_COMPILE_THREADS": "1",
                    "CUDA_VISIBLE_DEVICES": ""}
@@ -96,7 +104,7 @@ def text_of(facts, results):
     commits = sorted({result["commit"] for result in results})
     lines = ["# Recurrent networks beside other engines", "",
              f"`bench/peers/rnn`: {facts['cpu']}, {facts['cores']} cores, {', '.join(facts['isas'])}, load {facts['load']:.1f} "
-             f"before; commit {', '.join(commits)}; {packages}. Interleaved rounds of at least {facts['round_ms']:.0f} ms in one "
+             f"before, {facts['clock']}; commit {', '.join(commits)}; {packages}. Interleaved rounds of at least {facts['round_ms']:.0f} ms in one "
              f"process for each model and number of threads, bound to as many cores; medians of {facts['rounds']} rounds.", "",
              "A cell: time of a call (and of a row), operations a second, percent of what the processor's multipliers did in the "
              "same rounds (peak, below the engines; for Auspex avx2 that of 256 bits), how many times as long as Auspex in the same "
@@ -133,7 +141,7 @@ def main():
     arguments.work.mkdir(parents=True, exist_ok=True)
     facts = {"cpu": cpu, "cores": len(os.sched_getaffinity(0)), "isas": arguments.isa, "load": os.getloadavg()[0],
              "commit": commit(), "versions": versions(), "python": platform.python_version(), "rounds": arguments.rounds,
-             "round_ms": arguments.round_ms}
+             "round_ms": arguments.round_ms, "clock": "processor time" if arguments.processor_time else "time"}
     results = []
     if arguments.add and (ROOT / "bench/results/rnn.json").exists():
         results = json.loads((ROOT / "bench/results/rnn.json").read_text())["results"]
