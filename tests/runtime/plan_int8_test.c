@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* QuantizedLSTM and QuantizedGRU through the whole engine: every operand reaches its place, and
+ * what breaks the operators' contract is refused by the node's name. The judge is their definition
+ * (docs/quantize.md), written anew here: integers exact, everything else in double. */
+#include "tests/runtime/run_case.h"
+
+static struct rng rng = {11};
+
+enum { T = 5, N = 6, I = 3, H = 4 };
+
+struct layer {
+    bool is_lstm, after, lengths, states;
+    int directions, levels, reverse;
+    float s; /* input_scale */
+    float w[2 * 4 * H * I], w_scale[2 * 4 * H], r_scale[2 * 4 * H], b[2 * 8 * H];
+    int8_t w8[2 * 4 * H * I], r8[2 * 4 * H * H];
+    int gates;
+};
+
+static void fill_layer(struct layer *layer)
+{
+    int rows = layer->directions * layer->gates * H;
+    for (int i = 0; i < rows; i++) {
+        layer->w_scale[i] = 0.004f + 0.002f * rng_real(&rng);
+        layer->r_scale[i] = 0.006f + 0.002f * rng_real(&rng);
+        layer->b[i] = rng_real(&rng);
+        layer->b[rows + i] = rng_real(&rng);
+    }
+    for (int i = 0; i < rows * I; i++) {
+        layer->w[i] = rng_real(&rng);
+        layer->w8[i] = (int8_t)((int)rng_below(&rng, 255) - 127);
+    }
+    for (int i = 0; i < rows * H; i++)
+        layer->r8[i] = (int8_t)((int)rng_below(&rng, 255) - 127);
+}
+
+/* variant: what is appended to the operator's name */
+static struct apx_onnx *build(const struct layer *layer, const char *variant)
+{
+    const int64_t rows = layer->gates * H, D = layer->directions;
+    char inputs[128], op[64];
+    snprintf(inputs, sizeof inputs, "x:f[%d,n,%d]%s%s", T, I, layer->lengths ? " lens:i[n]" : "",
+             !layer->states   ? ""
+             : layer->is_lstm ? D == 2 ? " h0:f[2,n,4] c0:f[2,n,4]" : " h0:f[1,n,4] c0:f[1,n,4]"
+             : D == 2         ? " h0:f[2,n,4]"
+                              : " h0:f[1,n,4]");
+    struct apx_onnx *m = case_begin(17, inputs, layer->is_lstm ? "y y_h y_c" : "y y_h");
+    apx_onnx_opset(m, "auspex", 1);
+    if (layer->s > 0)
+        apx_onnx_tensor(m, "w", APX_I8, 3, (int64_t[]){D, rows, I}, layer->w8);
+    else
+        apx_onnx_tensor(m, "w", APX_F32, 3, (int64_t[]){D, rows, I}, layer->w);
+    if (layer->s > 0)
+        apx_onnx_tensor(m, "w_scale", APX_F32, 2, (int64_t[]){D, rows}, layer->w_scale);
+    apx_onnx_tensor(m, "r", APX_I8, 3, (int64_t[]){D, rows, H}, layer->r8);
+    apx_onnx_tensor(m, "r_scale", APX_F32, 2, (int64_t[]){D, rows}, layer->r_scale);
+    apx_onnx_tensor(m, "b", APX_F32, 2, (int64_t[]){D, 2 * rows}, layer->b);
+    snprintf(inputs, sizeof inputs, "x w %s r r_scale b %s %s %s", layer->s > 0 ? "w_scale" : "-",
+             layer->lengths ? "lens" : "-", layer->states ? "h0" : "-",
+             layer->states && layer->is_lstm ? "c0" : "-");
+    snprintf(op, sizeof op, "%s%s", layer->is_lstm ? "QuantizedLSTM" : "QuantizedGRU", variant);
+    if (!layer->is_lstm)
+        inputs[strlen(inputs) - 2] = '\0';
+    case_node_of(m, "auspex", op, inputs, layer->is_lstm ? "y y_h y_c" : "y y_h");
+    apx_onnx_int(m, "hidden_size", H);
+    apx_onnx_int(m, "hidden_levels", layer->levels);
+    apx_onnx_float(m, "input_scale", layer->s);
+    apx_onnx_text(m, "direction",
+                  D == 2           ? "bidirectional"
+                  : layer->reverse ? "reverse"
+                                   : "forward");
+    if (!layer->is_lstm)
+        apx_onnx_int(m, "linear_before_reset", layer->after);
+    return m;
+}
+
+static double sigmoid(double x)
+{
+    return 1 / (1 + exp(-x));
+}
+
+static int quantised(double v, double factor, int levels)
+{
+    double q = rint((double)(float)(v * factor));
+    return (int)(q > levels ? levels : q < -levels ? -levels : q);
+}
+
+/* Gate row `at`: from x with Wb, and from h with Rb. */
+static void gate(const struct layer *layer, int d, int row, const float *x, const double *h,
+                 double *from_x, double *from_h)
+{
+    int rows = layer->gates * H, at = d * rows + row, sum = 0;
+    *from_x = (double)layer->b[d * 2 * rows + row];
+    *from_h = (double)layer->b[d * 2 * rows + rows + row];
+    for (int k = 0; k < I && layer->s > 0; k++)
+        sum += layer->w8[at * I + k] * quantised(x[k], 1 / (double)layer->s, layer->levels);
+    for (int k = 0; k < I && layer->s == 0; k++)
+        *from_x += (double)layer->w[at * I + k] * (double)x[k];
+    *from_x += (double)sum * (double)layer->w_scale[at] * (double)layer->s;
+    sum = 0;
+    for (int k = 0; k < H; k++)
+        sum += layer->r8[at * H + k] * quantised(h[k], layer->levels, layer->levels);
+    *from_h += (double)sum * (double)layer->r_scale[at] / layer->levels;
+}
+
+static void cell(const struct layer *layer, int d, const float *x, double *h, double *c)
+{
+    double a[4 * H], b[4 * H], reset[H], next[H];
+    for (int row = 0; row < layer->gates * H; row++)
+        gate(layer, d, row, x, h, &a[row], &b[row]);
+    for (int u = 0; u < H; u++)
+        reset[u] = sigmoid(a[H + u] + b[H + u]) * h[u];
+    for (int u = 0; u < H; u++) {
+        if (layer->is_lstm) {
+            c[u] = sigmoid(a[2 * H + u] + b[2 * H + u]) * c[u] +
+                   sigmoid(a[u] + b[u]) * tanh(a[3 * H + u] + b[3 * H + u]);
+            next[u] = sigmoid(a[H + u] + b[H + u]) * tanh(c[u]);
+            continue;
+        }
+        double z = sigmoid(a[u] + b[u]), r = sigmoid(a[H + u] + b[H + u]), from_x, from_h;
+        if (!layer->after)
+            gate(layer, d, 2 * H + u, x, reset, &from_x, &from_h);
+        double n = layer->after ? tanh(a[2 * H + u] + r * b[2 * H + u]) : tanh(from_x + from_h);
+        next[u] = (1 - z) * n + z * h[u];
+    }
+    memcpy(h, next, sizeof next);
+}
+
+/* Compares row n of the last run. */
+static void check_row(const struct layer *layer, int n, const float *x, int length,
+                      const struct apx_tensor *h0, const struct apx_tensor *c0)
+{
+    int D = layer->directions;
+    for (int d = 0; d < D; d++) {
+        double h[H] = {0}, c[H] = {0};
+        for (int u = 0; u < H && layer->states; u++) {
+            h[u] = (double)run_f32(h0, (size_t)((d * N + n) * H + u));
+            c[u] = layer->is_lstm ? (double)run_f32(c0, (size_t)((d * N + n) * H + u)) : 0;
+        }
+        for (int k = 0; k < length; k++) {
+            int t = d == 1 || layer->reverse ? length - 1 - k : k;
+            cell(layer, d, x + (t * N + n) * I, h, c);
+            for (int u = 0; u < H; u++)
+                CHECK_NEAR(run_at(0, (size_t)(((t * D + d) * N + n) * H + u)), h[u], 1e-5);
+        }
+        for (int t = length; t < T; t++)
+            for (int u = 0; u < H; u++)
+                CHECK_EQ(run_at(0, (size_t)(((t * D + d) * N + n) * H + u)), 0);
+        for (int u = 0; u < H; u++) {
+            CHECK_NEAR(run_at(1, (size_t)((d * N + n) * H + u)), length > 0 ? h[u] : 0, 1e-5);
+            if (layer->is_lstm)
+                CHECK_NEAR(run_at(2, (size_t)((d * N + n) * H + u)), length > 0 ? c[u] : 0, 1e-5);
+        }
+    }
+}
+
+static void run_layer(struct layer *layer)
+{
+    struct apx_tensor in[4] = {run_random(&rng, 3, T, N, I)}, *h0 = NULL, *c0 = NULL;
+    static const int32_t some[N] = {T, 1, 0, 3, T, 2};
+    size_t count = 1;
+    fill_layer(layer);
+    if (layer->lengths) {
+        in[count] = run_tensor(APX_I32, 1, (int64_t[]){N});
+        memcpy(in[count++].data, some, sizeof some);
+    }
+    if (layer->states) { /* in [-2, 2): what is beyond 1 is bounded in the sums alone */
+        h0 = &in[count];
+        in[count++] = run_random(&rng, 3, layer->directions, N, H);
+        c0 = layer->is_lstm ? &in[count] : NULL;
+        if (layer->is_lstm)
+            in[count++] = run_random(&rng, 3, layer->directions, N, H);
+    }
+    if (CHECK(run_case_list(build(layer, ""), count, in))) {
+        CHECK(run_independent);
+        CHECK_HAS(run_plan, "\"precision\": \"int8\"");
+        for (int n = 0; n < N; n++)
+            check_row(layer, n, in[0].data, layer->lengths ? some[n] : T, h0, c0);
+    }
+    run_release(in, 4);
+}
+
+static void computes_by_definition(void)
+{
+    for (int form = 0; form < 3 * 3 * 2 * 2 * 2; form++) {
+        int cell_kind = form % 3, way = form / 3 % 3;
+        struct layer layer = {.is_lstm = cell_kind == 0,
+                              .after = cell_kind == 2,
+                              .gates = cell_kind == 0 ? 4 : 3,
+                              .directions = way == 2 ? 2 : 1,
+                              .reverse = way == 1,
+                              .levels = form / 9 % 2 == 0 ? 63 : 127,
+                              .lengths = form / 18 % 2 == 1,
+                              .states = form / 36 % 2 == 1};
+        run_layer(&layer);
+        layer.s = layer.levels == 63 ? 1.0f / 63 : 0.02f; /* x beyond 127 * 0.02 does not occur */
+        run_layer(&layer);
+    }
+}
+
+/* ---- the border --------------------------------------------------------------------------------
+ */
+
+static struct layer plain(void)
+{
+    struct layer layer = {.is_lstm = true, .gates = 4, .directions = 1, .levels = 63, .s = 0.05f};
+    fill_layer(&layer);
+    return layer;
+}
+
+static void refuses(const struct layer *layer, enum apx_status status, const char *text)
+{
+    struct apx_tensor x = run_random(&rng, 3, T, N, I);
+    CHECK(!run_case_list(build(layer, ""), 1, &x));
+    CHECK_EQ(run_status, status);
+    CHECK_HAS(run_error.message, text);
+    CHECK_STR(run_error.field, "QuantizedLSTM");
+    free(x.data);
+}
+
+static void refuses_what_breaks_the_contract(void)
+{
+    struct layer layer = plain();
+    layer.levels = 64;
+    refuses(&layer, APX_EFORMAT, "hidden_levels 64");
+    layer = plain();
+    layer.r8[7] = -128;
+    refuses(&layer, APX_EFORMAT, "R holds -128");
+    layer = plain();
+    layer.w8[0] = -128;
+    refuses(&layer, APX_EFORMAT, "W holds -128");
+    layer = plain();
+    layer.r_scale[3] = NAN;
+    refuses(&layer, APX_EFORMAT, "a scale of R");
+    layer = plain();
+    layer.w_scale[15] = -0.5f;
+    refuses(&layer, APX_EFORMAT, "a scale of W");
+    layer = plain();
+    layer.s = INFINITY;
+    refuses(&layer, APX_EFORMAT, "input_scale");
+    layer = plain();
+    layer.s = 1e-44f; /* its reciprocal is not finite */
+    refuses(&layer, APX_EFORMAT, "input_scale");
+    layer = plain();
+    layer.s = -1;
+    refuses(&layer, APX_EFORMAT, "input_scale");
+}
+
+/* Attributes of LSTM that the operator does not have, and a missing or mistyped input. */
+static void refuses_other_forms(void)
+{
+    struct layer layer = plain();
+    struct apx_tensor x = run_random(&rng, 3, T, N, I);
+    struct apx_onnx *m = build(&layer, "");
+    apx_onnx_float(m, "clip", 3);
+    CHECK(!run_case_list(m, 1, &x));
+    CHECK_HAS(run_error.message, "no attribute clip");
+    m = build(&layer, "");
+    apx_onnx_int(m, "layout", 1);
+    CHECK(!run_case_list(m, 1, &x));
+    CHECK_HAS(run_error.message, "layout 0");
+    static const struct {
+        const char *inputs, *text;
+    } wrong[] = {
+        {"x w w_scale r", "R_scale is left out"},
+        {"x w - r r_scale", "W_scale is left out"},
+        {"x w w_scale w r_scale", "W: 12 and 16"},
+        {"x r_scale w_scale r r_scale", "W of float32"},
+        {"x w w_scale r_scale r_scale", "R of float"},
+        {"x w w_scale r r", "R_scale of int8"},
+        {"w w w_scale r r_scale", "X of int8"},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        m = case_begin(17, "x:f[5,n,3]", "y");
+        apx_onnx_tensor(m, "w", APX_I8, 3, (int64_t[]){1, 16, I}, layer.w8);
+        apx_onnx_tensor(m, "w_scale", APX_F32, 2, (int64_t[]){1, 16}, layer.w_scale);
+        apx_onnx_tensor(m, "r", APX_I8, 3, (int64_t[]){1, 16, H}, layer.r8);
+        apx_onnx_tensor(m, "r_scale", APX_F32, 2, (int64_t[]){1, 16}, layer.r_scale);
+        case_node_of(m, "auspex", "QuantizedLSTM", wrong[i].inputs, "y");
+        apx_onnx_int(m, "hidden_levels", 63);
+        apx_onnx_float(m, "input_scale", 0.05f);
+        CHECK(!run_case_list(m, 1, &x));
+        CHECK_HAS(run_error.message, wrong[i].text);
+    }
+    free(x.data);
+}
+
+/* The part of the name behind "_" chooses a body for others; the body itself is not read here. */
+static void reads_variants_without_their_body(void)
+{
+    struct layer layer = plain();
+    struct apx_tensor x = run_random(&rng, 3, T, N, I);
+    const char *nothing = "Nothing";
+    REQUIRE(run_case_list(build(&layer, ""), 1, &x));
+    float *plainly = malloc(run_out[0].bytes);
+    REQUIRE(plainly != NULL);
+    memcpy(plainly, run_out[0].data, run_out[0].bytes);
+    struct apx_onnx *m = build(&layer, "_any_thing");
+    apx_onnx_function_begin(m, "auspex", "QuantizedLSTM_any_thing", 17, &nothing, 1, &nothing, 1,
+                            NULL, 0);
+    apx_onnx_node(m, "", "NoSuchOperator", "", &nothing, 1, &nothing, 1);
+    apx_onnx_end(m);
+    REQUIRE(run_case_list(m, 1, &x));
+    CHECK(memcmp(plainly, run_out[0].data, run_out[0].bytes) == 0);
+    CHECK(!run_case_list(build(&layer, "x"), 1, &x)); /* another operator */
+    CHECK_EQ(run_status, APX_EUNSUPPORTED);
+    free(plainly);
+    free(x.data);
+}
+
+int main(void)
+{
+    RUN(computes_by_definition);
+    RUN(refuses_what_breaks_the_contract);
+    RUN(refuses_other_forms);
+    RUN(reads_variants_without_their_body);
+    run_end();
+    return check_report();
+}
