@@ -120,7 +120,8 @@ struct apx_load_options {
     const char *device;                    /* "auto" (default), "cpu" or "cuda" */
     const char *isa;                       /* caps the instruction set: "scalar", "avx2", "avx512",
                                               "avx512vnni"; NULL: AUSPEX_ISA, then all there is */
-    const char *precision;                 /* "fp32" (default) */
+    const char *precision;                 /* "fp32" (default): as the file says. "int8": LSTM and
+                                              GRU layers as `auspex quantize` makes them */
     size_t max_file_bytes;                 /* default APX_LIMIT_FILE_BYTES */
     const char *trees; /* of a model with one tree ensemble, instead of its outputs: "margin"
                           (before the link, [rows, margins]) or "leaf" (int32 [rows, trees],

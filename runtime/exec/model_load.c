@@ -13,6 +13,7 @@
 #include "runtime/model/model_format.h"
 #include "runtime/model/nan_missing.h"
 #include "runtime/model/passes/passes.h"
+#include "runtime/quantize.h"
 
 /* ---- options --------------------------------------------------------------------------------- */
 
@@ -168,14 +169,53 @@ static enum apx_status note_forests(struct apx_model *model, struct apx_error *e
 
 /* ---- load ------------------------------------------------------------------------------------ */
 
+static bool has_int8(const struct apx_graph *graph)
+{
+    for (int n = 0; n < graph->node_count; n++)
+        if (graph->nodes[n].op == APX_OP_QUANTIZED_LSTM ||
+            graph->nodes[n].op == APX_OP_QUANTIZED_GRU)
+            return true;
+    return false;
+}
+
+/* Precision "int8": the model that apx_quantize makes of the file, or the file itself if its layers
+ * are int8 already. */
+static enum apx_status read_int8(struct apx_model *model, const void *data, size_t bytes,
+                                 const char *directory, struct apx_error *error)
+{
+    struct apx_quantize_report *report;
+    struct apx_error why = {0};
+    void *made;
+    size_t made_bytes;
+    if (apx_model_format_guess(data, bytes) != APX_MODEL_ONNX)
+        return apx_fail(error, APX_EUNSUPPORTED, "precision",
+                        "precision \"int8\" is for recurrent layers; this is a tree ensemble");
+    enum apx_status status =
+        apx_quantize(data, bytes, directory, NULL, &made, &made_bytes, &report, &why);
+    apx_quantize_report_destroy(report);
+    if (status == APX_OK) {
+        status = apx_model_read(made, made_bytes, NULL, model->allocator, &model->graph, error);
+        free(made);
+        return status;
+    }
+    if (status == APX_EUNSUPPORTED &&
+        apx_model_read(data, bytes, directory, model->allocator, &model->graph, NULL) == APX_OK &&
+        has_int8(model->graph))
+        return APX_OK;
+    return apx_fail(error, status, why.field, "%s", why.message);
+}
+
 static enum apx_status load(struct apx_model *model, const void *data, size_t bytes,
                             const char *directory, const struct apx_load_options *options,
                             struct apx_error *error)
 {
+    bool wants_int8 = options->precision != NULL && strcmp(options->precision, "int8") == 0;
     enum apx_status status = apx_backend_find(options->device, &model->backend, error);
     if (status == APX_OK)
         status = apx_topo_create(NULL, &model->topo, error);
-    if (status == APX_OK)
+    if (status == APX_OK && wants_int8)
+        status = read_int8(model, data, bytes, directory, error);
+    else if (status == APX_OK)
         status = apx_model_read(data, bytes, directory, model->allocator, &model->graph, error);
     if (status == APX_OK)
         status = apx_graph_infer(model->graph, error);

@@ -14,9 +14,10 @@ static enum apx_status read_options(struct apx_program *program,
                                     const struct apx_compile_options *options,
                                     struct apx_error *error)
 {
-    if (options->precision != NULL && strcmp(options->precision, "fp32") != 0)
+    if (options->precision != NULL && strcmp(options->precision, "fp32") != 0 &&
+        strcmp(options->precision, "int8") != 0)
         return apx_fail(error, APX_EINVAL, "precision",
-                        "precision \"%s\" is not known; this build computes in \"fp32\"",
+                        "precision \"%s\" is not known; say \"fp32\" or \"int8\"",
                         options->precision);
     program->caps = apx_cpu_caps();
     if (options->isa != NULL && !apx_caps_limit(program->caps, options->isa, &program->caps))

@@ -3,7 +3,7 @@
 recurrent nets and on random models of one operator; and with LightGBM and XGBoost on what those train. Prints a table
 and ends with "N passed, M failed"; exit status 1 if any failed.
 
-    run.py [--families torch,keras,sklearn,boosted,random,trees,lightgbm,xgboost,import,single] [--random N] [--trees N] [--single N] [--seed S]
+    run.py [--families torch,keras,sklearn,boosted,random,trees,quantize,lightgbm,xgboost,import,single] [--random N] [--trees N] [--single N] [--seed S]
            [--only TEXT] [--self] [--verbose]
 
 --only runs the models whose name holds TEXT; with the seed that is printed, any failure can be replayed. --self
@@ -237,7 +237,7 @@ def all_cases(arguments):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--families", default="single,random,trees,sklearn,torch,keras,lightgbm,xgboost,import")
+    parser.add_argument("--families", default="single,random,trees,sklearn,torch,keras,quantize,lightgbm,xgboost,import")
     parser.add_argument("--random", type=int, default=300, metavar="N", help="random recurrent models")
     parser.add_argument("--single", type=int, default=12, metavar="N", help="models of each single operator")
     parser.add_argument("--trees", type=int, default=300, metavar="N", help="random tree ensembles of each kind")
@@ -252,6 +252,9 @@ def main():
         check_single(table, arguments)
     if not arguments.self:
         check_trees(table, arguments)
+    if "quantize" in arguments.families.split(",") and not arguments.self:
+        import quantized
+        quantized.check_all(table, arguments)
     cases = all_cases(arguments)
     while True:
         try:

@@ -143,8 +143,10 @@ run 1 "$auspex" predict $golden/torch_legacy_lstm_fixed.onnx --input "$dir/four.
 err_has 'fixed to 3 rows a call, the file has 4; export the model with a free batch'
 run 1 "$auspex" predict $model --input "$dir/g/in_0.csv" --output "$dir/nowhere/y.npy"
 err_has 'No such file or directory'
-run 1 "$auspex" predict $model --input "$dir/g/in_0.csv" --precision int8
-err_has 'int8'
+run 1 "$auspex" predict $golden/keras_dense_layers.onnx --input "$dir/g/in_0.csv" --precision int8
+err_has 'no LSTM and no GRU'
+run 1 "$auspex" predict runtime/examples/trees/xgboost.ubj --input "$dir/g/in_0.csv" --precision int8
+err_has 'precision "int8" is for recurrent layers'
 run 1 "$auspex" predict $model --input "$dir/g/in_0.csv" --device cuda
 err_has 'cuda'
 

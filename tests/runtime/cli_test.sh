@@ -7,7 +7,7 @@ auspex=$APX_BIN/auspex golden=tests/golden model=tests/golden/torch_legacy_lstm_
 run 0 "$auspex" --version
 out_has 'auspex '
 run 0 "$auspex" --help
-for command in devices inspect predict bench repo train serve; do out_has "  $command "; done
+for command in devices inspect predict bench import quantize repo train serve; do out_has "  $command "; done
 run 0 "$auspex" help bench
 out_has 'usage: auspex bench'
 run 2 "$auspex"

@@ -4,6 +4,7 @@
  * business of tests/interop/quantized.py. */
 #include "runtime/quantize.h"
 
+#include "runtime/base/file.h"
 #include "tests/runtime/run_case.h"
 
 #include <onnx/onnx.pb-c.h>
@@ -326,6 +327,47 @@ static void avoids_names_in_use(void)
     free(x.data);
 }
 
+/* tf2onnx writes a GRU as a Loop: it goes, and the weights with it. */
+static void replaces_loops(void)
+{
+    static const struct {
+        const char *name;
+        size_t layers, done;
+    } files[] = {{"keras_gru", 1, 1},
+                 {"keras_gru_before", 1, 1},
+                 {"keras_gru_stacked", 2, 2},
+                 {"keras_gru_bi_free_time", 4, 4},
+                 {"keras_lstm_hardsigmoid", 1, 0},
+                 {"keras_rnn_free_time", 2, 0}};
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        char path[128], *data;
+        size_t bytes, loops = 0;
+        snprintf(path, sizeof path, "tests/golden/%s.onnx", files[i].name);
+        REQUIRE(apx_file_read(path, 1 << 20, &data, &bytes, &failure) == APX_OK);
+        forget();
+        enum apx_status status =
+            apx_quantize(data, bytes, NULL, NULL, &made, &made_bytes, &report, &failure);
+        free(data);
+        CHECK_EQ(status, files[i].done > 0 ? APX_OK : APX_EUNSUPPORTED);
+        REQUIRE(report != NULL);
+        CHECK_EQ(report->layer_count, files[i].layers);
+        CHECK_EQ(report->done_count, files[i].done);
+        if (files[i].done == 0) {
+            CHECK_STR(report->layers[0].reason, "its activations are not Sigmoid and Tanh");
+            continue;
+        }
+        CHECK_EQ(report->layers[files[i].layers - 1].quantises_x, files[i].layers > 1);
+        Onnx__ModelProto *model = onnx__model_proto__unpack(NULL, made_bytes, made);
+        REQUIRE(model != NULL);
+        for (size_t n = 0; n < model->graph->n_node; n++)
+            loops += strcmp(model->graph->node[n]->op_type, "Loop") == 0;
+        CHECK_EQ(loops, 0);
+        for (size_t n = 0; n < model->graph->n_initializer; n++)
+            CHECK(strstr(model->graph->initializer[n]->name, "gru_cell") == NULL);
+        onnx__model_proto__free_unpacked(model, NULL);
+    }
+}
+
 int main(void)
 {
     RUN(quantises_what_it_can);
@@ -336,6 +378,7 @@ int main(void)
     RUN(takes_only_what_is_asked_for);
     RUN(refuses_models_without_layers);
     RUN(avoids_names_in_use);
+    RUN(replaces_loops);
     forget();
     run_end();
     return check_report();

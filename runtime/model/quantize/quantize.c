@@ -18,6 +18,8 @@
 #include "runtime/model/passes/passes.h"
 #include "runtime/model/quantize/quantize_plan.h"
 
+#define LOOP_OPSET 10 /* what takes a Loop's place has a Slice with inputs */
+
 struct job {
     const struct apx_quantize_options *options;
     struct apx_graph *graph;
@@ -26,6 +28,8 @@ struct job {
     size_t *replaced; /* [done] indices of the file's nodes */
     struct apx_quantized_layer *layers;
     size_t done;
+    struct apx_quantized_loop *loops; /* [loop_count] layers that the file writes as a Loop */
+    size_t loop_count;
     struct apx_error *error;
 };
 
@@ -93,6 +97,14 @@ static int find_node(const struct apx_graph *graph, const Onnx__NodeProto *from)
     return -1;
 }
 
+static const struct apx_quantized_loop *find_loop(const struct job *job, size_t at)
+{
+    for (size_t i = 0; i < job->loop_count; i++)
+        if (job->loops[i].at == at)
+            return &job->loops[i];
+    return NULL;
+}
+
 static bool is_chosen(const struct apx_quantize_options *options, const char *name)
 {
     for (size_t i = 0; i < options->layer_count; i++)
@@ -130,7 +142,8 @@ static size_t int8_bytes(const struct apx_quantized_layer *layer)
            (layer->variant.quantises_x ? rows * (input + scale) : rows * input * sizeof(float));
 }
 
-static enum apx_status try_layer(struct job *job, size_t at, int n)
+static enum apx_status try_layer(struct job *job, size_t at, int n,
+                                 const struct apx_quantized_loop *loop)
 {
     const Onnx__NodeProto *from = job->model->graph->node[at];
     struct apx_quantize_layer *entry = &job->report->layers[job->report->layer_count];
@@ -145,6 +158,10 @@ static enum apx_status try_layer(struct job *job, size_t at, int n)
     }
     struct apx_quantized_layer *layer = &job->layers[job->done];
     status = apx_quantize_layer_make(job->graph, n, job->graph->opset, job->options, layer, &why);
+    if (status == APX_OK && loop != NULL && job->graph->opset < LOOP_OPSET)
+        status = apx_fail(&why, APX_EUNSUPPORTED, "", "a Loop of opset %lld; it needs opset %d",
+                          (long long)job->graph->opset, LOOP_OPSET);
+    layer->loop = loop;
     if (status == APX_EUNSUPPORTED) {
         snprintf(entry->reason, sizeof entry->reason, "%.190s", why.message);
         return APX_OK;
@@ -172,7 +189,7 @@ static enum apx_status note_others(struct job *job, const bool *seen)
             return status;
         job->report->layer_count++;
         snprintf(entry->reason, sizeof entry->reason,
-                 "the file has it as a Loop or inside of a function, not as a node of the graph");
+                 "it is inside of a function, or a Loop of which more than h and c is read");
     }
     return APX_OK;
 }
@@ -189,11 +206,14 @@ static enum apx_status find_layers(struct job *job)
     if (seen == NULL || job->report->layers == NULL || job->layers == NULL || job->replaced == NULL)
         status = apx_fail(job->error, APX_ENOMEM, "", "out of memory");
     for (size_t i = 0; status == APX_OK && i < graph->n_node; i++) {
-        int n = is_layer(graph->node[i]) ? find_node(job->graph, graph->node[i]) : -1;
-        if (n < 0 || seen[n])
+        const struct apx_quantized_loop *loop = find_loop(job, i);
+        int n = loop != NULL               ? loop->node
+                : is_layer(graph->node[i]) ? find_node(job->graph, graph->node[i])
+                                           : -1;
+        if (n < 0 || seen[n] || job->graph->nodes[n].is_dead)
             continue;
         seen[n] = true;
-        status = try_layer(job, i, n);
+        status = try_layer(job, i, n, loop);
     }
     if (status == APX_OK)
         status = note_others(job, seen);
@@ -247,10 +267,6 @@ static enum apx_status read_model(struct job *job, const void *data, size_t byte
                                   const char *directory)
 {
     enum apx_status status = apx_onnx_read(data, bytes, directory, NULL, &job->graph, job->error);
-    if (status == APX_OK)
-        status = apx_graph_infer(job->graph, job->error);
-    if (status == APX_OK)
-        status = apx_passes_run(job->graph, &apx_backend_cpu, job->error);
     if (status != APX_OK)
         return status;
     /* The reader has scanned and unpacked these bytes under its limits. */
@@ -258,9 +274,15 @@ static enum apx_status read_model(struct job *job, const void *data, size_t byte
     struct report_memory *memory = calloc(1, sizeof *memory);
     if (memory != NULL)
         job->report = &memory->report;
-    return job->model != NULL && memory != NULL
-               ? APX_OK
-               : apx_fail(job->error, APX_ENOMEM, "", "out of memory");
+    if (job->model == NULL || memory == NULL)
+        return apx_fail(job->error, APX_ENOMEM, "", "out of memory");
+    status =
+        apx_quantize_find_loops(job->graph, job->model, &job->loops, &job->loop_count, job->error);
+    if (status == APX_OK)
+        status = apx_graph_infer(job->graph, job->error);
+    if (status == APX_OK)
+        status = apx_passes_run(job->graph, &apx_backend_cpu, job->error);
+    return status;
 }
 
 enum apx_status apx_quantize(const void *data, size_t bytes, const char *directory,

@@ -7,10 +7,31 @@
 #include "runtime/model/quantize/quantized_body.h"
 #include "runtime/quantize.h"
 
+#define APX_QUANTIZE_LOOP_OUTPUTS 4
+
+/* A layer that the file writes as a Loop: the values outside of it, by their names in the file. */
+struct apx_quantized_loop {
+    int node;              /* of the graph: the operator that the reader put in its place */
+    size_t at;             /* of the file's graph: the Loop */
+    const char *sequence;  /* [T,N,I] of which step t reads [t] */
+    const char *trips;     /* how many steps; a number */
+    const char *states[2]; /* h, c [N,H] before the first step; NULL: none */
+    const char *last[2];   /* h, c after the last, NULL: not read */
+    const char *y[APX_QUANTIZE_LOOP_OUTPUTS]; /* [T,N,H] */
+    int y_count;
+};
+
+/* All such layers of a graph as it was read, before inference: loops[*count], the graph's memory.
+ * APX_ENOMEM. model: Onnx__ModelProto. */
+enum apx_status apx_quantize_find_loops(struct apx_graph *graph, const void *model,
+                                        struct apx_quantized_loop **loops, size_t *count,
+                                        struct apx_error *error);
+
 /* A layer with its int8 weights. Memory is the graph's. */
 struct apx_quantized_layer {
     struct apx_quantized_variant variant;
-    int node; /* of the graph; -1: a node of the file that the graph does not have */
+    int node;                              /* of the graph */
+    const struct apx_quantized_loop *loop; /* NULL: an LSTM or GRU node of the file */
     int directions, gates;
     int64_t input, hidden;
     float input_scale;    /* 0: W stays float */

@@ -144,70 +144,179 @@ static const char *input_of(const Onnx__NodeProto *node, size_t i)
     return i < node->n_input ? apx_onnx_or_empty(node->input[i]) : "";
 }
 
+/* What a layer is connected to: names, "" for none. */
+struct ends {
+    const char *label, *name;
+    const char *x, *w, *b, *lengths, *h0, *c0;
+    const char *out[3];
+};
+
+static void ends_of_node(const Onnx__NodeProto *from, bool is_lstm, struct ends *ends)
+{
+    *ends = (struct ends){.label = apx_onnx_node_label(from),
+                          .name = apx_onnx_or_empty(from->name),
+                          .x = input_of(from, 0),
+                          .w = input_of(from, 1),
+                          .b = input_of(from, 3),
+                          .lengths = input_of(from, 4),
+                          .h0 = input_of(from, 5),
+                          .c0 = is_lstm ? input_of(from, 6) : ""};
+    for (size_t i = 0; i < 3; i++)
+        ends->out[i] = i < from->n_output ? apx_onnx_or_empty(from->output[i]) : "";
+}
+
+/* Squeeze and Unsqueeze: axes are an attribute before opset 13. axes: a name of a constant. */
+static void add_axis(struct writing *w, const char *op, const char *in, int64_t axis,
+                     const char *axes, const char *out)
+{
+    bool as_input = w->given->layers[0].variant.opset >= 13;
+    apx_onnx_node(w->onnx, "", op, "", (const char *const[]){in, axes}, as_input ? 2 : 1, &out, 1);
+    if (!as_input)
+        apx_onnx_ints(w->onnx, "axes", &axis, 1);
+}
+
+static const char *add_index(struct writing *w, const char *label, const char *what, int64_t index)
+{
+    static const int64_t one[1] = {1};
+    const char *name = new_name(w, label, what);
+    if (name != NULL)
+        apx_onnx_tensor(w->onnx, name, APX_I64, 1, one, &index);
+    return name;
+}
+
+/* In front of a layer that stands for a Loop: the steps that it takes, and its states with the axis
+ * of directions. */
+static bool begin_loop(struct writing *w, const Onnx__NodeProto *from,
+                       const struct apx_quantized_layer *layer, struct ends *ends)
+{
+    const struct apx_quantized_loop *loop = layer->loop;
+    const char *label = apx_onnx_node_label(from);
+    const char *zero = add_index(w, label, "zero", 0), *one = add_index(w, label, "one", 1);
+    const char *trips = new_name(w, label, "trips"), *rows = new_name(w, label, "rows");
+    const char *states[2] = {"", ""};
+    *ends = (struct ends){.label = label,
+                          .name = apx_onnx_or_empty(from->name),
+                          .x = rows,
+                          .w = "",
+                          .b = "",
+                          .lengths = "",
+                          .h0 = "",
+                          .c0 = "",
+                          .out = {"", "", ""}};
+    if (zero == NULL || one == NULL || trips == NULL || rows == NULL)
+        return false;
+    apx_onnx_node(w->onnx, "", "Reshape", "", (const char *const[]){loop->trips, one}, 2, &trips,
+                  1);
+    apx_onnx_node(w->onnx, "", "Slice", "",
+                  (const char *const[]){loop->sequence, zero, trips, zero}, 4, &rows, 1);
+    for (int i = 0; i < 2 && loop->states[i] != NULL; i++) {
+        states[i] = new_name(w, label, i == 0 ? "initial_h" : "initial_c");
+        if (states[i] == NULL)
+            return false;
+        add_axis(w, "Unsqueeze", loop->states[i], 0, zero, states[i]);
+    }
+    ends->h0 = states[0];
+    ends->c0 = states[1];
+    return true;
+}
+
+/* Behind it: the Loop's own outputs, without the axis of directions. */
+static bool end_loop(struct writing *w, const struct apx_quantized_layer *layer,
+                     const struct ends *ends)
+{
+    const struct apx_quantized_loop *loop = layer->loop;
+    const char *zero = add_index(w, ends->label, "first", 0);
+    const char *one = add_index(w, ends->label, "second", 1);
+    if (zero == NULL || one == NULL)
+        return false;
+    for (int i = 0; i < loop->y_count; i++)
+        add_axis(w, "Squeeze", ends->out[0], 1, one, loop->y[i]);
+    for (int i = 0; i < 2; i++)
+        if (loop->last[i] != NULL)
+            add_axis(w, "Squeeze", ends->out[1 + i], 0, zero, loop->last[i]);
+    return true;
+}
+
+/* A new constant of the layer. */
+static const char *add_constant(struct writing *w, const struct ends *ends, const char *what,
+                                enum apx_dtype dtype, int rank, const int64_t *dims,
+                                const void *data)
+{
+    const char *name = new_name(w, ends->label, what);
+    if (name != NULL)
+        apx_onnx_tensor(w->onnx, name, dtype, rank, dims, data);
+    return name;
+}
+
+/* The layer's inputs; false if out of memory. in: [9] */
+static bool add_inputs(struct writing *w, const struct apx_quantized_layer *layer,
+                       const struct ends *ends, const char **in)
+{
+    const int64_t rows = layer->gates * layer->hidden;
+    const int64_t w_dims[3] = {layer->directions, rows, layer->input};
+    const int64_t r_dims[3] = {layer->directions, rows, layer->hidden};
+    const int64_t scale_dims[2] = {layer->directions, rows};
+    const int64_t bias_dims[2] = {layer->directions, 2 * rows};
+    in[0] = ends->x;
+    in[1] = ends->w;
+    in[2] = "";
+    if (layer->variant.quantises_x) {
+        in[1] = add_constant(w, ends, "W_int8", APX_I8, 3, w_dims, layer->w);
+        in[2] = add_constant(w, ends, "W_scale", APX_F32, 2, scale_dims, layer->w_scale);
+    } else if (ends->w[0] == '\0') {
+        in[1] = add_constant(w, ends, "W", APX_F32, 3, w_dims, layer->w_float);
+    }
+    in[3] = add_constant(w, ends, "R_int8", APX_I8, 3, r_dims, layer->r);
+    in[4] = add_constant(w, ends, "R_scale", APX_F32, 2, scale_dims, layer->r_scale);
+    in[5] = ends->b;
+    if (ends->b[0] == '\0') { /* the body adds one */
+        const float *bias = layer->bias;
+        if (bias == NULL)
+            bias =
+                apx_onnx_take(w->onnx, 2 * (size_t)layer->directions * (size_t)rows, sizeof *bias);
+        in[5] = bias != NULL ? add_constant(w, ends, "B", APX_F32, 2, bias_dims, bias) : NULL;
+    }
+    in[6] = ends->lengths;
+    in[7] = ends->h0;
+    in[8] = ends->c0;
+    for (int i = 0; i < 9; i++)
+        if (in[i] == NULL)
+            return false;
+    return true;
+}
+
 static bool add_layer(struct writing *w, const Onnx__NodeProto *from,
                       const struct apx_quantized_layer *layer)
 {
     static const char *const directions[] = {"forward", "reverse", "bidirectional"};
     static const char *const output_names[3] = {"Y", "Y_h", "Y_c"};
     const struct apx_quantized_variant *variant = &layer->variant;
-    const char *label = apx_onnx_node_label(from);
     struct apx_onnx *onnx = w->onnx;
-    const int64_t rows = layer->gates * layer->hidden;
-    const int64_t w_dims[3] = {layer->directions, rows, layer->input};
-    const int64_t r_dims[3] = {layer->directions, rows, layer->hidden};
-    const int64_t scale_dims[2] = {layer->directions, rows};
-    const int64_t bias_dims[2] = {layer->directions, 2 * rows};
-    const char *in[9] = {input_of(from, 0),
-                         input_of(from, 1),
-                         "",
-                         "",
-                         "",
-                         input_of(from, 3),
-                         input_of(from, 4),
-                         input_of(from, 5),
-                         variant->is_lstm ? input_of(from, 6) : ""};
-    const char *out[3];
-    in[3] = new_name(w, label, "R_int8");
-    in[4] = new_name(w, label, "R_scale");
-    if (in[3] == NULL || in[4] == NULL)
+    struct ends ends;
+    const char *in[9];
+    if (layer->loop == NULL)
+        ends_of_node(from, variant->is_lstm, &ends);
+    else if (!begin_loop(w, from, layer, &ends))
         return false;
-    apx_onnx_tensor(onnx, in[3], APX_I8, 3, r_dims, layer->r);
-    apx_onnx_tensor(onnx, in[4], APX_F32, 2, scale_dims, layer->r_scale);
-    if (variant->quantises_x) {
-        in[1] = new_name(w, label, "W_int8");
-        in[2] = new_name(w, label, "W_scale");
-        if (in[1] == NULL || in[2] == NULL)
-            return false;
-        apx_onnx_tensor(onnx, in[1], APX_I8, 3, w_dims, layer->w);
-        apx_onnx_tensor(onnx, in[2], APX_F32, 2, scale_dims, layer->w_scale);
-    }
-    if (in[5][0] == '\0') { /* the body adds one */
-        float *zeros =
-            apx_onnx_take(onnx, 2 * (size_t)layer->directions * (size_t)rows, sizeof *zeros);
-        in[5] = new_name(w, label, "B");
-        if (zeros == NULL || in[5] == NULL)
-            return false;
-        apx_onnx_tensor(onnx, in[5], APX_F32, 2, bias_dims, zeros);
-    }
+    if (!add_inputs(w, layer, &ends, in))
+        return false;
     int outputs = variant->is_lstm ? 3 : 2, inputs = variant->is_lstm ? 9 : 8;
-    for (int i = 0; i < outputs; i++) {
-        /* ONNX Runtime infers types for all of a function's outputs or fails. */
-        out[i] = (size_t)i < from->n_output ? apx_onnx_or_empty(from->output[i]) : "";
-        if (out[i][0] == '\0' && (out[i] = new_name(w, label, output_names[i])) == NULL)
+    for (int i = 0; i < outputs; i++) /* ONNX Runtime infers all of a function's or fails */
+        if (ends.out[i][0] == '\0' &&
+            (ends.out[i] = new_name(w, ends.label, output_names[i])) == NULL)
             return false;
-    }
     while (in[inputs - 1][0] == '\0')
         inputs--;
     char name[96];
-    apx_onnx_node(onnx, "auspex", apx_quantized_name(variant, name), apx_onnx_or_empty(from->name),
-                  in, inputs, out, outputs);
+    apx_onnx_node(onnx, "auspex", apx_quantized_name(variant, name), ends.name, in, inputs,
+                  ends.out, outputs);
     apx_onnx_int(onnx, "hidden_size", layer->hidden);
     apx_onnx_text(onnx, "direction", directions[variant->direction]);
     apx_onnx_int(onnx, "hidden_levels", variant->levels);
     apx_onnx_float(onnx, "input_scale", layer->input_scale);
     if (!variant->is_lstm)
         apx_onnx_int(onnx, "linear_before_reset", variant->reset_after);
-    return true;
+    return layer->loop == NULL || end_loop(w, layer, &ends);
 }
 
 static void add_functions(struct writing *w)

@@ -1,0 +1,303 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`auspex quantize` on models of every exporter: the file runs in ONNX Runtime, which knows nothing of our operators
+but their function bodies, and says there what it says in the engine.
+
+How near: where no number is rounded differently, 1e-5 (float sums in another order; 2e-7 in practice). Both sides
+round h * levels to an integer after computing h within some units in the last place; where that product lies so near a
+half that they round to different integers, a gate moves by up to max|R| / levels and the row's later steps with it. So
+up to one row in fifty (and one row in any case) may differ by more, but by no more than TIE. Draws with a fixed seed:
+what passes once passes always.
+
+Layers that cannot be quantised must be exactly those that expected() finds by reading the nodes' attributes, so that
+none is left alone without a reason. The engine must give the same bits with the scalar kernels, on two threads, and
+for a row alone (invariance.py).
+
+random_cases() are single operators and stacks of two, in every form and under opsets 9 to 23; they are also compared
+with definition(), which is docs/quantize.md in numpy.
+"""
+
+import json
+import os
+import subprocess
+import tempfile
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+import engine
+import invariance
+from cases import Case, onnxruntime_outputs, worst_error
+
+NEAR, TIE = 1e-5, 0.05
+REASONS = ("activations", "clips its gates", "peepholes", "coupled", "layout 1")
+
+
+def attribute(node, name, default):
+    for one in node.attribute:
+        if one.name == name:
+            return helper.get_attribute_value(one)
+    return default
+
+
+def expected(model):
+    """Names (or first outputs) of the graph's LSTM and GRU nodes, and whether each can be quantised."""
+    found = {}
+    for node in model.graph.node:
+        if node.op_type not in ("LSTM", "GRU") or node.domain not in ("", "ai.onnx"):
+            continue
+        period = 3 if node.op_type == "LSTM" else 2
+        names = [name.decode().lower() for name in attribute(node, "activations", [])]
+        default = all(name == ("sigmoid" if k % period == 0 else "tanh") for k, name in enumerate(names))
+        found[node.name or node.op_type] = (default and attribute(node, "clip", 0.0) <= 0 and
+                                            not attribute(node, "input_forget", 0) and
+                                            not attribute(node, "layout", 0) and
+                                            not (node.op_type == "LSTM" and len(node.input) > 7 and node.input[7]))
+    return found
+
+
+def quantise(model, levels=63):
+    """The new model and the report; engine.Refused with the program's message."""
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = (os.path.join(folder, name) for name in ("a.onnx", "b.onnx"))
+        with open(source, "wb") as out:
+            out.write(model.SerializeToString())
+        done = subprocess.run([engine.PROGRAM, "quantize", source, target, "--levels", str(levels), "--json"],
+                              capture_output=True, text=True, timeout=120)
+        if done.returncode != 0:
+            raise engine.Refused(done.stderr.strip())
+        return onnx.load(target), json.loads(done.stdout)
+
+
+def gap(got, want):
+    """What is wrong with `got`, or None; and the largest error of the rows without a tie."""
+    got, want = np.asarray(got), np.asarray(want)
+    if got.dtype != want.dtype or got.shape != want.shape:
+        return f"is {got.dtype}{list(got.shape)}, expected {want.dtype}{list(want.shape)}", 0.0
+    if want.dtype.kind != "f":
+        return (None if (got == want).all() else "other integers"), 0.0
+    far = np.abs(got.astype(np.float64) - want) > NEAR
+    if not far.any():
+        return None, worst_error(got, want)
+    if worst_error(got, want) > TIE:
+        return f"error {worst_error(got, want):.3g}", 0.0
+    # Rows are counted on the axis along which the fewest places are touched.
+    touched = [(far.any(axis=tuple(d for d in range(far.ndim) if d != axis)).sum(), far.shape[axis])
+               for axis in range(far.ndim)]
+    if not any(count <= max(1, size // 50) for count, size in touched if size > 1):
+        return f"{far.sum()} of {far.size} elements further than {NEAR:g}, the worst {worst_error(got, want):.3g}", 0.0
+    return None, float(np.abs(np.where(far, 0, got.astype(np.float64) - want)).max())
+
+
+def compare(table, family, name, got, want, label):
+    if len(got) != len(want):
+        table.failed(family, name, f"{label}: {len(got)} outputs, expected {len(want)}")
+        return False
+    worst = 0.0
+    for k, (one, other) in enumerate(zip(got, want)):
+        text, error = gap(one, other)
+        if text:
+            table.failed(family, name, f"{label}: output {k}: {text}")
+            return False
+        worst = max(worst, error)
+    table.passed(family, name, worst)
+    return True
+
+
+def check_bits(table, family, case):
+    """The engine alone: scalar kernels and two threads give what the best kernels give on one."""
+    with engine.Model(case.model) as best, engine.Model(case.model, isa="scalar") as scalar:
+        want = best.run(case.inputs)
+        for label, got in (("scalar kernels", scalar.run(case.inputs)), ("two threads", best.run(case.inputs, 2))):
+            if any(a.tobytes() != b.tobytes() for a, b in zip(got, want)):
+                table.failed(family, case.name, f"other bits with {label}")
+                return
+    found = invariance.differences(case)
+    if found:
+        table.failed(family, case.name, found[0])
+    else:
+        table.passed(family, case.name)
+
+
+def check(table, case, levels=63, same_bits=False):
+    """A model of another family. Models without recurrent layers are left out."""
+    family, layers = f"int8, {case.family}", expected(case.model)
+    loops = any(node.op_type == "Loop" for node in case.model.graph.node)
+    if case.refused is not None or (not layers and not loops):
+        return
+    try:
+        model, report = quantise(case.model, levels)
+    except engine.Refused as refused:
+        if any(layers.values()):
+            table.failed(family, case.name, f"refused: {refused}")
+        elif layers and not any(reason in str(refused) for reason in REASONS):
+            table.failed(family, case.name, f"refused for another reason: {refused}")
+        return
+    table.row(family)["models"] += 1
+    for layer in report["layers"]:
+        if layer["name"] in layers and layer["int8"] != layers[layer["name"]]:
+            table.failed(family, case.name, f"{layer['name']}: {layer.get('reason', 'quantised')}")
+            return
+    try:
+        onnx.checker.check_model(model)
+    except onnx.checker.ValidationError as error:
+        table.failed(family, case.name, f"no valid model: {str(error)[:200]}")
+        return
+    with engine.Model(model) as ours:
+        for inputs in [case.inputs] + case.more_inputs:
+            got = ours.run(inputs)
+            want = onnxruntime_outputs(model, inputs)
+            if not compare(table, family, case.name, got, want, "ONNX Runtime"):
+                return
+    if same_bits:
+        check_bits(table, "int8, same bits", Case(family, case.name, model, case.inputs, case.made_by))
+
+
+# ---- single operators ------------------------------------------------------------------------------------------------
+
+OPSETS = (9, 10, 11, 12, 13, 15, 17, 18, 21, 23)
+
+
+def random_layer(generator, op, directions, inputs, hidden):
+    rows = (4 if op == "LSTM" else 3) * hidden
+    draw = lambda *shape: (generator.uniform(-1, 1, shape) / np.sqrt(hidden)).astype(np.float32)
+    return draw(directions, rows, inputs), draw(directions, rows, hidden), draw(directions, 2 * rows)
+
+
+def random_case(seed, number):
+    """An LSTM or GRU, or two of them (then y of the first is an output too)."""
+    generator = np.random.default_rng([seed, number, 8])
+    pick = lambda values: values[int(generator.integers(len(values)))]
+    op = "LSTM" if number % 3 == 0 else "GRU"
+    direction = ("forward", "reverse", "bidirectional")[number // 3 % 3]
+    both, opset = direction == "bidirectional", OPSETS[number % len(OPSETS)]
+    directions, layers = 2 if both else 1, 1 + number // 9 % 2
+    steps, rows, inputs, hidden = pick((1, 2, 5, 12)), pick((1, 3, 8, 17, 33)), pick((1, 3, 8, 17)), pick((1, 4, 8, 15, 32))
+    lengths, states, bias = generator.random() < 0.4, generator.random() < 0.4, generator.random() < 0.8
+    nodes, initializers, feed = [], [], {"x": generator.standard_normal((steps, rows, inputs)).astype(np.float32)}
+    graph_inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["steps", "batch", inputs])]
+    outputs, x, width = [], "x", inputs
+    if lengths:
+        graph_inputs.append(helper.make_tensor_value_info("lens", TensorProto.INT32, ["batch"]))
+        feed["lens"] = generator.integers(0, steps + 1, rows).astype(np.int32)
+    for k in range(layers):
+        w, r, b = random_layer(generator, op, directions, width, hidden)
+        initializers += [numpy_helper.from_array(w, f"w{k}"), numpy_helper.from_array(r, f"r{k}")]
+        if bias:
+            initializers.append(numpy_helper.from_array(b, f"b{k}"))
+        names = [x, f"w{k}", f"r{k}", f"b{k}" if bias else "", "lens" if lengths else ""]
+        for state in ("h", "c") if op == "LSTM" else ("h",):
+            if not states:
+                continue
+            names.append(f"{state}{k}")
+            graph_inputs.append(helper.make_tensor_value_info(names[-1], TensorProto.FLOAT,
+                                                              [directions, "batch", hidden]))
+            feed[names[-1]] = generator.uniform(-1.2, 1.2, (directions, rows, hidden)).astype(np.float32)
+        while not names[-1]:
+            names.pop()
+        results = [f"y{k}", f"yh{k}"] + ([f"yc{k}"] if op == "LSTM" else [])
+        extra = {"linear_before_reset": number % 3 - 1} if op == "GRU" else {}
+        nodes.append(helper.make_node(op, names, results, f"layer{k}", hidden_size=hidden, direction=direction, **extra))
+        ranks = [["steps", directions, "batch", hidden]] + [[directions, "batch", hidden]] * 2
+        outputs += [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in zip(results, ranks)]
+        nodes.append(helper.make_node("Transpose", [f"y{k}"], [f"t{k}"], perm=[0, 2, 1, 3]))
+        nodes.append(helper.make_node("Reshape", [f"t{k}", "merge"], [f"x{k + 1}"]))
+        x, width = f"x{k + 1}", directions * hidden
+    initializers.append(numpy_helper.from_array(np.array([0, 0, -1]), "merge"))
+    graph = helper.make_graph(nodes, f"int8_{number}", graph_inputs, outputs, initializers)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+    return Case("random", f"int8_{seed}_{number:04d}", model, feed, "numpy")
+
+
+def sigmoid(x):
+    return 0.5 * (1.0 + np.tanh(0.5 * x))
+
+
+def definition(node, values):
+    """Outputs of one of our nodes: docs/quantize.md, integers exact and everything else in float64."""
+    given = {name: values[text] for name, text in
+             zip(("x", "w", "w_scale", "r", "r_scale", "b", "lens", "h0", "c0"), node.input) if text}
+    lstm, levels = "LSTM" in node.op_type, attribute(node, "hidden_levels", 0)
+    scale, direction = np.float32(attribute(node, "input_scale", 0.0)), attribute(node, "direction", b"forward").decode()
+    x, w, r = given["x"], given["w"].astype(np.float64), given["r"].astype(np.float64)
+    steps, rows, _ = x.shape
+    directions, gates_hidden, hidden = r.shape
+    lengths = given.get("lens", np.full(rows, steps))
+    whole = lambda v, factor: np.clip(np.rint(v.astype(np.float32) * np.float32(factor)), -levels, levels)
+    y, last = np.zeros((steps, directions, rows, hidden)), np.zeros((2, directions, rows, hidden))
+    for d in range(directions):
+        wb, rb = np.split(given["b"][d].astype(np.float64), 2)
+        factor = given["r_scale"][d].astype(np.float64) / levels
+        part = x.astype(np.float64) @ w[d].T if scale == 0 else \
+            whole(x, np.float32(1) / scale) @ w[d].T * (given["w_scale"][d] * scale)
+        for row in range(rows):
+            h = given["h0"][d, row].astype(np.float64) if "h0" in given else np.zeros(hidden)
+            c = given["c0"][d, row].astype(np.float64) if "c0" in given else np.zeros(hidden)
+            order = range(int(lengths[row]))
+            for t in reversed(order) if d == 1 or direction == "reverse" else order:
+                a, from_h = part[t, row] + wb, r[d] @ whole(h, levels) * factor + rb
+                if lstm:
+                    i, o, f, g = np.split(a + from_h, 4)
+                    c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+                    h = sigmoid(o) * np.tanh(c)
+                else:
+                    (az, ar, an), (hz, hr, hn) = np.split(a, 3), np.split(from_h, 3)
+                    z, reset = sigmoid(az + hz), sigmoid(ar + hr)
+                    if not attribute(node, "linear_before_reset", 0):
+                        hn = r[d][2 * hidden:] @ whole(reset * h, levels) * factor[2 * hidden:] + rb[2 * hidden:]
+                        reset = 1.0
+                    h = (1.0 - z) * np.tanh(an + reset * hn) + z * h
+                y[t, d, row] = h
+            if lengths[row] > 0:
+                last[0, d, row], last[1, d, row] = h, c
+    return [value.astype(np.float32) for value in (y, last[0], last[1])][:3 if lstm else 2]
+
+
+def check_random(table, case, levels):
+    """Engine and ONNX Runtime against definition(), layer by layer: what the engine says goes into the next layer."""
+    family = "int8 operators"
+    table.row(family)["models"] += 1
+    model, report = quantise(case.model, levels)
+    onnx.checker.check_model(model)
+    if not all(layer["int8"] for layer in report["layers"]):
+        table.failed(family, case.name, "a layer is left as it is")
+        return
+    with engine.Model(model) as ours:
+        got = dict(zip([value.name for value in model.graph.output], ours.run(case.inputs)))
+    values = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    values.update(case.inputs)
+    for node in model.graph.node:
+        if node.domain != "auspex":
+            if node.op_type == "Transpose":
+                values[node.output[0]] = values[node.input[0]].transpose(0, 2, 1, 3)
+            else:
+                y = values[node.input[0]]
+                values[node.output[0]] = y.reshape(y.shape[0], y.shape[1], -1)
+            continue
+        wanted = definition(node, values)
+        values.update({name: got[name] for name in node.output})
+        if not compare(table, family, case.name, [got[name] for name in node.output], wanted, "the definition"):
+            return
+    theirs = onnxruntime_outputs(model, case.inputs)
+    compare(table, family, case.name, theirs, [got[value.name] for value in model.graph.output], "ONNX Runtime")
+
+
+def check_all(table, arguments):
+    """Operators of their own, then the models of the other families."""
+    import random_recurrent
+
+    chosen = lambda name: arguments.only is None or arguments.only in name
+    for number in range(arguments.random // 3):
+        case = random_case(arguments.seed, number)
+        if chosen(case.name):
+            check_random(table, case, 63 if number % 2 == 0 else 127)
+            if number % 10 == 0:
+                check_bits(table, "int8, same bits", Case("random", case.name, quantise(case.model)[0], case.inputs, ""))
+    for number, case in enumerate(random_recurrent.cases(arguments.seed, arguments.only, arguments.random // 3)):
+        check(table, case, 127 if number % 2 == 0 else 63, number % 8 == 0)
+    import torch_models
+    for case in torch_models.cases(arguments.seed, arguments.only):
+        check(table, case, same_bits="_bi_" in case.name or "states" in case.name)
+    import keras_models
+    for case in keras_models.cases(arguments.seed, arguments.only):
+        check(table, case)

@@ -1,0 +1,106 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# `auspex quantize`: files written whole or not at all, reports, refusals.
+. tests/harness/cli.sh
+auspex=$APX_BIN/auspex golden=tests/golden
+
+# rows STEPS FEATURES ROWS: a CSV of windows; targets: two columns.
+rows() {
+    awk -v columns=$(($1 * $2)) -v rows="$3" 'BEGIN {
+        srand(1)
+        for (r = 0; r < rows; r++) for (c = 0; c < columns; c++) printf "%.4f%s", 2 * rand() - 1, c < columns - 1 ? "," : "\n"
+    }'
+}
+rows 10 4 50 >"$dir/x.csv"
+rows 1 2 50 >"$dir/y.csv"
+
+# without data
+model=$golden/torch_legacy_lstm_1.onnx
+run 0 "$auspex" quantize $model "$dir/a.onnx"
+err_empty
+for word in '1 of 1 recurrent layer in int8, 63 levels' 'forward LSTM, 4 inputs, 8 units: int8' 'not measured'; do out_has "$word"; done
+run 0 "$auspex" inspect "$dir/a.onnx"
+for word in QuantizedLSTM 'int8, 63 levels' ', int8'; do out_has "$word"; done
+run 0 "$auspex" inspect "$dir/a.onnx" --json
+for word in '"precision": "int8"' '"quantized": "int8, 63 levels'; do out_has "$word"; done
+run 0 "$auspex" quantize $model -o "$dir/b.onnx"
+run 0 cmp "$dir/a.onnx" "$dir/b.onnx"
+
+# with data and targets
+run 0 "$auspex" quantize $model "$dir/b.onnx" --data "$dir/x.csv" --targets "$dir/y.csv" --levels 127
+for word in '127 levels' 'rows      50' 'max error' 'float RMSE' '%'; do out_has "$word"; done
+run 0 "$auspex" inspect "$dir/b.onnx"
+out_has 'int8, 127 levels'
+run 0 "$auspex" quantize $model "$dir/b.onnx" --data "$dir/x.csv" --targets "$dir/y.csv" --json
+for key in source output source_bytes output_bytes levels layers int8_bytes rows max_abs_error mean_abs_error worst_row \
+    rmse_float rmse_int8 rmse_change_percent; do out_has "\"$key\":"; done
+# The error it reports is the difference of what the two models predict.
+run 0 "$auspex" predict $model --input "$dir/x.csv" --output "$dir/float.csv" --quiet
+run 0 "$auspex" predict "$dir/b.onnx" --input "$dir/x.csv" --output "$dir/int8.csv" --quiet
+run 0 "$auspex" quantize $model "$dir/c.onnx" --data "$dir/x.csv" --json
+reported=$(sed -n 's/.*"max_abs_error": \([0-9.e-]*\).*/\1/p' "$dir/out")
+found=$(paste -d , "$dir/float.csv" "$dir/int8.csv" | awk -F , 'NR > 1 { for (i = 1; i <= 2; i++) { d = $i - $(i + 2); if (d < 0) d = -d; if (d > most) most = d } } END { print most }')
+checks=$((checks + 1))
+awk -v a="$reported" -v b="$found" 'BEGIN { exit !(a > 0 && a < 0.02 && (a - b) ^ 2 < 1e-16) }' || fail "max_abs_error $reported, found $found"
+
+# --precision int8 is the same model without the file, and no other for one that is int8 already.
+for file in $model "$dir/a.onnx"; do
+    run 0 "$auspex" predict $file --precision int8 --input "$dir/x.csv" --output "$dir/once.csv" --quiet
+    run 0 "$auspex" predict "$dir/a.onnx" --input "$dir/x.csv" --output "$dir/int8.csv" --quiet
+    run 0 cmp "$dir/once.csv" "$dir/int8.csv"
+done
+
+# layers
+run 0 "$auspex" quantize $golden/torch_legacy_lstm_3_nobias.onnx "$dir/d.onnx"
+out_has '3 of 3 recurrent layers'
+out_has 'its input too'
+run 1 "$auspex" quantize $golden/torch_legacy_lstm_3_nobias.onnx "$dir/none.onnx" --layers nobody
+err_has 'no recurrent layer "nobody"'
+run 1 "$auspex" quantize $golden/keras_lstm_relu.onnx "$dir/none.onnx"
+err_has 'its activations are not Sigmoid and Tanh'
+run 1 "$auspex" quantize $golden/keras_dense_layers.onnx "$dir/none.onnx"
+err_has 'no LSTM and no GRU'
+
+# refusals: nothing is written, nothing lost
+cp $model "$dir/own.onnx"
+ln -s own.onnx "$dir/link.onnx"
+run 1 "$auspex" quantize "$dir/own.onnx" "$dir/own.onnx"
+err_has 'this is the model itself'
+run 1 "$auspex" quantize "$dir/own.onnx" "$dir/link.onnx"
+err_has 'this is the model itself'
+run 0 cmp $model "$dir/own.onnx"
+run 1 "$auspex" quantize "$dir/nowhere.onnx" "$dir/none.onnx"
+err_has 'No such file'
+run 1 "$auspex" quantize $model "$dir/none/none.onnx"
+err_has 'none/none.onnx'
+rows 9 4 5 >"$dir/short.csv"
+run 1 "$auspex" quantize $model "$dir/none.onnx" --data "$dir/short.csv"
+err_has 'short.csv'
+run 1 "$auspex" quantize $model "$dir/none.onnx" --data "$dir/x.csv" --data "$dir/x.csv"
+err_has 'no input is left'
+head -5 "$dir/y.csv" >"$dir/few.csv"
+run 1 "$auspex" quantize $model "$dir/none.onnx" --data "$dir/x.csv" --targets "$dir/few.csv"
+err_has 'targets'
+run 1 "$auspex" quantize $model "$dir/none.onnx" --data "$dir/x.csv" --targets "other=$dir/y.csv"
+err_has 'no output is named'
+checks=$((checks + 1))
+[ ! -e "$dir/none.onnx" ] || fail "a refused model was written"
+
+# usage
+run 2 "$auspex" quantize
+err_has 'name a model file'
+run 2 "$auspex" quantize $model
+err_has 'name the file to write'
+run 2 "$auspex" quantize $model "$dir/a.onnx" "$dir/b.onnx"
+err_has 'one argument too many'
+run 2 "$auspex" quantize $model "$dir/a.onnx" --levels 64
+err_has '--levels is 63 or 127'
+run 2 "$auspex" quantize $model "$dir/a.onnx" --targets "$dir/y.csv"
+err_has '--targets needs --data'
+run 2 "$auspex" quantize $model "$dir/a.onnx" --data x.txt
+err_has 'ends neither in .npy nor in .csv'
+run 2 "$auspex" quantize $model "$dir/a.onnx" --layers ,
+err_has 'names no layer'
+run 0 "$auspex" quantize --help
+out_has 'usage: auspex quantize'
+report
