@@ -25,6 +25,8 @@ static const struct {
     {"axis", APX_ATTR_INT, ANY},
     {"batch_axis", APX_ATTR_INT, ANY},
     {"beta", APX_ATTR_FLOAT, ANY},
+    {"cats_int64s", APX_ATTR_INTS, ANY},
+    {"cats_strings", APX_ATTR_STRINGS, ANY},
     {"classlabels_int64s", APX_ATTR_INTS, ANY},
     {"classlabels_ints", APX_ATTR_INTS, ANY},
     {"classlabels_strings", APX_ATTR_STRINGS, ANY},
@@ -92,6 +94,7 @@ static const struct {
     {"values_int64s", APX_ATTR_INTS, ANY},
     {"values_strings", APX_ATTR_STRINGS, ANY},
     {"values_tensor", APX_ATTR_TENSOR, ANY},
+    {"zeros", APX_ATTR_INT, ANY},
 };
 
 bool apx_attr_type_find(enum apx_op op, const char *name, enum apx_attr_type *type)

@@ -187,6 +187,28 @@ enum apx_status apx_infer_label_encoder(struct apx_graph *graph, struct apx_node
     return status != APX_OK ? status : apx_infer_set(graph, node, 0, to, x->rank, x->dims, error);
 }
 
+/* Behind the element's axes one of its categories: 1 where it is that one, else 0. */
+enum apx_status apx_infer_ml_one_hot(struct apx_graph *graph, struct apx_node *node,
+                                     struct apx_error *error)
+{
+    const struct apx_value *x = apx_node_in(graph, node, 0);
+    struct apx_dim dims[APX_MAX_RANK];
+    size_t categories = attr_count(node, "cats_int64s", APX_ATTR_INTS);
+    if (attr_count(node, "cats_strings", APX_ATTR_STRINGS) > 0 || x->dtype == APX_STRING)
+        return apx_fail(error, APX_EUNSUPPORTED, node->name,
+                        "a OneHotEncoder of text, which is not read; number the categories before "
+                        "the model");
+    if (categories == 0)
+        return apx_fail(error, APX_EFORMAT, node->name, "a OneHotEncoder without cats_int64s");
+    if (x->rank == APX_MAX_RANK)
+        return apx_fail(error, APX_ELIMIT, node->name,
+                        "a OneHotEncoder over rank %d has one axis more than APX_MAX_RANK (%d)",
+                        x->rank, APX_MAX_RANK);
+    memcpy(dims, x->dims, sizeof dims);
+    dims[x->rank] = apx_dim_constant((int64_t)categories);
+    return apx_infer_set(graph, node, 0, APX_F32, x->rank + 1, dims, error);
+}
+
 /* A list of maps from label to number: here the matrix of the numbers. */
 enum apx_status apx_infer_ml_zip_map(struct apx_graph *graph, struct apx_node *node,
                                      struct apx_error *error)

@@ -207,7 +207,8 @@ static enum apx_status read_input(struct apx_onnx_reader *reader, const Onnx__Va
     const Onnx__TypeProto__Tensor *type = from->type->tensor_type;
     enum apx_dtype dtype = apx_onnx_dtype(type->elem_type);
     if (dtype == APX_DTYPE_NONE || dtype == APX_STRING)
-        return apx_fail(error, APX_EUNSUPPORTED, name, "inputs of %s are not supported",
+        return apx_fail(error, APX_EUNSUPPORTED, name,
+                        "inputs of %s are not supported; a run takes numbers",
                         apx_onnx_dtype_name(type->elem_type));
     if (type->shape == NULL)
         return apx_fail(error, APX_EUNSUPPORTED, name,

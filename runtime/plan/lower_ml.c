@@ -221,6 +221,28 @@ void apx_lower_ml_binarizer(struct apx_lowering *lo, const struct apx_node *node
     apx_lower_set(lo, node, 0, apx_emit_cast(lo, is_above, x != NULL ? x->dtype : APX_F32));
 }
 
+/* Categories stand along a new last axis. Floats are truncated first; a NaN is no category. */
+void apx_lower_ml_one_hot(struct apx_lowering *lo, const struct apx_node *node)
+{
+    const struct apx_attr *list = apx_node_attr(node, "cats_int64s");
+    struct apx_dim extent[APX_MAX_RANK];
+    struct apx_view *x = apx_lower_in(lo, node, 0);
+    void *data = NULL;
+    struct apx_view *categories =
+        apx_lower_storage(lo, APX_I64, 1, &(int64_t){(int64_t)list->count}, &data);
+    if (x == NULL || categories == NULL)
+        return;
+    memcpy(data, list->ints, list->count * sizeof list->ints[0]);
+    memcpy(extent, x->extent, sizeof extent);
+    extent[x->rank] = apx_dim_constant(1);
+    x = apx_emit_reshape(lo, x, x->rank + 1, extent);
+    struct apx_view *hot =
+        apx_emit_compare(lo, APX_COMPARE_EQ, apx_emit_cast(lo, x, APX_I64), categories);
+    if (x != NULL && (x->dtype == APX_F32 || x->dtype == APX_F64))
+        hot = apx_emit_logic(lo, APX_LOGIC_AND, hot, apx_emit_compare(lo, APX_COMPARE_EQ, x, x));
+    apx_lower_set(lo, node, 0, apx_emit_cast(lo, hot, APX_F32));
+}
+
 void apx_lower_ml_feature_vectorizer(struct apx_lowering *lo, const struct apx_node *node)
 {
     struct apx_view *parts[APX_LIMIT_NODE_INPUTS];

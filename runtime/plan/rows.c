@@ -366,6 +366,16 @@ static bool follow_features(struct analysis *a, const struct apx_node *node)
     return true;
 }
 
+/* A new last axis behind all others. */
+static bool follow_behind(struct analysis *a, const struct apx_node *node)
+{
+    struct mark mark;
+    if (!mark_of(a, node, 0, &mark))
+        return false;
+    set_mark(a, node, 0, mark.axis, &mark.outer);
+    return true;
+}
+
 static bool follow(struct analysis *a, const struct apx_node *node)
 {
     switch (node->op) {
@@ -431,6 +441,8 @@ static bool follow(struct analysis *a, const struct apx_node *node)
     case APX_OP_LINEAR_CLASSIFIER:
     case APX_OP_FOREST:
         return follow_features(a, node);
+    case APX_OP_ONE_HOT_ENCODER:
+        return follow_behind(a, node);
     case APX_OP_SHAPE:
     case APX_OP_SIZE:
     case APX_OP_CONSTANT:

@@ -9,7 +9,7 @@ import numpy as np
 import sklearn
 import skl2onnx
 from skl2onnx import to_onnx
-from sklearn import decomposition, ensemble, feature_selection, impute, linear_model, neural_network, pipeline
+from sklearn import compose, decomposition, ensemble, feature_selection, impute, linear_model, neural_network, pipeline
 from sklearn import preprocessing, svm, tree
 
 from cases import Case
@@ -127,6 +127,14 @@ def ensembles(add):
                                                      ensemble.RandomForestRegressor(4, **few)), holes=True)
     add("pipe_union_boost", pipeline.make_pipeline(pipeline.make_union(pre.StandardScaler(), decomposition.PCA(2)),
                                                    ensemble.GradientBoostingRegressor(n_estimators=5, **few)))
+    hot = pre.OneHotEncoder(sparse_output=False, handle_unknown="ignore")
+    add("one_hot_ints", hot, "none", codes="ints")
+    add("one_hot_floats", hot, "none", codes="floats")
+    add("one_hot_drop", pre.OneHotEncoder(sparse_output=False, drop="first"), "none", codes="known")
+    columns = compose.ColumnTransformer([("codes", pre.OneHotEncoder(handle_unknown="ignore"), [0, 1])], remainder="passthrough")
+    add("pipe_one_hot_forest", pipeline.make_pipeline(columns, ensemble.RandomForestRegressor(5, **few)), codes="beside")
+    add("pipe_one_hot_boost", pipeline.make_pipeline(columns, ensemble.GradientBoostingClassifier(n_estimators=5, **few)), "two",
+        codes="beside")
     add("isolation", ensemble.IsolationForest(n_estimators=100, random_state=1), "none", isolation=True, tolerance=2e-7)
     add("isolation_few", ensemble.IsolationForest(n_estimators=3, contamination=0.1, random_state=1), "none", isolation=True,
         tolerance=2e-7)
@@ -136,6 +144,14 @@ def ensembles(add):
         tolerance=2e-7)
     add("pipe_isolation", pipeline.make_pipeline(pre.StandardScaler(), ensemble.IsolationForest(n_estimators=9, random_state=1)),
         "none", isolation=True, tolerance=1e-5)
+
+
+def with_codes(x, generator, kind, count):
+    """Categories as codes in the first two columns; beside: and numbers in the others."""
+    codes = generator.integers(0, count, (len(x), 2))
+    if kind == "beside":
+        return np.concatenate([codes.astype(np.float32), x[:, 2:]], 1)
+    return codes.astype(np.float32 if kind == "floats" else np.int64)
 
 
 def isolation_outputs(estimator, x, samples):
@@ -171,6 +187,10 @@ def cases(seed=1, only=None, wanted=None):
         target = {"regress": y, "many": np.stack([y, x[:, 3] - y], 1), "two": (y > 0.2).astype(np.int64),
                   "three": np.digitize(y, [-0.5, 0.8]), "none": None}[kind]
         queries = [data(generator, rows)[0] for rows in (7, 1, 40)]
+        if options.get("codes"):
+            kind_of = options["codes"]
+            x = with_codes(x, generator, kind_of, 4)
+            queries = [with_codes(q, generator, kind_of, 4 if kind_of == "known" else 6) for q in queries]
         if options.get("words"):
             target = np.array(["low", "mid \"2\"", "élevé"])[target]
         if options.get("holes"):

@@ -698,7 +698,7 @@ static void refuses_more_nodes_than_the_limit(void)
     REQUIRE(apx_onnx_write_memory(m, &data, &bytes, NULL) == APX_OK);
     apx_onnx_destroy(m);
     CHECK_HAS(read_bytes(data, bytes, NULL),
-              "APX_ELIMIT : more than APX_LIMIT_NODES (20000) nodes");
+              "APX_ELIMIT : more than APX_LIMIT_NODES (30000) nodes");
     free(data);
 }
 

@@ -41,6 +41,47 @@ static void binarizer_keeps_the_type(void)
     run_release(&x, 1);
 }
 
+/* Rows [b, 2] of integers or floats; unknown categories and NaN are none of them. */
+static void one_hot_encodes(void)
+{
+    static const int64_t categories[] = {4, -1, 7}, numbers[] = {4, 7, -1, 0, 8, 4};
+    static const float reals[] = {4.9f, 7, -1, NAN, 3.99f, INFINITY};
+    static const int expected[2][6] = {{0, 2, 1, -1, -1, 0}, {0, 2, 1, -1, -1, -1}};
+    for (int is_real = 0; is_real < 2; is_real++) {
+        struct apx_onnx *m = case_begin(17, is_real ? "x:f[b,2]" : "x:l[b,2]", "y");
+        case_node_of(m, "ai.onnx.ml", "OneHotEncoder", "x", "y");
+        apx_onnx_ints(m, "cats_int64s", categories, 3);
+        apx_onnx_int(m, "zeros", 1);
+        struct apx_tensor x = run_tensor(is_real ? APX_F32 : APX_I64, 2, (const int64_t[2]){3, 2});
+        memcpy(x.data, is_real ? (const void *)reals : numbers, x.bytes);
+        REQUIRE(run_case_list(m, 1, &x));
+        CHECK_EQ(run_out[0].rank, 3);
+        CHECK_EQ(run_out[0].dims[0], 3);
+        CHECK_EQ(run_out[0].dims[2], 3);
+        for (int i = 0; i < 18; i++)
+            CHECK_EQ(((const float *)run_out[0].data)[i], expected[is_real][i / 3] == i % 3);
+        run_release(&x, 1);
+    }
+}
+
+static void refuses_one_hot_of_text(void)
+{
+    struct apx_onnx *m = case_begin(17, "x:l[b,2]", "y");
+    case_node_of(m, "ai.onnx.ml", "OneHotEncoder", "x", "y");
+    apx_onnx_texts(m, "cats_strings", (const char *const[]){"a", "b"}, 2);
+    CHECK(!run_case(m, 1, run_integers(&rng, 0, 3, 2, 2, 2)));
+    CHECK_EQ(run_status, APX_EUNSUPPORTED);
+    m = case_begin(17, "x:l[b,2]", "y");
+    case_node_of(m, "ai.onnx.ml", "OneHotEncoder", "x", "y");
+    CHECK(!run_case(m, 1, run_integers(&rng, 0, 3, 2, 2, 2)));
+    CHECK_EQ(run_status, APX_EFORMAT);
+    m = case_begin(17, "x:l[b,1,1,1,1,1,1,1]", "y");
+    case_node_of(m, "ai.onnx.ml", "OneHotEncoder", "x", "y");
+    apx_onnx_ints(m, "cats_int64s", (const int64_t[]){1}, 1);
+    CHECK(!run_case(m, 1, run_integers(&rng, 0, 3, 8, 2, 1, 1, 1, 1, 1, 1, 1)));
+    CHECK_EQ(run_status, APX_ELIMIT);
+}
+
 static void refuses_imputer_of_integers(void)
 {
     struct apx_onnx *m = case_begin(17, "x:l[b,3]", "y");
@@ -74,6 +115,8 @@ int main(void)
 {
     RUN(refuses_lists_of_another_type);
     RUN(binarizer_keeps_the_type);
+    RUN(one_hot_encodes);
+    RUN(refuses_one_hot_of_text);
     RUN(refuses_imputer_of_integers);
     RUN(refuses_unknown_norms);
     RUN(answers_empty_tensors_at_once);
