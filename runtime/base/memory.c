@@ -42,6 +42,27 @@ void apx_release(const struct apx_allocator *allocator, void *memory)
         allocator->release(allocator->context, memory);
 }
 
+bool apx_grow(const struct apx_allocator *allocator, void *array, size_t count, size_t *capacity,
+              size_t more, size_t size)
+{
+    void *old, *moved;
+    size_t wanted = *capacity > 0 ? *capacity : 256;
+    memcpy(&old, array, sizeof old);
+    if (old != NULL && more <= *capacity - count)
+        return true;
+    while (wanted - count < more)
+        if (__builtin_mul_overflow(wanted, (size_t)2, &wanted))
+            return false;
+    if ((moved = apx_alloc(allocator, wanted, size)) == NULL)
+        return false;
+    if (count > 0)
+        memcpy(moved, old, count * size);
+    apx_release(allocator, old);
+    memcpy(array, &moved, sizeof moved);
+    *capacity = wanted;
+    return true;
+}
+
 char *apx_alloc_string(const struct apx_allocator *allocator, const char *text)
 {
     size_t bytes = strlen(text) + 1;

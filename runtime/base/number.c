@@ -17,21 +17,18 @@
 #include <string.h>
 #include <strings.h>
 
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-static double by_the_library(const char *text, size_t length)
+void apx_number_by_library(const char *text, size_t length, double *wide, float *narrow)
 {
     char copy[APX_LIMIT_NUMBER_TEXT + 1];
     memcpy(copy, text, length);
     copy[length] = '\0';
     locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0); /* glibc keeps this one: costs nothing */
-    double value = c != (locale_t)0 ? strtod_l(copy, NULL, c) : strtod(copy, NULL);
+    if (wide != NULL)
+        *wide = c != (locale_t)0 ? strtod_l(copy, NULL, c) : strtod(copy, NULL);
+    if (narrow != NULL)
+        *narrow = c != (locale_t)0 ? strtof_l(copy, NULL, c) : strtof(copy, NULL);
     if (c != (locale_t)0)
         freelocale(c);
-    return value;
 }
 
 #if LDBL_MANT_DIG == 64
@@ -83,49 +80,22 @@ bool apx_number_parse(const char *text, size_t length, double *value)
             *value = minus ? -(double)INFINITY : (double)INFINITY;
         return true;
     }
-    uint64_t digits = 0;
-    int count = 0, exponent = 0; /* count: digits after leading zeros */
-    bool any = false;
-    for (; at < end && is_digit(*at); at++, any = true) {
-        count += count > 0 || *at != '0';
-        if (count <= 19)
-            digits = digits * 10 + (uint64_t)(*at - '0');
-    }
-    if (at < end && *at == '.') {
-        for (at++; at < end && is_digit(*at); at++, any = true) {
-            count += count > 0 || *at != '0';
-            if (count <= 19)
-                digits = digits * 10 + (uint64_t)(*at - '0');
-            exponent--;
-        }
-    }
-    if (!any)
-        return false;
-    if (at < end && (*at == 'e' || *at == 'E')) {
-        at++;
-        bool down = at < end && *at == '-';
-        if (at < end && (*at == '-' || *at == '+'))
-            at++;
-        if (at == end || !is_digit(*at))
-            return false;
-        int power = 0;
-        for (; at < end && is_digit(*at); at++)
-            if (power < 100000)
-                power = power * 10 + (*at - '0');
-        exponent += down ? -power : power;
-    }
-    if (at != end)
+    struct apx_decimal decimal;
+    if (apx_decimal_scan(at, end, &decimal) != end)
         return false;
     if (value == NULL)
         return true;
-    if (count <= 19 && digits <= (uint64_t)1 << 53 && exponent >= -22 && exponent <= 22) {
+    const uint64_t digits = decimal.digits;
+    const int exponent = decimal.exponent;
+    const bool is_whole = decimal.count <= APX_DECIMAL_DIGITS;
+    if (is_whole && digits <= (uint64_t)1 << 53 && exponent >= -22 && exponent <= 22) {
         double magnitude = (double)digits;
         magnitude = exponent < 0 ? magnitude / ten[-exponent] : magnitude * ten[exponent];
         *value = minus ? -magnitude : magnitude;
-    } else if (count <= 19 && by_long_double(digits, exponent, value)) {
+    } else if (is_whole && by_long_double(digits, exponent, value)) {
         *value = minus ? -*value : *value;
     } else {
-        *value = by_the_library(text, length);
+        apx_number_by_library(text, length, value, NULL);
     }
     return true;
 }

@@ -4,6 +4,7 @@
 #include "runtime/base/memory.h"
 #include "runtime/model/forest/forest.h"
 #include "tests/harness/check.h"
+#include "tests/harness/counted_heap.h"
 #include "tests/harness/rng.h"
 
 #define LEAF(value, name)                                                                          \
@@ -334,30 +335,6 @@ static void limits_are_named(void)
 }
 
 /* ---- without memory -------------------------------------------------------------------------- */
-
-static struct {
-    long count, fail_from, fail_count, live;
-} heap;
-
-static void *counted_alloc(void *context, size_t align, size_t bytes)
-{
-    (void)context;
-    long index = heap.count++;
-    if (index >= heap.fail_from && index - heap.fail_from < heap.fail_count)
-        return NULL;
-    void *memory = aligned_alloc(align, (bytes + align - 1) / align * align);
-    heap.live += memory != NULL;
-    return memory;
-}
-
-static void counted_release(void *context, void *memory)
-{
-    (void)context;
-    heap.live -= memory != NULL;
-    free(memory);
-}
-
-static const struct apx_allocator counted = {counted_alloc, counted_release, NULL};
 
 static enum apx_status build(void)
 {

@@ -5,7 +5,7 @@
 
 #include "runtime/base/memory.h"
 #include "runtime/model/forest/forest_read.h"
-#include "tests/harness/check.h"
+#include "tests/harness/text_with.h"
 
 /* Two iterations over three features: number splits, a categorical split, a single leaf. */
 static const char *const lightgbm_sample = "tree\n"
@@ -58,20 +58,6 @@ static const char *const lightgbm_sample = "tree\n"
                                            "end of parameters\n"
                                            "\n"
                                            "pandas_categorical:null\n";
-
-/* A copy of text in which the first `from` is `to`. The caller frees it. */
-static inline char *lightgbm_with(const char *text, const char *from, const char *to)
-{
-    const char *at = strstr(text, from);
-    REQUIRE(at != NULL);
-    size_t head = (size_t)(at - text);
-    char *copy = malloc(strlen(text) + strlen(to) + 1);
-    REQUIRE(copy != NULL);
-    memcpy(copy, text, head);
-    strcpy(copy + head, to);
-    strcat(copy, at + strlen(from));
-    return copy;
-}
 
 /* From a copy without a byte to spare, so that a read beyond it is seen. */
 static inline enum apx_status lightgbm_read(const char *text, size_t length,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* lightgbm_hostile_test.c - files of LightGBM that are cut off, damaged or made to harm: a clear
  * error with the line, and the same for each allocation that fails. */
+#include "tests/harness/counted_heap.h"
 #include "tests/runtime/lightgbm_case.h"
 
 /* From 1; where `part` begins in the text. */
@@ -130,7 +131,7 @@ static void says_what_is_wrong(void)
         {"num_cat=1\n", "num_cat=1\nnum_cat=1\n", APX_EFORMAT, "line 15, tree 0: num_cat is alrea"},
     };
     for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++) {
-        char *text = lightgbm_with(lightgbm_sample, changes[i].from, changes[i].to);
+        char *text = text_with(lightgbm_sample, changes[i].from, changes[i].to);
         struct apx_graph *graph;
         struct apx_error error;
         enum apx_status status = lightgbm_read(text, strlen(text), &graph, &error);
@@ -157,7 +158,7 @@ static void overlooks_what_does_not_matter(void)
                                              {"label_index=0", "label_index"},
                                              {"end of parameters\n", ""}};
     for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++) {
-        char *text = lightgbm_with(lightgbm_sample, changes[i][0], changes[i][1]);
+        char *text = text_with(lightgbm_sample, changes[i][0], changes[i][1]);
         struct apx_graph *graph;
         lightgbm_forest(text, &graph);
         apx_graph_destroy(graph);
@@ -195,36 +196,14 @@ static void names_the_last_line(void)
 
 /* ---- allocations that fail ------------------------------------------------------------------- */
 
-static struct {
-    long count, fail_at, live;
-} heap;
-
-static void *counted_alloc(void *context, size_t align, size_t bytes)
-{
-    (void)context;
-    if (heap.count++ == heap.fail_at)
-        return NULL;
-    void *memory = aligned_alloc(align, (bytes + align - 1) / align * align);
-    heap.live += memory != NULL;
-    return memory;
-}
-
-static void counted_release(void *context, void *memory)
-{
-    (void)context;
-    heap.live -= memory != NULL;
-    free(memory);
-}
-
 static void survives_failing_allocations(void)
 {
-    const struct apx_allocator counted = {counted_alloc, counted_release, NULL};
-    char *text = lightgbm_with(lightgbm_sample, "is_linear=0",
-                               "is_linear=1\nleaf_const=1 2 3 4\nnum_features=0 1 0 0\n"
-                               "leaf_features=0\nleaf_coeff=1");
+    char *text = text_with(lightgbm_sample, "is_linear=0",
+                           "is_linear=1\nleaf_const=1 2 3 4\nnum_features=0 1 0 0\n"
+                           "leaf_features=0\nleaf_coeff=1");
     struct apx_graph *graph;
     struct apx_error error;
-    heap.fail_at = -1;
+    heap.fail_count = 0;
     CHECK_EQ(apx_lightgbm_read(text, strlen(text), &counted, &graph, &error), APX_OK);
     apx_graph_destroy(graph);
     CHECK_EQ(heap.live, 0);
@@ -232,7 +211,8 @@ static void survives_failing_allocations(void)
     CHECK(total > 20);
     for (long i = 0; i < total; i++) {
         heap.count = 0;
-        heap.fail_at = i;
+        heap.fail_from = i;
+        heap.fail_count = 1;
         CHECK_EQ(apx_lightgbm_read(text, strlen(text), &counted, &graph, &error), APX_ENOMEM);
         CHECK(graph == NULL);
         CHECK_EQ(heap.live, 0);

@@ -186,7 +186,7 @@ static void knows_the_objectives(void)
     };
     struct apx_graph *graph;
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
-        char *text = lightgbm_with(lightgbm_sample, "binary sigmoid:0.5", known[i].line);
+        char *text = text_with(lightgbm_sample, "binary sigmoid:0.5", known[i].line);
         const struct apx_forest *forest = lightgbm_forest(text, &graph);
         CHECK_EQ(forest->link.kind, known[i].kind);
         CHECK(forest->link.a == known[i].a);
@@ -195,7 +195,7 @@ static void knows_the_objectives(void)
         apx_graph_destroy(graph);
         free(text);
     }
-    char *text = lightgbm_with(lightgbm_sample, "objective=binary sigmoid:0.5\n", "");
+    char *text = text_with(lightgbm_sample, "objective=binary sigmoid:0.5\n", "");
     CHECK_EQ(lightgbm_forest(text, &graph)->link.kind, APX_LINK_NONE);
     CHECK_STR(graph->nodes[0].forest->source, "lightgbm v4, custom objective");
     apx_graph_destroy(graph);
@@ -204,7 +204,7 @@ static void knows_the_objectives(void)
 
 static void averages_by_iteration(void)
 {
-    char *text = lightgbm_with(lightgbm_sample, "feature_names=", "average_output\nfeature_names=");
+    char *text = text_with(lightgbm_sample, "feature_names=", "average_output\nfeature_names=");
     struct apx_graph *graph;
     CHECK(lightgbm_forest(text, &graph)->link.divide == 2);
     apx_graph_destroy(graph);
@@ -213,9 +213,9 @@ static void averages_by_iteration(void)
 
 static void deals_trees_to_classes(void)
 {
-    char *classes = lightgbm_with(lightgbm_sample, "num_class=1\nnum_tree_per_iteration=1",
-                                  "num_class=2\nnum_tree_per_iteration=2");
-    char *text = lightgbm_with(classes, "binary sigmoid:0.5", "multiclass num_class:2");
+    char *classes = text_with(lightgbm_sample, "num_class=1\nnum_tree_per_iteration=1",
+                              "num_class=2\nnum_tree_per_iteration=2");
+    char *text = text_with(classes, "binary sigmoid:0.5", "multiclass num_class:2");
     struct apx_graph *graph;
     const struct apx_forest *forest = lightgbm_forest(text, &graph);
     const double x[3] = {0.5, 0, 32};
@@ -249,7 +249,7 @@ static void reads_versions_and_line_ends(void)
     uint32_t leaves[2];
     struct apx_graph *graph;
     for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++) {
-        char *text = lightgbm_with(lightgbm_sample, changes[i][0], changes[i][1]);
+        char *text = text_with(lightgbm_sample, changes[i][0], changes[i][1]);
         lightgbm_run(lightgbm_forest(text, &graph), 1, x, &margin, leaves);
         CHECK(margin == 0.125 + -0.3 && leaves[0] == 0);
         apx_graph_destroy(graph);

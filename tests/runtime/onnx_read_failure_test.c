@@ -4,30 +4,7 @@
 #include "runtime/base/memory.h"
 #include "runtime/model/onnx_read.h"
 #include "tests/harness/check.h"
-
-static struct {
-    long count, fail_from, fail_count, live;
-} heap;
-
-static void *counted_alloc(void *context, size_t align, size_t bytes)
-{
-    (void)context;
-    long index = heap.count++;
-    if (index >= heap.fail_from && index - heap.fail_from < heap.fail_count)
-        return NULL;
-    void *memory = aligned_alloc(align, (bytes + align - 1) / align * align);
-    heap.live += memory != NULL;
-    return memory;
-}
-
-static void counted_release(void *context, void *memory)
-{
-    (void)context;
-    heap.live -= memory != NULL;
-    free(memory);
-}
-
-static const struct apx_allocator counted = {counted_alloc, counted_release, NULL};
+#include "tests/harness/counted_heap.h"
 
 static enum apx_status read_and_infer(const void *data, size_t bytes, struct apx_error *error)
 {

@@ -6,7 +6,7 @@
 
 #include "runtime/base/memory.h"
 #include "runtime/model/forest/forest_read.h"
-#include "tests/harness/check.h"
+#include "tests/harness/text_with.h"
 
 #include <string.h>
 
@@ -40,26 +40,10 @@ static const char *const xgboost_sample =
     ","
     "\"version\":[3,0,5]}";
 
-/* A copy of text in which the first `from` is `to`. The caller frees it. */
-static inline char *xgboost_with(const char *text, const char *from, const char *to)
-{
-    const char *at = strstr(text, from);
-    if (!CHECK(at != NULL))
-        fprintf(stderr, "    no %s\n", from);
-    REQUIRE(at != NULL);
-    size_t head = (size_t)(at - text);
-    char *copy = malloc(strlen(text) + strlen(to) + 1);
-    REQUIRE(copy != NULL);
-    memcpy(copy, text, head);
-    strcpy(copy + head, to);
-    strcat(copy, at + strlen(from));
-    return copy;
-}
-
 /* The same, the given text freed. */
 static inline char *xgboost_change(char *text, const char *from, const char *to)
 {
-    char *copy = xgboost_with(text, from, to);
+    char *copy = text_with(text, from, to);
     free(text);
     return copy;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* xgboost_hostile_test.c - files of XGBoost that are cut off, damaged or made to harm: a clear
  * error with the place, and the same for each allocation that fails. */
+#include "tests/harness/counted_heap.h"
 #include "tests/runtime/xgboost_case.h"
 
 static void says_what_is_wrong(void)
@@ -113,7 +114,7 @@ static void says_what_is_wrong(void)
          "weight_drop", "2 trees"},
     };
     for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++) {
-        char *text = xgboost_with(xgboost_sample, changes[i].from, changes[i].to);
+        char *text = text_with(xgboost_sample, changes[i].from, changes[i].to);
         struct apx_graph *graph;
         struct apx_error error;
         bool ok = CHECK(xgboost_read(text, strlen(text), &graph, &error) == changes[i].status);
@@ -260,35 +261,13 @@ static void refuses_what_is_cut_off(void)
 
 /* ---- allocations that fail ------------------------------------------------------------------- */
 
-static struct {
-    long count, fail_at, live;
-} heap;
-
-static void *counted_alloc(void *context, size_t align, size_t bytes)
-{
-    (void)context;
-    if (heap.count++ == heap.fail_at)
-        return NULL;
-    void *memory = aligned_alloc(align, (bytes + align - 1) / align * align);
-    heap.live += memory != NULL;
-    return memory;
-}
-
-static void counted_release(void *context, void *memory)
-{
-    (void)context;
-    heap.live -= memory != NULL;
-    free(memory);
-}
-
 static void survives_failing_allocations(void)
 {
-    const struct apx_allocator counted = {counted_alloc, counted_release, NULL};
-    char *text = xgboost_with(xgboost_sample, "\"name\":\"gbtree\"",
-                              "\"name\":\"gbtree\",\"weight_drop\":[1E0,5E-1]");
+    char *text = text_with(xgboost_sample, "\"name\":\"gbtree\"",
+                           "\"name\":\"gbtree\",\"weight_drop\":[1E0,5E-1]");
     struct apx_graph *graph;
     struct apx_error error;
-    heap.fail_at = -1;
+    heap.fail_count = 0;
     heap.count = 0;
     CHECK_EQ(apx_xgboost_read(text, strlen(text), &counted, &graph, &error), APX_OK);
     apx_graph_destroy(graph);
@@ -297,7 +276,8 @@ static void survives_failing_allocations(void)
     CHECK(total > 20);
     for (long i = 0; i < total; i++) {
         heap.count = 0;
-        heap.fail_at = i;
+        heap.fail_from = i;
+        heap.fail_count = 1;
         CHECK_EQ(apx_xgboost_read(text, strlen(text), &counted, &graph, &error), APX_ENOMEM);
         CHECK(graph == NULL);
         CHECK_EQ(heap.live, 0);

@@ -90,8 +90,8 @@ static void knows_categories(void)
         if (!CHECK(leaf_of(xgboost_sample, 1.0f, 0, codes[i].code) == codes[i].leaf))
             fprintf(stderr, "    code %g\n", (double)codes[i].code);
     /* in any order, twice, and beyond what a float holds exactly */
-    char *text = xgboost_with(xgboost_sample, "\"categories\":[0,2,3]",
-                              "\"categories\":[16777216,3,3,16777215,2,0]");
+    char *text = text_with(xgboost_sample, "\"categories\":[0,2,3]",
+                           "\"categories\":[16777216,3,3,16777215,2,0]");
     text = xgboost_change(text, "\"categories_sizes\":[3]", "\"categories_sizes\":[6]");
     CHECK_EQ(leaf_of(text, 1.0f, 0, 16777215.0f), 6);
     CHECK_EQ(leaf_of(text, 1.0f, 0, 16777216.0f), 5);
@@ -99,7 +99,7 @@ static void knows_categories(void)
     CHECK_EQ(leaf_of(text, 1.0f, 0, 1.0f), 5);
     free(text);
     /* A node of categories without any: everything goes left. */
-    text = xgboost_with(xgboost_sample, "\"categories_nodes\":[2]", "\"categories_nodes\":[]");
+    text = text_with(xgboost_sample, "\"categories_nodes\":[2]", "\"categories_nodes\":[]");
     text = xgboost_change(text, "\"categories_sizes\":[3]", "\"categories_sizes\":[]");
     CHECK_EQ(leaf_of(text, 1.0f, 0, 2.0f), 5);
     CHECK_EQ(leaf_of(text, 1.0f, 0, NAN), 6);
@@ -109,7 +109,7 @@ static void knows_categories(void)
 /* x < NaN is never true. */
 static void sends_rows_right_of_nan(void)
 {
-    char *text = xgboost_with(xgboost_sample, "[5E-1,-1.5E0,", "[NaN,-1.5E0,");
+    char *text = text_with(xgboost_sample, "[5E-1,-1.5E0,", "[NaN,-1.5E0,");
     CHECK_EQ(leaf_of(text, -INFINITY, 0, 1.0f), 5);
     CHECK_EQ(leaf_of(text, NAN, -2.0f, 1.0f), 3);
     free(text);
@@ -148,7 +148,7 @@ static void takes_base_score_through_the_link(void)
         {"reg:expectileerror", "\"[7.5E-1]\"", 0.75f},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        char *text = xgboost_with(xgboost_sample, "\"5E-1\",\"num_class\"", "@,\"num_class\"");
+        char *text = text_with(xgboost_sample, "\"5E-1\",\"num_class\"", "@,\"num_class\"");
         text = xgboost_change(text, "@", cases[i].text);
         text = xgboost_change(text, "reg:squarederror", cases[i].objective);
         for (int binary = 0; binary < 2; binary++) {
@@ -191,7 +191,7 @@ static void knows_the_objectives(void)
         {"reg:expectileerror", APX_LINK_EXPECTILE},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        char *text = xgboost_with(xgboost_sample, "reg:squarederror", cases[i].name);
+        char *text = text_with(xgboost_sample, "reg:squarederror", cases[i].name);
         text = xgboost_change(text, "\"num_target\":\"1\"", "\"num_target\":\"2\"");
         struct apx_graph *graph;
         CHECK_EQ(xgboost_forest(text, false, &graph)->link.kind, cases[i].link);
@@ -203,10 +203,10 @@ static void knows_the_objectives(void)
 /* Trees of several classes, a base for each; softmax says its class or all probabilities. */
 static void reads_several_outputs(void)
 {
-    char *text = xgboost_with(xgboost_sample, "\"tree_info\":[0,0]", "\"tree_info\":[2,0]");
+    char *text = text_with(xgboost_sample, "\"tree_info\":[0,0]", "\"tree_info\":[2,0]");
     text = xgboost_change(text, "\"num_class\":\"0\"", "\"num_class\":\"3\"");
     text = xgboost_change(text, "reg:squarederror", "multi:softmax");
-    char *listed = xgboost_with(text, "\"5E-1\"", "\"[5E-1,-2.5E-1,1E0]\"");
+    char *listed = text_with(text, "\"5E-1\"", "\"[5E-1,-2.5E-1,1E0]\"");
     for (int binary = 0; binary < 2; binary++) {
         struct apx_graph *graph;
         float margins[3];
@@ -234,11 +234,11 @@ static void reads_several_outputs(void)
 /* Since 3.2 the leaves' values are rows of an array of their own; before, rows of base_weights. */
 static void reads_vector_leaves(void)
 {
-    char *text = xgboost_with(xgboost_sample, "\"num_target\":\"1\"", "\"num_target\":\"2\"");
+    char *text = text_with(xgboost_sample, "\"num_target\":\"1\"", "\"num_target\":\"2\"");
     text = xgboost_change(text, "\"size_leaf_vector\":\"1\"", "\"size_leaf_vector\":\"2\"");
     text = xgboost_change(text, "\"size_leaf_vector\":\"1\"", "\"size_leaf_vector\":\"2\"");
-    char *old = xgboost_with(text, "\"base_weights\":[0,0,0,0,0,0,0]",
-                             "\"base_weights\":[0,0,0,0,0,0,1.5E0,2,3,4,5,6,7,8]");
+    char *old = text_with(text, "\"base_weights\":[0,0,0,0,0,0,0]",
+                          "\"base_weights\":[0,0,0,0,0,0,1.5E0,2,3,4,5,6,7,8]");
     old = xgboost_change(old, "\"base_weights\":[0,0,0]", "\"base_weights\":[1E1,2E1,0,0,0,0]");
     text = xgboost_change(text, "\"id\":0", "\"id\":0,\"leaf_weights\":[7,8,5,6,3,4,1.5E0,2]");
     text = xgboost_change(text, "\"right_children\":[2,4,6,-1,-1,-1,-1]",
@@ -272,10 +272,10 @@ static void weighs_trees(void)
     char inside[256], beside[256];
     snprintf(inside, sizeof inside, "]%s,%s},\"name\":\"gbtree\"", "", weights);
     snprintf(beside, sizeof beside, "]},\"name\":\"gbtree\",%s", weights);
-    char *texts[3] = {xgboost_with(xgboost_sample, "]},\"name\":\"gbtree\"", inside),
-                      xgboost_with(xgboost_sample, "]},\"name\":\"gbtree\"", beside),
-                      xgboost_with(xgboost_sample, "\"gradient_booster\":{\"model\"",
-                                   "\"gradient_booster\":{\"gbtree\":{\"model\"")};
+    char *texts[3] = {text_with(xgboost_sample, "]},\"name\":\"gbtree\"", inside),
+                      text_with(xgboost_sample, "]},\"name\":\"gbtree\"", beside),
+                      text_with(xgboost_sample, "\"gradient_booster\":{\"model\"",
+                                "\"gradient_booster\":{\"gbtree\":{\"model\"")};
     char outside[256];
     snprintf(outside, sizeof outside, "]},\"name\":\"gbtree\"},\"name\":\"dart\",%s", weights);
     texts[2] = xgboost_change(texts[2], "]},\"name\":\"gbtree\"", outside);
@@ -301,7 +301,7 @@ static void overlooks_what_does_not_matter(void)
                                  "\"cats\":{\"enc\":[],\"feature_segments\":[],\"sorted_idx\":[]}"},
     };
     for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++) {
-        char *text = xgboost_with(xgboost_sample, changes[i].from, changes[i].to);
+        char *text = text_with(xgboost_sample, changes[i].from, changes[i].to);
         CHECK_EQ(margin_of(text, 0.0f, -2.0f, 0.0f), 0.5f + 0.125f + -0.3f);
         free(text);
     }
@@ -311,13 +311,13 @@ static void overlooks_what_does_not_matter(void)
 static void reads_other_spellings(void)
 {
     char *texts[] = {
-        xgboost_with(xgboost_sample, "\"default_left\":[1,0,0,0,0,0,0]",
-                     "\"default_left\" : [ true , false,false,false,\tfalse,false,\n0 ] "),
-        xgboost_with(xgboost_sample, "{\"learner\"", "{\"Config\":{},\"Model\":{\"learner\""),
-        xgboost_with(xgboost_sample, "{\"learner\"", "\r\n\t {\n \"learner\""),
-        xgboost_with(xgboost_sample, "\"num_nodes\":\"7\"", "\"num_nodes\":7"),
-        xgboost_with(xgboost_sample, "\"5E-1\",", "0.5,"),
-        xgboost_with(xgboost_sample, "\"5E-1\",", "[0.05e+1],"),
+        text_with(xgboost_sample, "\"default_left\":[1,0,0,0,0,0,0]",
+                  "\"default_left\" : [ true , false,false,false,\tfalse,false,\n0 ] "),
+        text_with(xgboost_sample, "{\"learner\"", "{\"Config\":{},\"Model\":{\"learner\""),
+        text_with(xgboost_sample, "{\"learner\"", "\r\n\t {\n \"learner\""),
+        text_with(xgboost_sample, "\"num_nodes\":\"7\"", "\"num_nodes\":7"),
+        text_with(xgboost_sample, "\"5E-1\",", "0.5,"),
+        text_with(xgboost_sample, "\"5E-1\",", "[0.05e+1],"),
     };
     texts[1] = xgboost_change(texts[1], "\"version\":[3,0,5]}", "\"version\":[3,0,5]}}");
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {

@@ -52,22 +52,24 @@ uint32_t apx_doc_add(struct apx_doc *doc, enum apx_doc_kind kind, size_t begin,
                            begin, APX_LIMIT_DOCUMENT_VALUES);
         return 0;
     }
-    if (doc->value_count == doc->value_capacity) {
-        size_t capacity = doc->value_capacity > 0 ? 2 * doc->value_capacity : 256;
-        struct apx_doc_value *moved = apx_alloc(doc->allocator, capacity, sizeof *moved);
-        if (moved == NULL) {
-            *status = apx_fail(doc->error, APX_ENOMEM, "", "out of memory for the file's values");
-            return 0;
-        }
-        if (doc->value_count > 0)
-            memcpy(moved, doc->values, doc->value_count * sizeof *moved);
-        apx_release(doc->allocator, doc->values);
-        doc->values = moved;
-        doc->value_capacity = capacity;
+    if (!apx_grow(doc->allocator, &doc->values, doc->value_count, &doc->value_capacity, 1,
+                  sizeof *doc->values)) {
+        *status = apx_fail(doc->error, APX_ENOMEM, "", "out of memory for the file's values");
+        return 0;
     }
     doc->values[doc->value_count] =
         (struct apx_doc_value){.kind = (uint8_t)kind, .begin = (uint32_t)begin};
     return (uint32_t)doc->value_count++;
+}
+
+void apx_doc_chain(struct apx_doc *doc, uint32_t container, uint32_t *last, uint32_t child)
+{
+    if (*last == 0)
+        doc->values[container].first = child;
+    else
+        doc->values[*last].next = child;
+    doc->values[container].count++;
+    *last = child;
 }
 
 /* ---- values ---------------------------------------------------------------------------------- */

@@ -84,10 +84,22 @@ const char *apx_float_scan(const char *at, const char *end, float *out);
 
 /* ---- for the two scanners -------------------------------------------------------------------- */
 
+struct apx_doc_scan {
+    struct apx_doc *doc;
+    const char *at, *end;
+    enum apx_status status;
+};
+
 enum apx_status apx_json_scan(struct apx_doc *doc);
 enum apx_status apx_ubjson_scan(struct apx_doc *doc);
+static inline size_t apx_doc_offset(const struct apx_doc_scan *scan)
+{
+    return (size_t)(scan->at - scan->doc->data);
+}
 /* A new value of `kind`; 0 if there is no room (*status says why). May move doc->values. */
 uint32_t apx_doc_add(struct apx_doc *doc, enum apx_doc_kind kind, size_t begin,
                      enum apx_status *status);
+/* `child` behind `*last` (0: none yet), which it becomes, in the container. */
+void apx_doc_chain(struct apx_doc *doc, uint32_t container, uint32_t *last, uint32_t child);
 
 #endif

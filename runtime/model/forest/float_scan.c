@@ -8,27 +8,13 @@
 #include "runtime/model/forest/document.h"
 
 #include <float.h>
-#include <locale.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "runtime/base/number.h"
 
-#define MOST_DIGITS 19 /* that always fit 64 bits */
-#define MOST_POWER  60
-
-static float by_the_library(const char *text, size_t length)
-{
-    char copy[APX_LIMIT_NUMBER_TEXT + 1];
-    memcpy(copy, text, length);
-    copy[length] = '\0';
-    locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0); /* glibc keeps this one: costs nothing */
-    float value = c != (locale_t)0 ? strtof_l(copy, NULL, c) : strtof(copy, NULL);
-    if (c != (locale_t)0)
-        freelocale(c);
-    return value;
-}
+#define MOST_POWER 60
 
 /* digits * 10^power to *out, unless it lies too near to the middle of two floats to tell. */
 static bool scale(uint64_t digits, int power, float *out)
@@ -78,62 +64,23 @@ static const char *word(const char *at, const char *end, bool minus, float *out)
     return NULL;
 }
 
-static bool is_digit(const char *at, const char *end)
-{
-    return at < end && *at >= '0' && *at <= '9';
-}
-
-/* e, a sign, digits: the end, or NULL. */
-static const char *exponent(const char *at, const char *end, int *power)
-{
-    at++;
-    bool down = at < end && *at == '-';
-    if (at < end && (*at == '-' || *at == '+'))
-        at++;
-    if (!is_digit(at, end))
-        return NULL;
-    int value = 0;
-    for (; is_digit(at, end); at++)
-        if (value < 100000)
-            value = value * 10 + (*at - '0');
-    *power += down ? -value : value;
-    return at;
-}
-
 const char *apx_float_scan(const char *at, const char *end, float *out)
 {
     const char *begin = at;
     bool minus = at < end && *at == '-';
+    struct apx_decimal decimal;
+    float value = 0.0f;
     at += minus;
-    uint64_t digits = 0;
-    int count = 0, power; /* count: digits from the first that is not 0 */
-    const char *first = at;
-    for (; is_digit(at, end); at++) {
-        digits = digits * 10 + (uint64_t)(*at - '0');
-        count += count <= MOST_DIGITS && (count > 0 || *at != '0');
-    }
-    size_t length = (size_t)(at - first), behind = 0; /* the point */
-    if (at < end && *at == '.') {
-        const char *point = ++at;
-        for (; is_digit(at, end); at++) {
-            digits = digits * 10 + (uint64_t)(*at - '0');
-            count += count <= MOST_DIGITS && (count > 0 || *at != '0');
-        }
-        behind = (size_t)(at - point);
-        length += behind;
-    }
-    if (length == 0)
-        return word(first, end, minus, out);
-    if (length > APX_LIMIT_NUMBER_TEXT / 2)
-        return NULL;
-    power = -(int)behind;
-    if (at < end && (*at == 'e' || *at == 'E'))
-        at = exponent(at, end, &power);
+    if (!apx_is_digit(at, end) && !(at < end && *at == '.'))
+        return word(at, end, minus, out);
+    if (end - begin > APX_LIMIT_NUMBER_TEXT) /* so much more than that is seen to be too long */
+        end = begin + APX_LIMIT_NUMBER_TEXT + 1;
+    at = apx_decimal_scan(at, end, &decimal);
     if (at == NULL || at - begin > APX_LIMIT_NUMBER_TEXT)
         return NULL;
-    float value = 0.0f;
-    if (count > MOST_DIGITS || (digits != 0 && !scale(digits, power, &value))) {
-        *out = by_the_library(begin, (size_t)(at - begin)); /* with its sign */
+    if (decimal.count > APX_DECIMAL_DIGITS ||
+        (decimal.digits != 0 && !scale(decimal.digits, decimal.exponent, &value))) {
+        apx_number_by_library(begin, (size_t)(at - begin), NULL, out); /* with its sign */
         return at;
     }
     *out = minus ? -value : value;

@@ -80,6 +80,10 @@ enum apx_status apx_forest_builder_tree(struct apx_forest_builder *builder,
                                         uint32_t root, uint32_t output, const double *values,
                                         size_t value_count, struct apx_error *error);
 
+/* "tree 3, node 7: ..." as APX_EFORMAT with the field "tree 3", for whoever looks at trees. */
+enum apx_status apx_forest_tree_fail(struct apx_error *error, size_t tree, size_t node,
+                                     const char *format, ...) __attribute__((format(printf, 4, 5)));
+
 /* Leaves so far, and the index among its tree's `values` that each had: [leaves]. */
 size_t apx_forest_builder_leaves(const struct apx_forest_builder *builder,
                                  const uint32_t **value_index);

@@ -207,17 +207,16 @@ int32_t apx_forest_builder_set(struct apx_forest_builder *b, const double *bound
 
 /* ---- one tree -------------------------------------------------------------------------------- */
 
-__attribute__((format(printf, 3, 4))) static enum apx_status
-broken(struct apx_forest_builder *b, size_t node, const char *format, ...)
+enum apx_status apx_forest_tree_fail(struct apx_error *error, size_t tree, size_t node,
+                                     const char *format, ...)
 {
     char field[32], text[256];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    snprintf(field, sizeof field, "tree %zu", b->roots.count - 1);
-    return apx_fail(b->error, APX_EFORMAT, field, "tree %zu, node %zu: %s", b->roots.count - 1,
-                    node, text);
+    snprintf(field, sizeof field, "tree %zu", tree);
+    return apx_fail(error, APX_EFORMAT, field, "tree %zu, node %zu: %s", tree, node, text);
 }
 
 static enum apx_status add_leaf(struct apx_forest_builder *b, const struct apx_tree_node *from,
@@ -225,8 +224,9 @@ static enum apx_status add_leaf(struct apx_forest_builder *b, const struct apx_t
                                 size_t value_count)
 {
     if (from->left >= value_count)
-        return broken(b, at, "a leaf without a value: number %u of %zu", (unsigned)from->left,
-                      value_count);
+        return apx_forest_tree_fail(b->error, b->roots.count - 1, at,
+                                    "a leaf without a value: number %u of %zu",
+                                    (unsigned)from->left, value_count);
     uint32_t *id = extend(b, &b->leaf_ids, 1), *index = extend(b, &b->value_index, 1);
     double *value = extend(b, &b->leaf_values, b->leaf_width);
     if (id == NULL || index == NULL || value == NULL)
@@ -243,16 +243,19 @@ static enum apx_status check_split(struct apx_forest_builder *b, const struct ap
                                    size_t at, size_t count)
 {
     if (node->feature < 0 || (size_t)node->feature >= b->features)
-        return broken(b, at,
-                      "a feature that the model does not have: number %d, counted from 0, of %zu",
-                      (int)node->feature, b->features);
+        return apx_forest_tree_fail(
+            b->error, b->roots.count - 1, at,
+            "a feature that the model does not have: number %d, counted from 0, of %zu",
+            (int)node->feature, b->features);
     if (node->left >= count || node->right >= count)
-        return broken(b, at, "a child outside of the tree: %u and %u of %zu nodes",
-                      (unsigned)node->left, (unsigned)node->right, count);
+        return apx_forest_tree_fail(b->error, b->roots.count - 1, at,
+                                    "a child outside of the tree: %u and %u of %zu nodes",
+                                    (unsigned)node->left, (unsigned)node->right, count);
     if (node->set >= 0 && (size_t)node->set + 1 >= b->set_begin.count)
-        return broken(b, at, "a set of categories that is not there: %d", (int)node->set);
+        return apx_forest_tree_fail(b->error, b->roots.count - 1, at,
+                                    "a set of categories that is not there: %d", (int)node->set);
     if (node->set < 0 && isnan(node->threshold))
-        return broken(b, at, "a threshold that is NaN");
+        return apx_forest_tree_fail(b->error, b->roots.count - 1, at, "a threshold that is NaN");
     return APX_OK;
 }
 
@@ -272,9 +275,11 @@ static enum apx_status emit(struct apx_forest_builder *b, const struct apx_tree_
         uint32_t at = pair[0], parent = pair[1];
         b->stack.count -= 2;
         if (at >= count)
-            return broken(b, at, "a root outside of the tree, which has %zu nodes", count);
+            return apx_forest_tree_fail(b->error, b->roots.count - 1, at,
+                                        "a root outside of the tree, which has %zu nodes", count);
         if (visited[at])
-            return broken(b, at, "a node with two parents");
+            return apx_forest_tree_fail(b->error, b->roots.count - 1, at,
+                                        "a node with two parents");
         visited[at] = true;
         if (b->nodes.count >= APX_LIMIT_TREE_NODES)
             return apx_fail(b->error, APX_ELIMIT, "trees",
@@ -315,8 +320,9 @@ enum apx_status apx_forest_builder_tree(struct apx_forest_builder *b,
         return apx_fail(error, APX_ELIMIT, "trees", "more trees than APX_LIMIT_TREES (%d)",
                         APX_LIMIT_TREES);
     if (b->leaf_width == 1 && output >= b->outputs)
-        return broken(b, root, "an output that the model does not have: %u of %zu",
-                      (unsigned)output, b->outputs);
+        return apx_forest_tree_fail(b->error, b->roots.count - 1, root,
+                                    "an output that the model does not have: %u of %zu",
+                                    (unsigned)output, b->outputs);
     b->visited.count = b->stack.count = 0;
     bool *visited = extend(b, &b->visited, count);
     if (visited == NULL)

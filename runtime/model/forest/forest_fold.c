@@ -6,10 +6,10 @@
  * list has. */
 #include "runtime/model/forest/forest_fold.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "runtime/base/fail.h"
+#include "runtime/base/memory.h"
 #include "runtime/model/forest/forest_members.h"
 #include "runtime/model/forest/forest_onnx.h"
 #include "runtime/model/forest/forest_tail.h"
@@ -33,11 +33,11 @@ static bool is_matrix(const struct match *m, enum apx_tail_constant which,
     if (value->data == NULL || value->dtype != APX_F32 || value->rank != 2 ||
         value->bytes != bytes || m->outputs > APX_TAIL_MATRIX_OUTPUTS)
         return false;
-    float *expected = malloc(bytes);
+    float *expected = apx_alloc(m->graph->allocator, bytes, 1);
     if (expected != NULL)
         apx_tail_matrix(which, m->outputs, expected);
     bool equal = expected != NULL && memcmp(expected, value->data, bytes) == 0;
-    free(expected);
+    apx_release(m->graph->allocator, expected);
     return equal;
 }
 

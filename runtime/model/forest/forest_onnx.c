@@ -8,9 +8,9 @@
 #include "runtime/model/forest/forest_onnx.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "runtime/base/fail.h"
+#include "runtime/base/memory.h"
 #include "runtime/model/forest/forest_sets.h"
 #include "runtime/model/forest/forest_tail.h"
 
@@ -41,8 +41,8 @@ static bool add_trees(const struct writing *w, const struct apx_forest_desc *des
                       const struct apx_tree_node *nodes, const char *name, const char *in,
                       const char *out)
 {
-    return (w->is_double ? apx_forest_write_five : apx_forest_write_lists)(w->onnx, desc, nodes,
-                                                                           name, in, out);
+    return (w->is_double ? apx_forest_write_five : apx_forest_write_lists)(
+        w->onnx, w->forest->allocator, desc, nodes, name, in, out);
 }
 
 static bool add_forest(const struct writing *w, const struct apx_forest_sets *sets, const char *in,
@@ -95,13 +95,14 @@ static bool add_constant(struct writing *w, const struct apx_tail_step *step, ch
         add_number(w, apx_tail_number(step, &w->forest->link), name);
         return true;
     }
-    float *matrix = malloc(k * k * sizeof *matrix);
+    const struct apx_allocator *allocator = w->forest->allocator;
+    float *matrix = apx_alloc(allocator, k * k, sizeof *matrix);
     if (matrix == NULL)
         return false;
     apx_tail_matrix(step->constant, k, matrix);
     snprintf(name, 24, "constant_%d", w->constants++);
     apx_onnx_tensor(w->onnx, name, APX_F32, 2, dims, matrix);
-    free(matrix);
+    apx_release(allocator, matrix);
     return true;
 }
 

@@ -40,12 +40,12 @@ enum apx_status apx_forest_to_onnx(const struct apx_graph *graph, struct apx_onn
 
 /* One node with the trees of `desc`, but `nodes` in place of its own, which have no sets. False:
  * out of memory. */
-bool apx_forest_write_lists(struct apx_onnx *onnx, const struct apx_forest_desc *desc,
-                            const struct apx_tree_node *nodes, const char *name, const char *in,
-                            const char *out);
+bool apx_forest_write_lists(struct apx_onnx *onnx, const struct apx_allocator *allocator,
+                            const struct apx_forest_desc *desc, const struct apx_tree_node *nodes,
+                            const char *name, const char *in, const char *out);
 /* leaf values: one a leaf. */
-bool apx_forest_write_five(struct apx_onnx *onnx, const struct apx_forest_desc *desc,
-                           const struct apx_tree_node *nodes, const char *name, const char *in,
-                           const char *out);
+bool apx_forest_write_five(struct apx_onnx *onnx, const struct apx_allocator *allocator,
+                           const struct apx_forest_desc *desc, const struct apx_tree_node *nodes,
+                           const char *name, const char *in, const char *out);
 
 #endif

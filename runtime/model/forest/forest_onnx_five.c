@@ -7,7 +7,10 @@
 
 #include <stdlib.h>
 
+#include "runtime/base/memory.h"
+
 struct lists {
+    const struct apx_allocator *allocator;
     int64_t *memory; /* what the pointers below are into */
     int64_t *featureids, *trueids, *trueleafs, *falseids, *falseleafs, *missing;
     int64_t *roots, *targets;
@@ -22,20 +25,22 @@ struct lists {
 
 static void release(struct lists *lists)
 {
-    free(lists->memory);
-    free(lists->splits);
-    free(lists->modes);
-    free(lists->place);
+    apx_release(lists->allocator, lists->memory);
+    apx_release(lists->allocator, lists->splits);
+    apx_release(lists->allocator, lists->modes);
+    apx_release(lists->allocator, lists->place);
 }
 
 /* Every tree has a split, if need be one that is made for it. */
 static bool reserve(struct lists *lists, const struct apx_forest_desc *desc)
 {
     size_t splits = desc->node_count - desc->leaf_count + desc->trees;
-    lists->memory = malloc((6 * splits + desc->trees + desc->leaf_count + 1) * sizeof(int64_t));
-    lists->splits = malloc((splits + desc->leaf_count + 1) * sizeof(double));
-    lists->modes = malloc(splits + 1);
-    lists->place = malloc((desc->node_count + desc->leaf_count + 1) * sizeof *lists->place);
+    lists->memory = apx_alloc(lists->allocator, 6 * splits + desc->trees + desc->leaf_count + 1,
+                              sizeof(int64_t));
+    lists->splits = apx_alloc(lists->allocator, splits + desc->leaf_count + 1, sizeof(double));
+    lists->modes = apx_alloc(lists->allocator, splits + 1, 1);
+    lists->place =
+        apx_alloc(lists->allocator, desc->node_count + desc->leaf_count + 1, sizeof *lists->place);
     if (lists->memory == NULL || lists->splits == NULL || lists->modes == NULL ||
         lists->place == NULL)
         return false;
@@ -114,12 +119,12 @@ static void fill(struct lists *lists, const struct apx_forest_desc *desc,
     }
 }
 
-bool apx_forest_write_five(struct apx_onnx *onnx, const struct apx_forest_desc *desc,
-                           const struct apx_tree_node *nodes, const char *name, const char *in,
-                           const char *out)
+bool apx_forest_write_five(struct apx_onnx *onnx, const struct apx_allocator *allocator,
+                           const struct apx_forest_desc *desc, const struct apx_tree_node *nodes,
+                           const char *name, const char *in, const char *out)
 {
     static const int aggregates[] = {1, 2, 3}; /* SUM, MIN, MAX; 0 is AVERAGE */
-    struct lists lists = {0};
+    struct lists lists = {.allocator = allocator};
     bool ok = reserve(&lists, desc);
     if (ok) {
         fill(&lists, desc, nodes);

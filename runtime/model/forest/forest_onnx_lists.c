@@ -7,9 +7,10 @@
  * the same, the tree's nodes are counted from 0. */
 #include "runtime/model/forest/forest_onnx.h"
 
-#include <stdlib.h>
+#include "runtime/base/memory.h"
 
 struct lists {
+    const struct apx_allocator *allocator;
     int64_t *memory; /* what the pointers below are into */
     int64_t *treeids, *nodeids, *featureids, *trueids, *falseids, *missing;
     int64_t *vote_treeids, *vote_nodeids, *vote_ids;
@@ -21,20 +22,20 @@ struct lists {
 
 static void release(struct lists *lists)
 {
-    free(lists->memory);
-    free(lists->values);
-    free(lists->weights);
-    free(lists->modes);
-    free(lists->taken);
+    apx_release(lists->allocator, lists->memory);
+    apx_release(lists->allocator, lists->values);
+    apx_release(lists->allocator, lists->weights);
+    apx_release(lists->allocator, lists->modes);
+    apx_release(lists->allocator, lists->taken);
 }
 
 static bool reserve(struct lists *lists, size_t nodes, size_t votes)
 {
-    lists->memory = malloc((6 * nodes + 3 * votes + 1) * sizeof *lists->memory);
-    lists->values = malloc((nodes + 1) * sizeof *lists->values);
-    lists->weights = malloc((votes + 1) * sizeof *lists->weights);
-    lists->modes = malloc((nodes + 1) * sizeof *lists->modes);
-    lists->taken = calloc(nodes + 1, sizeof *lists->taken);
+    lists->memory = apx_alloc(lists->allocator, 6 * nodes + 3 * votes + 1, sizeof *lists->memory);
+    lists->values = apx_alloc(lists->allocator, nodes + 1, sizeof *lists->values);
+    lists->weights = apx_alloc(lists->allocator, votes + 1, sizeof *lists->weights);
+    lists->modes = apx_alloc(lists->allocator, nodes + 1, sizeof *lists->modes);
+    lists->taken = apx_alloc(lists->allocator, nodes + 1, sizeof *lists->taken);
     if (lists->memory == NULL || lists->values == NULL || lists->weights == NULL ||
         lists->modes == NULL || lists->taken == NULL)
         return false;
@@ -106,28 +107,29 @@ static void fill(struct lists *lists, const struct apx_forest_desc *desc,
     }
 }
 
-static bool add_base(struct apx_onnx *onnx, const struct apx_forest_desc *desc)
+static bool add_base(struct apx_onnx *onnx, const struct apx_allocator *allocator,
+                     const struct apx_forest_desc *desc)
 {
     bool is_zero = true;
     for (size_t k = 0; k < desc->outputs; k++)
         is_zero = is_zero && desc->base[k] == 0;
     if (is_zero || desc->sum != APX_FOREST_SUM)
         return true;
-    float *base = malloc(desc->outputs * sizeof *base);
+    float *base = apx_alloc(allocator, desc->outputs, sizeof *base);
     for (size_t k = 0; base != NULL && k < desc->outputs; k++)
         base[k] = (float)desc->base[k];
     if (base != NULL)
         apx_onnx_floats(onnx, "base_values", base, (int)desc->outputs);
-    free(base);
+    apx_release(allocator, base);
     return base != NULL;
 }
 
-bool apx_forest_write_lists(struct apx_onnx *onnx, const struct apx_forest_desc *desc,
-                            const struct apx_tree_node *nodes, const char *name, const char *in,
-                            const char *out)
+bool apx_forest_write_lists(struct apx_onnx *onnx, const struct apx_allocator *allocator,
+                            const struct apx_forest_desc *desc, const struct apx_tree_node *nodes,
+                            const char *name, const char *in, const char *out)
 {
     static const char *const aggregates[] = {"SUM", "MIN", "MAX"};
-    struct lists lists = {0};
+    struct lists lists = {.allocator = allocator};
     const size_t width = desc->tree_output != NULL ? 1 : desc->outputs;
     bool ok = reserve(&lists, desc->node_count, desc->leaf_count * width);
     if (ok) {
@@ -149,7 +151,7 @@ bool apx_forest_write_lists(struct apx_onnx *onnx, const struct apx_forest_desc 
         apx_onnx_ints(onnx, "target_nodeids", lists.vote_nodeids, votes);
         apx_onnx_ints(onnx, "target_ids", lists.vote_ids, votes);
         apx_onnx_floats(onnx, "target_weights", lists.weights, votes);
-        ok = add_base(onnx, desc);
+        ok = add_base(onnx, allocator, desc);
     }
     release(&lists);
     return ok;

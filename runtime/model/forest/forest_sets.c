@@ -76,7 +76,8 @@ static uint32_t add_search(struct search *s, size_t first, size_t last)
     return at;
 }
 
-static enum apx_status add_column(struct apx_forest_builder *builder,
+static enum apx_status add_column(const struct apx_allocator *allocator,
+                                  struct apx_forest_builder *builder,
                                   const struct apx_forest_desc *desc,
                                   const struct apx_tree_node *node, uint32_t column,
                                   struct apx_error *error)
@@ -84,7 +85,7 @@ static enum apx_status add_column(struct apx_forest_builder *builder,
     static const double values[2] = {0, 1};
     size_t bounds = bound_count(desc, node);
     struct search s = {.bounds = bounds_of(desc, node),
-                       .nodes = malloc((2 * bounds + 1) * sizeof *s.nodes),
+                       .nodes = apx_alloc(allocator, 2 * bounds + 1, sizeof *s.nodes),
                        .feature = node->feature,
                        .nan_leaf = node->nan_right};
     if (s.nodes == NULL)
@@ -92,7 +93,7 @@ static enum apx_status add_column(struct apx_forest_builder *builder,
     uint32_t root = add_search(&s, 0, bounds);
     enum apx_status status =
         apx_forest_builder_tree(builder, s.nodes, s.count, root, column, values, 2, error);
-    free(s.nodes);
+    apx_release(allocator, s.nodes);
     return status;
 }
 
@@ -142,7 +143,8 @@ static enum apx_status build(const struct apx_forest *forest, const uint32_t *as
         if (is_new && i > 0)
             column++;
         if (is_new)
-            status = add_column(builder, desc, &desc->nodes[asking[i]], column, error);
+            status = add_column(forest->allocator, builder, desc, &desc->nodes[asking[i]], column,
+                                error);
         node->feature = (int32_t)(desc->features + column);
         node->set = -1;
         node->threshold = 0.5;
@@ -167,7 +169,7 @@ enum apx_status apx_forest_sets_to_columns(const struct apx_forest *forest,
     size_t count = 0;
     *out = (struct apx_forest_sets){
         .nodes = apx_alloc(forest->allocator, desc->node_count, sizeof *out->nodes)};
-    uint32_t *asking = malloc((desc->node_count + 1) * sizeof *asking);
+    uint32_t *asking = apx_alloc(forest->allocator, desc->node_count + 1, sizeof *asking);
     enum apx_status status = APX_OK;
     if (out->nodes == NULL || asking == NULL) {
         status = apx_fail(error, APX_ENOMEM, "", "out of memory for the trees");
@@ -181,7 +183,7 @@ enum apx_status apx_forest_sets_to_columns(const struct apx_forest *forest,
         qsort_r(asking, count, sizeof *asking, compare, &context);
         status = build(forest, asking, count, out, error);
     }
-    free(asking);
+    apx_release(forest->allocator, asking);
     if (status != APX_OK)
         apx_forest_sets_release(forest, out);
     return status;

@@ -9,46 +9,35 @@
 #include "runtime/base/fail.h"
 #include "runtime/model/forest/document.h"
 
-struct scan {
-    struct apx_doc *doc;
-    const char *at, *end;
-    enum apx_status status;
-};
-
-static size_t offset(const struct scan *scan)
-{
-    return (size_t)(scan->at - scan->doc->data);
-}
-
-static uint32_t fail_at(struct scan *scan, const char *what)
+static uint32_t fail_at(struct apx_doc_scan *scan, const char *what)
 {
     if (scan->status == APX_OK)
         scan->status = scan->at < scan->end
                            ? apx_fail(scan->doc->error, APX_EFORMAT, "",
                                       "JSON, byte %zu: %s; the file is damaged or was edited",
-                                      offset(scan), what)
+                                      apx_doc_offset(scan), what)
                            : apx_fail(scan->doc->error, APX_EFORMAT, "",
                                       "JSON, byte %zu: the file ends here: it is cut off, copy or "
                                       "save it again",
-                                      offset(scan));
+                                      apx_doc_offset(scan));
     return 0;
 }
 
-static void skip_blanks(struct scan *scan)
+static void skip_blanks(struct apx_doc_scan *scan)
 {
     while (scan->at < scan->end &&
            (*scan->at == ' ' || *scan->at == '\n' || *scan->at == '\t' || *scan->at == '\r'))
         scan->at++;
 }
 
-static bool next_is(struct scan *scan, char c)
+static bool next_is(struct apx_doc_scan *scan, char c)
 {
     skip_blanks(scan);
     return scan->at < scan->end && *scan->at == c;
 }
 
 /* At a quote; ends behind the other. *begin and *length: what is inside. */
-static bool scan_string(struct scan *scan, size_t *begin, size_t *length)
+static bool scan_string(struct apx_doc_scan *scan, size_t *begin, size_t *length)
 {
     if (!next_is(scan, '"')) {
         fail_at(scan, "a string is due here");
@@ -80,20 +69,20 @@ static bool is_number_byte(char c)
     return c != '\0' && memchr(number_bytes, c, sizeof number_bytes - 1) != NULL;
 }
 
-static uint32_t scan_number(struct scan *scan)
+static uint32_t scan_number(struct apx_doc_scan *scan)
 {
-    uint32_t index = apx_doc_add(scan->doc, APX_DOC_NUMBER, offset(scan), &scan->status);
+    uint32_t index = apx_doc_add(scan->doc, APX_DOC_NUMBER, apx_doc_offset(scan), &scan->status);
     while (scan->at < scan->end && is_number_byte(*scan->at))
         scan->at++;
     if (index != 0) {
-        scan->doc->values[index].end = (uint32_t)offset(scan);
+        scan->doc->values[index].end = (uint32_t)apx_doc_offset(scan);
         scan->doc->values[index].count = 1;
     }
     return index;
 }
 
 /* Behind the bracket, at the first number. 0 goes on, 1 is a comma, 2 stops. */
-static uint32_t scan_numbers(struct scan *scan)
+static uint32_t scan_numbers(struct apx_doc_scan *scan)
 {
     uint8_t class[256];
     memset(class, 2, sizeof class);
@@ -101,7 +90,7 @@ static uint32_t scan_numbers(struct scan *scan)
         class[(unsigned char)*c] = 0;
     class[' '] = class['\n'] = class['\r'] = class['\t'] = 0;
     class[','] = 1;
-    uint32_t index = apx_doc_add(scan->doc, APX_DOC_NUMBERS, offset(scan), &scan->status);
+    uint32_t index = apx_doc_add(scan->doc, APX_DOC_NUMBERS, apx_doc_offset(scan), &scan->status);
     if (index == 0)
         return 0;
     const unsigned char *at = (const unsigned char *)scan->at,
@@ -112,34 +101,23 @@ static uint32_t scan_numbers(struct scan *scan)
     scan->at = (const char *)at;
     if (at == end || *at != ']')
         return fail_at(scan, "an array of numbers ends with ], and this does not");
-    scan->doc->values[index].end = (uint32_t)offset(scan);
+    scan->doc->values[index].end = (uint32_t)apx_doc_offset(scan);
     scan->doc->values[index].count = (uint32_t)count;
     scan->at++;
     return index;
 }
 
-static uint32_t scan_value(struct scan *scan, int depth);
+static uint32_t scan_value(struct apx_doc_scan *scan, int depth);
 
-/* Chains `child` behind `*last` in the container. */
-static void chain(struct scan *scan, uint32_t container, uint32_t *last, uint32_t child)
+static uint32_t scan_list(struct apx_doc_scan *scan, int depth)
 {
-    struct apx_doc_value *values = scan->doc->values;
-    if (*last == 0)
-        values[container].first = child;
-    else
-        values[*last].next = child;
-    values[container].count++;
-    *last = child;
-}
-
-static uint32_t scan_list(struct scan *scan, int depth)
-{
-    uint32_t index = apx_doc_add(scan->doc, APX_DOC_LIST, offset(scan), &scan->status), last = 0;
+    uint32_t index = apx_doc_add(scan->doc, APX_DOC_LIST, apx_doc_offset(scan), &scan->status),
+             last = 0;
     while (scan->status == APX_OK) {
         uint32_t child = scan_value(scan, depth + 1);
         if (child == 0)
             return 0;
-        chain(scan, index, &last, child);
+        apx_doc_chain(scan->doc, index, &last, child);
         if (next_is(scan, ']')) {
             scan->at++;
             return index;
@@ -151,12 +129,13 @@ static uint32_t scan_list(struct scan *scan, int depth)
     return 0;
 }
 
-static uint32_t scan_array(struct scan *scan, int depth)
+static uint32_t scan_array(struct apx_doc_scan *scan, int depth)
 {
     scan->at++;
     skip_blanks(scan);
     if (next_is(scan, ']')) {
-        uint32_t index = apx_doc_add(scan->doc, APX_DOC_NUMBERS, offset(scan), &scan->status);
+        uint32_t index =
+            apx_doc_add(scan->doc, APX_DOC_NUMBERS, apx_doc_offset(scan), &scan->status);
         if (index != 0)
             scan->doc->values[index].end = scan->doc->values[index].begin;
         scan->at++;
@@ -166,9 +145,10 @@ static uint32_t scan_array(struct scan *scan, int depth)
     return is_number ? scan_numbers(scan) : scan_list(scan, depth);
 }
 
-static uint32_t scan_object(struct scan *scan, int depth)
+static uint32_t scan_object(struct apx_doc_scan *scan, int depth)
 {
-    uint32_t index = apx_doc_add(scan->doc, APX_DOC_OBJECT, offset(scan), &scan->status), last = 0;
+    uint32_t index = apx_doc_add(scan->doc, APX_DOC_OBJECT, apx_doc_offset(scan), &scan->status),
+             last = 0;
     scan->at++;
     if (index != 0 && next_is(scan, '}')) {
         scan->at++;
@@ -186,7 +166,7 @@ static uint32_t scan_object(struct scan *scan, int depth)
             return 0;
         scan->doc->values[child].key = (uint32_t)key;
         scan->doc->values[child].key_length = (uint32_t)key_length;
-        chain(scan, index, &last, child);
+        apx_doc_chain(scan->doc, index, &last, child);
         if (next_is(scan, '}')) {
             scan->at++;
             return index;
@@ -198,14 +178,14 @@ static uint32_t scan_object(struct scan *scan, int depth)
     return 0;
 }
 
-static uint32_t scan_value(struct scan *scan, int depth)
+static uint32_t scan_value(struct apx_doc_scan *scan, int depth)
 {
     uint32_t index;
     size_t begin, length;
     if (depth > APX_LIMIT_DOCUMENT_NESTING) {
         scan->status = apx_fail(scan->doc->error, APX_ELIMIT, "",
                                 "JSON, byte %zu: deeper than APX_LIMIT_DOCUMENT_NESTING (%d)",
-                                offset(scan), APX_LIMIT_DOCUMENT_NESTING);
+                                apx_doc_offset(scan), APX_LIMIT_DOCUMENT_NESTING);
         return 0;
     }
     skip_blanks(scan);
@@ -225,7 +205,7 @@ static uint32_t scan_value(struct scan *scan, int depth)
         if (scan->end - scan->at < 4 || memcmp(scan->at, "null", 4) != 0)
             return fail_at(scan, "no value begins like this");
         scan->at += 4;
-        return apx_doc_add(scan->doc, APX_DOC_NULL, offset(scan), &scan->status);
+        return apx_doc_add(scan->doc, APX_DOC_NULL, apx_doc_offset(scan), &scan->status);
     default:
         if (scan->at < scan->end && is_number_byte(*scan->at))
             return scan_number(scan);
@@ -235,7 +215,7 @@ static uint32_t scan_value(struct scan *scan, int depth)
 
 enum apx_status apx_json_scan(struct apx_doc *doc)
 {
-    struct scan scan = {.doc = doc, .at = doc->data, .end = doc->data + doc->bytes};
+    struct apx_doc_scan scan = {.doc = doc, .at = doc->data, .end = doc->data + doc->bytes};
     scan_value(&scan, 0);
     if (scan.status != APX_OK)
         return scan.status;

@@ -194,6 +194,10 @@ static bool look_up(const struct evaluation *e, const struct apx_node *node, con
     bool ok = map.from == x->dtype;
     size_t size = apx_dtype_size(map.to);
     for (size_t i = 0; i < e->leaves && ok; i++) {
+        if (map.integers != NULL && !(fabs(at(x, i)) < 0x1p53)) { /* no longer itself in double */
+            ok = false;
+            break;
+        }
         size_t label = map.integers != NULL ? apx_label_map_integer(&map, (int64_t)at(x, i))
                                             : apx_label_map_real(&map, at(x, i));
         apx_cast(1, (int)map.to, (const char *)map.labels + label * size, APX_F64, &y[i]);

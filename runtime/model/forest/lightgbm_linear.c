@@ -11,26 +11,6 @@
 
 #include "runtime/base/memory.h"
 
-static bool grow(const struct apx_lightgbm_reader *reader, void *array, size_t count,
-                 size_t *capacity, size_t more, size_t size)
-{
-    if (more <= *capacity - count)
-        return true;
-    size_t wanted = *capacity > 0 ? *capacity : 256;
-    while (wanted - count < more)
-        wanted *= 2;
-    void *old, *moved = apx_alloc(reader->allocator, wanted, size);
-    memcpy(&old, array, sizeof old);
-    if (moved == NULL)
-        return false;
-    if (count > 0)
-        memcpy(moved, old, count * size);
-    apx_release(reader->allocator, old);
-    memcpy(array, &moved, sizeof moved);
-    *capacity = wanted;
-    return true;
-}
-
 static enum apx_status wrong(const struct apx_lightgbm_reader *reader, size_t line, const char *key,
                              size_t index, const char *wanted)
 {
@@ -90,13 +70,13 @@ static enum apx_status append(struct apx_lightgbm_reader *reader, size_t first,
     struct apx_lightgbm_linear *linear = &reader->linear;
     const uint32_t *value_index;
     const size_t end = apx_forest_builder_leaves(reader->builder, &value_index);
-    if (!grow(reader, &linear->leaves, linear->leaf_count, &linear->leaf_capacity, end - first,
-              sizeof *linear->leaves))
+    if (!apx_grow(reader->allocator, &linear->leaves, linear->leaf_count, &linear->leaf_capacity,
+                  end - first, sizeof *linear->leaves))
         return apx_lightgbm_no_memory(reader);
     for (size_t leaf = first; leaf < end; leaf++) {
         uint32_t i = value_index[leaf], count = tree->begin[i + 1] - tree->begin[i];
-        if (!grow(reader, &linear->terms, linear->term_count, &linear->term_capacity, count,
-                  sizeof *linear->terms))
+        if (!apx_grow(reader->allocator, &linear->terms, linear->term_count, &linear->term_capacity,
+                      count, sizeof *linear->terms))
             return apx_lightgbm_no_memory(reader);
         linear->leaves[linear->leaf_count++] = (struct apx_lightgbm_linear_leaf){
             .leaf = (uint32_t)leaf, .terms = count, .constant = tree->constant[i]};

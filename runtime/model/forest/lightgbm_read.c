@@ -42,17 +42,7 @@ enum apx_status apx_lightgbm_no_memory(const struct apx_lightgbm_reader *reader)
 bool apx_lightgbm_room(const struct apx_lightgbm_reader *reader, void *array, size_t *room,
                        size_t count, size_t size)
 {
-    if (count <= *room)
-        return true;
-    count += count / 2;
-    void *old, *fresh = apx_alloc(reader->allocator, count, size);
-    if (fresh == NULL)
-        return false;
-    memcpy(&old, array, sizeof old);
-    apx_release(reader->allocator, old);
-    memcpy(array, &fresh, sizeof fresh);
-    *room = count;
-    return true;
+    return apx_grow(reader->allocator, array, 0, room, count, size);
 }
 
 static bool ends_trees(const struct apx_lightgbm_span *line)

@@ -10,23 +10,12 @@
 #include "runtime/base/fail.h"
 #include "runtime/model/forest/document.h"
 
-struct scan {
-    struct apx_doc *doc;
-    const char *at, *end;
-    enum apx_status status;
-};
-
-static size_t offset(const struct scan *scan)
-{
-    return (size_t)(scan->at - scan->doc->data);
-}
-
-static uint32_t fail_at(struct scan *scan, const char *what)
+static uint32_t fail_at(struct apx_doc_scan *scan, const char *what)
 {
     if (scan->status == APX_OK)
         scan->status = apx_fail(scan->doc->error, APX_EFORMAT, "",
                                 "UBJSON, byte %zu: %s; the file is damaged or is no model",
-                                offset(scan), what);
+                                apx_doc_offset(scan), what);
     return 0;
 }
 
@@ -50,20 +39,21 @@ static size_t number_size(char type)
     }
 }
 
-static bool has(struct scan *scan, uint64_t bytes)
+static bool has(struct apx_doc_scan *scan, uint64_t bytes)
 {
     if (bytes <= (uint64_t)(scan->end - scan->at))
         return true;
     if (scan->status == APX_OK)
-        scan->status = apx_fail(scan->doc->error, APX_EFORMAT, "",
-                                "UBJSON, byte %zu: the file ends here, %zu bytes short of what it "
-                                "announces: it is cut off or damaged, copy or save it again",
-                                offset(scan), (size_t)(bytes - (uint64_t)(scan->end - scan->at)));
+        scan->status =
+            apx_fail(scan->doc->error, APX_EFORMAT, "",
+                     "UBJSON, byte %zu: the file ends here, %zu bytes short of what it "
+                     "announces: it is cut off or damaged, copy or save it again",
+                     apx_doc_offset(scan), (size_t)(bytes - (uint64_t)(scan->end - scan->at)));
     return false;
 }
 
 /* The next byte that is no filler, '\0' (and a failure) at the end. Not consumed. */
-static char peek(struct scan *scan)
+static char peek(struct apx_doc_scan *scan)
 {
     while (scan->at < scan->end && *scan->at == 'N')
         scan->at++;
@@ -71,7 +61,7 @@ static char peek(struct scan *scan)
 }
 
 /* A length or count: an integer with its marker, not negative. */
-static bool scan_length(struct scan *scan, uint64_t *length)
+static bool scan_length(struct apx_doc_scan *scan, uint64_t *length)
 {
     char type = peek(scan);
     size_t size = number_size(type);
@@ -93,36 +83,25 @@ static bool scan_length(struct scan *scan, uint64_t *length)
     return true;
 }
 
-static uint32_t add_span(struct scan *scan, enum apx_doc_kind kind, char type, uint64_t count,
-                         uint64_t bytes)
+static uint32_t add_span(struct apx_doc_scan *scan, enum apx_doc_kind kind, char type,
+                         uint64_t count, uint64_t bytes)
 {
     if (!has(scan, bytes))
         return 0;
-    uint32_t index = apx_doc_add(scan->doc, kind, offset(scan), &scan->status);
+    uint32_t index = apx_doc_add(scan->doc, kind, apx_doc_offset(scan), &scan->status);
     scan->at += bytes;
     if (index != 0) {
         scan->doc->values[index].type = type;
         scan->doc->values[index].count = (uint32_t)count;
-        scan->doc->values[index].end = (uint32_t)offset(scan);
+        scan->doc->values[index].end = (uint32_t)apx_doc_offset(scan);
     }
     return index;
 }
 
-static uint32_t scan_value(struct scan *scan, int depth);
-
-static void chain(struct scan *scan, uint32_t container, uint32_t *last, uint32_t child)
-{
-    struct apx_doc_value *values = scan->doc->values;
-    if (*last == 0)
-        values[container].first = child;
-    else
-        values[*last].next = child;
-    values[container].count++;
-    *last = child;
-}
+static uint32_t scan_value(struct apx_doc_scan *scan, int depth);
 
 /* $ type and # count, both optional. *type 0 and *count UINT64_MAX: not given. */
-static bool scan_header(struct scan *scan, char *type, uint64_t *count)
+static bool scan_header(struct apx_doc_scan *scan, char *type, uint64_t *count)
 {
     *type = '\0';
     *count = UINT64_MAX;
@@ -143,7 +122,7 @@ static bool scan_header(struct scan *scan, char *type, uint64_t *count)
     return scan->status == APX_OK;
 }
 
-static uint32_t scan_array(struct scan *scan, int depth)
+static uint32_t scan_array(struct apx_doc_scan *scan, int depth)
 {
     char type;
     uint64_t count;
@@ -154,7 +133,8 @@ static uint32_t scan_array(struct scan *scan, int depth)
             return fail_at(scan, "an array counts more numbers than the file has bytes");
         return add_span(scan, APX_DOC_NUMBERS, type, count, count * number_size(type));
     }
-    uint32_t index = apx_doc_add(scan->doc, APX_DOC_LIST, offset(scan), &scan->status), last = 0;
+    uint32_t index = apx_doc_add(scan->doc, APX_DOC_LIST, apx_doc_offset(scan), &scan->status),
+             last = 0;
     for (uint64_t i = 0; index != 0 && i < count; i++) {
         if (count == UINT64_MAX && peek(scan) == ']') {
             scan->at++;
@@ -163,12 +143,12 @@ static uint32_t scan_array(struct scan *scan, int depth)
         uint32_t child = scan_value(scan, depth + 1);
         if (child == 0)
             return 0;
-        chain(scan, index, &last, child);
+        apx_doc_chain(scan->doc, index, &last, child);
     }
     return index;
 }
 
-static uint32_t scan_object(struct scan *scan, int depth)
+static uint32_t scan_object(struct apx_doc_scan *scan, int depth)
 {
     char type;
     uint64_t count;
@@ -176,7 +156,8 @@ static uint32_t scan_object(struct scan *scan, int depth)
         return 0;
     if (type != '\0')
         return fail_at(scan, "an object that gives all members one type, which no model does");
-    uint32_t index = apx_doc_add(scan->doc, APX_DOC_OBJECT, offset(scan), &scan->status), last = 0;
+    uint32_t index = apx_doc_add(scan->doc, APX_DOC_OBJECT, apx_doc_offset(scan), &scan->status),
+             last = 0;
     for (uint64_t i = 0; index != 0 && i < count; i++) {
         uint64_t key_length;
         if (count == UINT64_MAX && peek(scan) == '}') {
@@ -185,22 +166,22 @@ static uint32_t scan_object(struct scan *scan, int depth)
         }
         if (!scan_length(scan, &key_length) || !has(scan, key_length))
             return 0;
-        size_t key = offset(scan);
+        size_t key = apx_doc_offset(scan);
         scan->at += key_length;
         uint32_t child = scan_value(scan, depth + 1);
         if (child == 0)
             return 0;
         scan->doc->values[child].key = (uint32_t)key;
         scan->doc->values[child].key_length = (uint32_t)key_length;
-        chain(scan, index, &last, child);
+        apx_doc_chain(scan->doc, index, &last, child);
     }
     return index;
 }
 
-static uint32_t add_bool(struct scan *scan, bool value)
+static uint32_t add_bool(struct apx_doc_scan *scan, bool value)
 {
     static const char marker[2] = {'F', 'T'};
-    uint32_t index = apx_doc_add(scan->doc, APX_DOC_NUMBER, offset(scan), &scan->status);
+    uint32_t index = apx_doc_add(scan->doc, APX_DOC_NUMBER, apx_doc_offset(scan), &scan->status);
     if (index != 0) {
         scan->doc->values[index].type = marker[value];
         scan->doc->values[index].count = 1;
@@ -208,13 +189,13 @@ static uint32_t add_bool(struct scan *scan, bool value)
     return index;
 }
 
-static uint32_t scan_value(struct scan *scan, int depth)
+static uint32_t scan_value(struct apx_doc_scan *scan, int depth)
 {
     uint64_t length;
     if (depth > APX_LIMIT_DOCUMENT_NESTING) {
         scan->status = apx_fail(scan->doc->error, APX_ELIMIT, "",
                                 "UBJSON, byte %zu: deeper than APX_LIMIT_DOCUMENT_NESTING (%d)",
-                                offset(scan), APX_LIMIT_DOCUMENT_NESTING);
+                                apx_doc_offset(scan), APX_LIMIT_DOCUMENT_NESTING);
         return 0;
     }
     char marker = peek(scan);
@@ -231,7 +212,7 @@ static uint32_t scan_value(struct scan *scan, int depth)
     case 'C':
         return add_span(scan, APX_DOC_STRING, 'C', 0, 1);
     case 'Z':
-        return apx_doc_add(scan->doc, APX_DOC_NULL, offset(scan), &scan->status);
+        return apx_doc_add(scan->doc, APX_DOC_NULL, apx_doc_offset(scan), &scan->status);
     case 'T':
     case 'F':
         return add_bool(scan, marker == 'T');
@@ -245,7 +226,7 @@ static uint32_t scan_value(struct scan *scan, int depth)
 
 enum apx_status apx_ubjson_scan(struct apx_doc *doc)
 {
-    struct scan scan = {.doc = doc, .at = doc->data, .end = doc->data + doc->bytes};
+    struct apx_doc_scan scan = {.doc = doc, .at = doc->data, .end = doc->data + doc->bytes};
     while (scan.at < scan.end && *scan.at != '{') /* blanks, as apx_doc_open has seen */
         scan.at++;
     scan_value(&scan, 0);

@@ -11,7 +11,6 @@
  * ones and those from 2^24 on are in no set. Weights of dropout go into the leaves: the library
  * multiplies in float before it adds. */
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,30 +60,11 @@ void apx_xgboost_tree_destroy(struct apx_xgboost_tree *tree)
 static enum apx_status take(struct apx_xgboost_tree *tree, struct room *room, size_t count,
                             size_t size)
 {
-    if (count > SIZE_MAX / 2 / size)
-        return apx_fail(tree->reader->error, APX_ENOMEM, "", "out of memory for a tree");
-    if (count * size <= room->bytes && room->data != NULL)
+    size_t bytes;
+    if (!__builtin_mul_overflow(count, size, &bytes) &&
+        apx_grow(tree->reader->allocator, &room->data, 0, &room->bytes, bytes, 1))
         return APX_OK;
-    size_t bytes = count * size + count * size / 2;
-    apx_release(tree->reader->allocator, room->data);
-    room->data = apx_alloc(tree->reader->allocator, 1, bytes);
-    room->bytes = room->data != NULL ? bytes : 0;
-    return room->data != NULL
-               ? APX_OK
-               : apx_fail(tree->reader->error, APX_ENOMEM, "", "out of memory for a tree");
-}
-
-__attribute__((format(printf, 3, 4))) static enum apx_status
-broken(struct apx_xgboost_tree *tree, size_t node, const char *format, ...)
-{
-    char field[32], text[256];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
-    snprintf(field, sizeof field, "tree %zu", tree->index);
-    return apx_fail(tree->reader->error, APX_EFORMAT, field, "tree %zu, node %zu: %s", tree->index,
-                    node, text);
+    return apx_fail(tree->reader->error, APX_ENOMEM, "", "out of memory for a tree");
 }
 
 static enum apx_status wrong_count(struct apx_xgboost_tree *tree, const char *name, size_t count,
@@ -153,7 +133,8 @@ static enum apx_status make_set(struct apx_xgboost_tree *tree, size_t node, int3
     for (size_t i = 0; i < count; i++) {
         double c = (double)categories[i];
         if (c < 0)
-            return broken(tree, node, "a category below 0: %d", (int)categories[i]);
+            return apx_forest_tree_fail(tree->reader->error, tree->index, node,
+                                        "a category below 0: %d", (int)categories[i]);
         if (c >= CATEGORY_END)
             break;
         if (used > 0 && bounds[used - 1] >= c) {
@@ -196,13 +177,15 @@ static enum apx_status take_sets(struct apx_xgboost_tree *tree, const struct apx
     for (size_t k = 0; status == APX_OK && k < with; k++) {
         size_t node = (size_t)nodes[k];
         if (nodes[k] < 0 || node >= count)
-            return broken(tree, k, "categories of a node that is not there: %d of %zu",
-                          (int)nodes[k], count);
+            return apx_forest_tree_fail(tree->reader->error, tree->index, k,
+                                        "categories of a node that is not there: %d of %zu",
+                                        (int)nodes[k], count);
         if (sets[node] >= 0)
-            return broken(tree, node, "categories_nodes names it twice");
+            return apx_forest_tree_fail(tree->reader->error, tree->index, node,
+                                        "categories_nodes names it twice");
         if (sizes[k] < 0 || (size_t)sizes[k] > categories - total)
-            return broken(
-                tree, node,
+            return apx_forest_tree_fail(
+                tree->reader->error, tree->index, node,
                 "categories_sizes gives it %d, which is more categories than the tree has "
                 "left (%zu)",
                 (int)sizes[k], categories - total);
@@ -233,13 +216,15 @@ static enum apx_status make_split(struct apx_xgboost_tree *tree, size_t i, size_
     int32_t *sets = tree->sets.data;
     float condition = ((const float *)tree->condition.data)[i];
     if (left[i] < 0 || (size_t)left[i] >= count)
-        return broken(tree, i, "its left child is outside of the tree: %d of %zu nodes",
-                      (int)left[i], count);
+        return apx_forest_tree_fail(tree->reader->error, tree->index, i,
+                                    "its left child is outside of the tree: %d of %zu nodes",
+                                    (int)left[i], count);
     if (right[i] != left[i] + 1)
-        return broken(tree, i,
-                      "its right child is not the one behind its left, where XGBoost goes: %d and "
-                      "%d",
-                      (int)right[i], (int)left[i]);
+        return apx_forest_tree_fail(
+            tree->reader->error, tree->index, i,
+            "its right child is not the one behind its left, where XGBoost goes: %d and "
+            "%d",
+            (int)right[i], (int)left[i]);
     node->feature = feature[i] >= 0 ? feature[i] : INT32_MAX;
     node->left = (uint32_t)left[i];
     node->right = (uint32_t)right[i];
@@ -337,9 +322,11 @@ static enum apx_status check_head(struct apx_xgboost_tree *tree, const struct ap
     if (status != APX_OK)
         return status;
     if (id != tree->index)
-        return broken(tree, 0, "the tree's id, %zu, is not its place in the file", id);
+        return apx_forest_tree_fail(tree->reader->error, tree->index, 0,
+                                    "the tree's id, %zu, is not its place in the file", id);
     if (width != (reader->has_vector_leaves ? reader->outputs : 1))
-        return broken(tree, 0, "a size_leaf_vector unlike the model's: %zu", width);
+        return apx_forest_tree_fail(tree->reader->error, tree->index, 0,
+                                    "a size_leaf_vector unlike the model's: %zu", width);
     const struct apx_doc *doc = &reader->doc;
     *count = apx_doc_count(doc, apx_doc_member(doc, value, "left_children"));
     size_t told = *count;
