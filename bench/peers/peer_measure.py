@@ -7,6 +7,8 @@ import time
 from peer_engines import Unavailable
 
 MOST_CALLS = 4096  # prepared: a call's rows are not those of the call before
+# Between engines with several threads: OpenMP's and others' threads spin for milliseconds when their work is done.
+PAUSE_S = 0.02
 
 
 class Entry:
@@ -63,7 +65,7 @@ def _prepare(entries, x, rows, longest):
     return ready
 
 
-def time_batch(entries, pool, rows, rounds, round_s, longest):
+def time_batch(entries, pool, rows, threads, rounds, round_s, longest):
     calls = min(len(pool) // rows, MOST_CALLS)
     x = pool[:calls * rows]
     ready = _prepare([entry for entry in entries if entry.engine], x, rows, longest)
@@ -72,6 +74,8 @@ def time_batch(entries, pool, rows, rounds, round_s, longest):
             # Seven rounds of a call of many seconds would be nothing but waiting.
             if len(times) > done or len(times) * seconds > 40 * round_s:
                 continue
+            if threads > 1:
+                time.sleep(PAUSE_S)
             if seconds < round_s:
                 entry.engine.time(max(1, math.ceil(0.002 / seconds)))  # caches are another engine's
             count = max(1, math.ceil(round_s * entry.share / seconds))

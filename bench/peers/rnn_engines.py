@@ -66,12 +66,12 @@ class Torch(Python):
 
     def time(self, calls):
         import torch
-        with torch.no_grad():  # inference_mode is not what compiled code is made for
+        with torch.inference_mode():
             return super().time(calls)
 
     def predict(self):
         import torch
-        with torch.no_grad():
+        with torch.inference_mode():
             return np.concatenate([self.function(table).double().numpy().reshape(-1) for table in self.tables])
 
 

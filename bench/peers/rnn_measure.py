@@ -35,7 +35,7 @@ def measure(case, folder, lib, settings):
             entry.facts["difference"] = float(np.max(np.abs(answers - reference)))
     start = time.monotonic()
     for rows in settings["batches"]:
-        time_batch(entries, pool, rows, settings["rounds"], settings["round_s"], settings["longest"])
+        time_batch(entries, pool, rows, settings["threads"], settings["rounds"], settings["round_s"], settings["longest"])
     for entry in entries:
         if entry.engine:
             entry.engine.close()

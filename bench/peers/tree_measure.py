@@ -25,7 +25,7 @@ def measure(case, folder, about, lib, pool, settings):
     start = time.monotonic()
     for rows in settings["batches"]:
         if rows <= len(pool):
-            time_batch(entries, pool, rows, settings["rounds"], settings["round_s"], settings["longest"])
+            time_batch(entries, pool, rows, settings["threads"], settings["rounds"], settings["round_s"], settings["longest"])
     for entry in entries:
         if entry.engine:
             entry.engine.close()
