@@ -6,6 +6,14 @@
 
 #include "kernels/dense/panel_s8.h"
 
+/* Keeps a value in the register in which it is: left to itself, the compiler moves sums about until
+ * they no longer fit. */
+APX_INLINE __m512i stay(__m512i a)
+{
+    __asm__("" : "+v"(a));
+    return a;
+}
+
 APX_INLINE void tile(const struct panel_s8 *panel, const struct panel_s8_row *row, const int m,
                      const int v)
 {
@@ -17,12 +25,18 @@ APX_INLINE void tile(const struct panel_s8 *panel, const struct panel_s8_row *ro
     }
     w += 64 * v;
     for (size_t k = 0; k < panel->inner; k += 4, w += 64 * v) {
+        __m512i weights[PANEL_S8_VECTORS];
+        APX_UNROLL_FOR (i, v) {
+            weights[i] = _mm512_loadu_si512(w + 64 * i);
+            if (m > 1) /* load once, not once a row */
+                weights[i] = stay(weights[i]);
+        }
         APX_UNROLL_FOR (j, m) {
             int four;
             memcpy(&four, row[j].q + k, sizeof four);
             const __m512i q = _mm512_set1_epi32(four);
             APX_UNROLL_FOR (i, v)
-                sum[j][i] = _mm512_dpbusd_epi32(sum[j][i], q, _mm512_loadu_si512(w + 64 * i));
+                sum[j][i] = stay(_mm512_dpbusd_epi32(sum[j][i], q, weights[i]));
         }
     }
     APX_UNROLL_FOR (j, m) {
