@@ -155,6 +155,12 @@ struct apx_rnn_row {
     size_t tile_rows; /* rows handled together; slices are best multiples of it */
 };
 
+/* Into how many levels either way a row w[inner] of an int8 matrix is best rounded (its scale is
+ * then its largest magnitude / levels): the most for which sums of products with q within h_levels
+ * take AVX2 little more than half the time of float. That is 32 to 64 for 127 levels of h, 65 to
+ * 127 for 63; the error of h outweighs that of the weights in either case. */
+int apx_int8_weight_levels(const float *w, size_t inner, int h_levels);
+
 /* Best row for these bits; never NULL (the scalar rows support every float and every int8 layer).
  */
 const struct apx_rnn_row *apx_lstm_select(uint32_t caps, const struct apx_rnn_desc *desc);

@@ -55,6 +55,17 @@ static void rows_follow_the_caps(void)
     CHECK_STR(apx_dense_select(APX_CAP_AVX2, &dense)->isa, "avx2");
     CHECK_STR(apx_lstm_select(ALL, &rnn)->isa, "avx512");
     CHECK_STR(apx_dense_select(ALL, &dense)->isa, "avx512");
+    /* int8 layers have rows of their own; without VNNI they go to AVX2 */
+    struct apx_rnn_desc int8 = rnn;
+    int8.int8.levels = 127;
+    CHECK_STR(apx_lstm_select(0, &int8)->name, "apx_lstm_s8_scalar");
+    CHECK_STR(apx_gru_select(0, &int8)->name, "apx_gru_s8_scalar");
+    CHECK_STR(apx_lstm_select(APX_CAP_AVX2, &int8)->name, "apx_lstm_s8_avx2");
+    CHECK_STR(apx_gru_select(APX_CAP_AVX2 | APX_CAP_AVX512, &int8)->name, "apx_gru_s8_avx2");
+    CHECK_STR(apx_lstm_select(ALL, &int8)->name, "apx_lstm_s8_avx512vnni");
+    CHECK_STR(apx_gru_select(ALL, &int8)->name, "apx_gru_s8_avx512vnni");
+    int8.hidden = 8;
+    CHECK_STR(apx_lstm_select(ALL, &int8)->isa, "avx2");
     /* too narrow for vectors of 16 */
     const struct apx_dense_desc narrow = {.input = 4, .output = 8};
     CHECK_STR(apx_dense_select(ALL, &narrow)->isa, "avx2");
