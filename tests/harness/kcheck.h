@@ -48,6 +48,9 @@ extern const struct kcheck_case kcheck_lstm, kcheck_gru, kcheck_lstm_s8, kcheck_
 
 /* What is being run, for reports and for the fault handler: printf-like text of the shape. */
 void kcheck_describe(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* For problems whose sizes vary widely: true if only small ones are asked for and this one takes
+ * more than some ten thousand steps. It is counted as left out; the case returns. */
+bool kcheck_leaves_out(double steps);
 /* Report a failure of the current row on the current shape. */
 void kcheck_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Seconds of processor time of run(context), the best of several runs that fill some tens of

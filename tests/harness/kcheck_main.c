@@ -2,13 +2,14 @@
 /* kcheck_main.c - the kernel checker: every row of every table that this processor can run, on
  * seeded random problems biased to the edges of tiles.
  *
- *   kcheck [--op lstm|gru|lstm_s8|gru_s8|dense|unary|forest] [--isa WORD] [--seed N] [--trials N]
- * [--list]
- * [--bench]
+ *   kcheck [--op lstm|gru|lstm_s8|gru_s8|dense|unary|forest] [--isa WORD,...]
+ *          [--seed N] [--trials N] [--small] [--seconds S] [--list] [--bench]
  *
- * A row whose instructions this processor lacks is reported as skipped; APX_EXPECT_ISA=avx2,avx512
- * turns a skip of those words into a failure. On a failure or a fault the row, the shape and the
- * seed are printed: `kcheck --op OP --isa ISA --seed SEED` shows it again. */
+ * --small: leaves large problems out, for emulators. --seconds: a row begins no further problem
+ * once it has spent as much processor time. A row whose instructions this processor lacks is
+ * reported as skipped; APX_EXPECT_ISA=avx2,avx512 turns a skip of those words into a failure. On a
+ * failure or a fault the row, the shape and the seed are printed: `kcheck --op OP --isa ISA --seed
+ * SEED` shows it again. */
 #include <getopt.h>
 #include <math.h>
 #include <signal.h>
@@ -33,7 +34,8 @@ static struct {
     size_t trial;
     char shape[256];
 } now = {"", "", 0, 0, ""};
-static size_t failures;
+static size_t failures, left_out;
+static bool is_small;
 
 void kcheck_describe(const char *format, ...)
 {
@@ -57,6 +59,13 @@ void kcheck_fail(const char *format, ...)
     fprintf(stderr, "\n");
 }
 
+bool kcheck_leaves_out(double steps)
+{
+    const bool leaves_out = is_small && steps > 40000.0;
+    left_out += leaves_out;
+    return leaves_out;
+}
+
 /* stdio in a signal handler: the program is lost anyway, and the message is worth the risk. */
 static void on_fault(int signal_number)
 {
@@ -77,17 +86,22 @@ void *kcheck_alloc(size_t bytes)
     return memory;
 }
 
+static double processor_seconds(void)
+{
+    struct timespec spent;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &spent);
+    return (double)spent.tv_sec + 1e-9 * (double)spent.tv_nsec;
+}
+
 double kcheck_time(void (*run)(void *context), void *context)
 {
     double best = INFINITY, total = 0.0;
     run(context);
     for (size_t calls = 1; total < 0.1;) {
-        struct timespec a, b;
-        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &a);
+        const double begin = processor_seconds();
         for (size_t i = 0; i < calls; i++)
             run(context);
-        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &b);
-        double spent = (double)(b.tv_sec - a.tv_sec) + 1e-9 * (double)(b.tv_nsec - a.tv_nsec);
+        const double spent = processor_seconds() - begin;
         total += spent;
         if (spent < 0.005) /* too short to read off the clock */
             calls *= 2;
@@ -178,7 +192,7 @@ struct apx_activation kcheck_random_activation(struct rng *rng)
     return act;
 }
 
-/* True if the comma-separated list holds the word. */
+/* True if the comma-separated list (NULL: nothing) holds the word. */
 static bool listed(const char *list, const char *word)
 {
     const size_t length = strlen(word);
@@ -192,18 +206,25 @@ static bool listed(const char *list, const char *word)
 }
 
 static void check_row(const struct kcheck_case *tests, const struct kcheck_row *row, uint64_t seed,
-                      size_t trials)
+                      size_t trials, double seconds)
 {
     const size_t before = failures;
+    const double end = processor_seconds() + seconds;
     now.op = tests->op;
     now.row = row->name;
     now.seed = seed;
-    for (size_t trial = 0; trial < trials; trial++) {
+    left_out = 0;
+    size_t trial = 0;
+    do {
         now.trial = trial;
         now.shape[0] = '\0';
-        tests->check(row, seed, trial);
-    }
-    printf("%s %s, %zu problems\n", failures == before ? "ok  " : "FAIL", row->name, trials);
+        tests->check(row, seed, trial++);
+    } while (trial < trials && processor_seconds() < end);
+    printf("%s %s, %zu problems", failures == before ? "ok  " : "FAIL", row->name,
+           trial - left_out);
+    if (left_out > 0)
+        printf(", %zu large ones left out", left_out);
+    printf("\n");
 }
 
 static void bench_case(const struct kcheck_case *tests, uint32_t caps, const char *isa)
@@ -214,7 +235,7 @@ static void bench_case(const struct kcheck_case *tests, uint32_t caps, const cha
     struct kcheck_time scalar, time;
     for (size_t shape = 0; tests->bench(&last, shape, &scalar); shape++)
         for (size_t i = 0; tests->row(i, &row); i++) {
-            if ((row.needs & ~caps) != 0 || (isa != NULL && strcmp(isa, row.isa) != 0))
+            if ((row.needs & ~caps) != 0 || (isa != NULL && !listed(isa, row.isa)))
                 continue;
             if (!tests->bench(&row, shape, &time))
                 continue;
@@ -227,8 +248,8 @@ static void bench_case(const struct kcheck_case *tests, uint32_t caps, const cha
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: kcheck [--op OP] [--isa WORD] [--seed N] [--trials N] [--list] "
-                    "[--bench]\n");
+    fprintf(stderr, "usage: kcheck [--op OP] [--isa WORD,...] [--seed N] [--trials N] "
+                    "[--small] [--seconds S] [--list] [--bench]\n");
     return 2;
 }
 
@@ -238,12 +259,15 @@ int main(int argc, char **argv)
                                             {"isa", required_argument, NULL, 'i'},
                                             {"seed", required_argument, NULL, 's'},
                                             {"trials", required_argument, NULL, 't'},
+                                            {"small", no_argument, NULL, 'm'},
+                                            {"seconds", required_argument, NULL, 'c'},
                                             {"list", no_argument, NULL, 'l'},
                                             {"bench", no_argument, NULL, 'b'},
                                             {NULL, 0, NULL, 0}};
     const char *op = NULL, *isa = NULL;
     uint64_t seed = 1;
     size_t trials = 0;
+    double seconds = INFINITY;
     bool list = false, bench = false;
     for (int letter; (letter = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (letter == 'o')
@@ -254,6 +278,10 @@ int main(int argc, char **argv)
             seed = strtoull(optarg, NULL, 0);
         else if (letter == 't')
             trials = strtoull(optarg, NULL, 0);
+        else if (letter == 'm')
+            is_small = true;
+        else if (letter == 'c')
+            seconds = strtod(optarg, NULL);
         else if (letter == 'l')
             list = true;
         else if (letter == 'b')
@@ -282,14 +310,14 @@ int main(int argc, char **argv)
         }
         struct kcheck_row row;
         for (size_t i = 0; cases[c]->row(i, &row); i++) {
-            if (isa != NULL && strcmp(isa, row.isa) != 0)
+            if (isa != NULL && !listed(isa, row.isa))
                 continue;
             seen++;
             const bool able = (row.needs & ~caps) == 0;
             if (list) {
                 printf("%s %s%s\n", cases[c]->op, row.name, able ? "" : " (not on this processor)");
             } else if (able) {
-                check_row(cases[c], &row, seed, trials > 0 ? trials : cases[c]->trials);
+                check_row(cases[c], &row, seed, trials > 0 ? trials : cases[c]->trials, seconds);
             } else {
                 printf("SKIPPED %s: this processor lacks %s\n", row.name, row.isa);
                 fprintf(stderr, "SKIPPED %s: this processor lacks %s\n", row.name, row.isa);

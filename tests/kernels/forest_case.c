@@ -157,6 +157,16 @@ static void describe(const struct forest_problem *p, uint64_t state)
         p->x_is_double ? " x double" : "", plan->sum, plan->nan_values, (unsigned long long)state);
 }
 
+/* What making, packing and walking a forest takes, roughly. */
+static double steps(const struct forest_plan *plan)
+{
+    const double leaves = (double)plan->leaves, trees = (double)plan->trees;
+    const double depth = plan->shape >= FOREST_LEFT_CHAIN ? leaves / 2.0 : 16.0;
+    return trees * leaves * (double)(8 + plan->outputs) +
+           (double)plan->rows * (trees * fmin(depth, leaves) + (double)plan->features) +
+           (double)plan->features * (double)plan->thresholds;
+}
+
 static void forest_check(const struct kcheck_row *row, uint64_t seed, size_t trial)
 {
     size_t count;
@@ -165,6 +175,8 @@ static void forest_check(const struct kcheck_row *row, uint64_t seed, size_t tri
     struct rng rng = {seed * 1000033 + trial};
     struct forest_plan plan;
     forest_problem_plan(&rng, &plan);
+    if (kcheck_leaves_out(steps(&plan)))
+        return;
     struct forest_problem p;
     forest_problem_create(&rng, &plan, &p);
     describe(&p, rng.state);

@@ -194,13 +194,14 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < count; i++) {
         const json_t *entry = json_array_get(models, i);
         const char *name = json_string_value(json_object_get(entry, "name"));
-        bool is_asked = true;
+        bool is_asked = false, is_any_asked = false;
         for (int k = 1; k < argc; k++) {
-            is_verbose |= strcmp(argv[k], "-v") == 0;
-            if (strcmp(argv[k], "-v") != 0)
-                is_asked = strcmp(argv[k], name) == 0;
+            const bool is_option = strcmp(argv[k], "-v") == 0;
+            is_verbose |= is_option;
+            is_any_asked |= !is_option;
+            is_asked |= strcmp(argv[k], name) == 0;
         }
-        if (!is_asked)
+        if (is_any_asked && !is_asked)
             continue;
         run++;
         int before = check_failures;
@@ -209,6 +210,7 @@ int main(int argc, char **argv)
             printf("FAIL %s\n", name);
     }
     printf("%zu models\n", run);
+    CHECK(run > 0); /* a name that no model has */
     json_decref(manifest);
     return check_report();
 }
