@@ -5,11 +5,12 @@ set(APX_ISA_FLAGS_avx2 -mavx2 -mfma -mf16c -mbmi2)
 set(APX_ISA_FLAGS_avx512 ${APX_ISA_FLAGS_avx2} -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512cd
     -mprefer-vector-width=512)
 set(APX_ISA_FLAGS_avx512vnni ${APX_ISA_FLAGS_avx512} -mavx512vnni)
+set(APX_ISA_FLAGS_avx512vbmi ${APX_ISA_FLAGS_avx512vnni} -mavx512vbmi)
 
 function(apx_isa_flags)
     foreach(file IN LISTS ARGN)
         get_filename_component(stem ${file} NAME_WE)
-        if(stem MATCHES "_(avx2|avx512|avx512vnni)(_[a-z0-9]+)?$")
+        if(stem MATCHES "_(avx2|avx512|avx512vnni|avx512vbmi)(_[a-z0-9]+)?$")
             set_source_files_properties(${file} PROPERTIES COMPILE_OPTIONS
                 "${APX_ISA_FLAGS_${CMAKE_MATCH_1}}")
         endif()

@@ -29,6 +29,7 @@ enum apx_cap {
     APX_CAP_AVX2 = 1 << 0,       /* AVX2, FMA, F16C, BMI2 */
     APX_CAP_AVX512 = 1 << 1,     /* F, BW, DQ, VL, CD */
     APX_CAP_AVX512VNNI = 1 << 2, /* AVX512 and VNNI */
+    APX_CAP_AVX512VBMI = 1 << 3, /* AVX512VNNI and VBMI */
     /* Present but better avoided: a property of the processor, not of the instruction set. */
     APX_CAP_SLOW_GATHER = 1 << 16,
     APX_CAP_SLOW_512 = 1 << 17, /* 512-bit work lowers the clock or runs as two halves */
@@ -36,8 +37,8 @@ enum apx_cap {
 
 /* Bits that both the processor and the operating system support (CPUID and XGETBV). */
 uint32_t apx_cpu_caps(void);
-/* caps without the instruction sets above `isa` ("scalar", "avx2", "avx512", "avx512vnni").
- * Returns false for another word. */
+/* caps without the instruction sets above `isa` ("scalar", "avx2", "avx512", "avx512vnni",
+ * "avx512vbmi"). Returns false for another word. */
 bool apx_caps_limit(uint32_t caps, const char *isa, uint32_t *limited);
 /* The highest bundle in caps as a word, "scalar" for none. Static storage. */
 const char *apx_caps_name(uint32_t caps);

@@ -119,7 +119,8 @@ struct apx_load_options {
     const struct apx_allocator *allocator; /* NULL: malloc. Must outlive the model. */
     const char *device;                    /* "auto" (default), "cpu" or "cuda" */
     const char *isa;                       /* caps the instruction set: "scalar", "avx2", "avx512",
-                                              "avx512vnni"; NULL: AUSPEX_ISA, then all there is */
+                                              "avx512vnni", "avx512vbmi"; NULL: AUSPEX_ISA, then
+                                              all there is */
     const char *precision;                 /* "fp32" (default): as the file says. "int8": LSTM and
                                               GRU layers as `auspex quantize` makes them */
     size_t max_file_bytes;                 /* default APX_LIMIT_FILE_BYTES */

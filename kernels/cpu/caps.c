@@ -21,6 +21,7 @@
 #define LEAF7_EBX_AVX512CD (1u << 28)
 #define LEAF7_EBX_AVX512BW (1u << 30)
 #define LEAF7_EBX_AVX512VL (1u << 31)
+#define LEAF7_ECX_VBMI     (1u << 1)
 #define LEAF7_ECX_VNNI     (1u << 11)
 /* XCR0: SSE and AVX state; mask registers and both halves of the 512-bit state */
 #define XCR0_AVX    0x06u
@@ -87,6 +88,8 @@ uint32_t apx_cpu_caps(void)
         caps |= APX_CAP_AVX512;
         if (ecx & LEAF7_ECX_VNNI)
             caps |= APX_CAP_AVX512VNNI;
+        if ((ecx & LEAF7_ECX_VNNI) && (ecx & LEAF7_ECX_VBMI))
+            caps |= APX_CAP_AVX512VBMI;
     }
     return caps | quirks();
 }
@@ -100,6 +103,7 @@ static const struct {
     {"avx2", APX_CAP_AVX2},
     {"avx512", APX_CAP_AVX512},
     {"avx512vnni", APX_CAP_AVX512VNNI},
+    {"avx512vbmi", APX_CAP_AVX512VBMI},
 };
 #define BUNDLES (sizeof bundles / sizeof bundles[0])
 

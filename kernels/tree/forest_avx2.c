@@ -9,6 +9,10 @@
 
 #include "kernels/tree/reach_avx2.h"
 
+#include "kernels/tree/onerow_avx2.h"
+
+#include "kernels/tree/no_bits.h"
+
 #include "kernels/tree/forest_ranked_body.h"
 
 /* One Zen 4 core at 3.7 GHz; see README.md. */
@@ -27,29 +31,11 @@ static const struct apx_forest_isa isa = {
     .rank_value = 0.3,
     .rank_step = 0.06,
     .set_part = 0.03,
+    .one_column = 0.8,
+    .one_level = 0.5,
+    .one_set = 1.2,
+    .one_visit = 0.4,
+    .one_tree = 0.8,
 };
 
-size_t apx_forest_ranked_avx2_pack_bound(const struct apx_forest_desc *desc)
-{
-    return apx_forest_pack_bound(desc);
-}
-
-size_t apx_forest_ranked_avx2_pack(const struct apx_forest_desc *desc, void *memory)
-{
-    return apx_forest_pack(desc, &isa, memory);
-}
-
-size_t apx_forest_ranked_avx2_scratch_bytes(const void *packed)
-{
-    return ((const struct apx_packed *)packed)->scratch_bytes;
-}
-
-void apx_forest_ranked_avx2_describe(const void *packed, struct apx_forest_choice *choice)
-{
-    apx_forest_describe(packed, choice);
-}
-
-void apx_forest_ranked_avx2_run(const struct apx_forest_args *args)
-{
-    ranked_run(args);
-}
+RANKED_FUNCTIONS(avx2)

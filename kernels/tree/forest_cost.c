@@ -124,7 +124,7 @@ static bool can_code(const struct apx_pack *pack)
 {
     const struct apx_forest_desc *desc = pack->desc;
     for (size_t t = 0; t < desc->trees; t++)
-        if (desc->roots[t + 1] - desc->roots[t] >= APX_CODE_PLACES - 1)
+        if (desc->roots[t + 1] - desc->roots[t] >= APX_CODE_PLACES - 2 * APX_SLOTS_MAX)
             return false;
     for (size_t i = 0; i < desc->node_count; i++)
         if (desc->nodes[i].feature >= 0 && !can_slice(pack, i))
@@ -200,7 +200,32 @@ void apx_pack_choose_tops(struct apx_pack *pack)
         pack->nodes[i].sliced = false;
     packed->seconds_per_row = 1e-9 * best;
     packed->seconds_per_row_one = 1e-9 * one;
-    /* A tile costs the same however few rows it has. */
-    const double rows = one > 0 ? (double)isa->tile * best / one : 0;
-    packed->small_rows = (uint32_t)(rows < isa->tile ? rows : isa->tile);
+}
+
+/* Of the time of a row in a tile, the walks', which rows that are not there do not need. */
+static double rows_cost(const struct apx_pack *pack)
+{
+    const struct apx_forest_isa *isa = pack->isa;
+    const struct apx_packed_tree *trees = apx_pack_at(pack, pack->packed->trees_at);
+    double cost = 0;
+    for (size_t t = 0; t < pack->desc->trees; t++)
+        if (!trees[t].whole)
+            cost += isa->walk_tree + isa->visit_code * trees[t].exit_depth;
+    return cost;
+}
+
+void apx_pack_choose_few(struct apx_pack *pack)
+{
+    struct apx_packed *packed = pack->packed;
+    const double tile = pack->isa->tile;
+    double walks = 0;
+    if (pack->coded) {
+        packed->seconds_per_row_one = 1e-9 * apx_pack_one_cost(pack);
+        walks = 1e-9 * rows_cost(pack);
+    }
+    /* A tile costs the same however few rows it has, but for its walks. */
+    const double one = packed->seconds_per_row_one, all = packed->seconds_per_row;
+    packed->small_rows = (uint32_t)tile;
+    if (one > walks && (all - walks) * tile < (one - walks) * tile)
+        packed->small_rows = all > walks ? (uint32_t)((all - walks) * tile / (one - walks)) : 0;
 }

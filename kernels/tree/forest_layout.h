@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* forest_layout.h - a forest as the ranked rows keep it: one block of memory without pointers.
  *
- * Two forms of the same trees:
+ * The same trees in up to three forms:
  *
  *   the top of each tree, up to 256 exits, as comparisons of one-byte ranks (struct apx_slice),
  *   all rows of a tile side by side; of a small tree the top is the whole tree;
- *   every tree from its root on as nodes of 8 or 16 bytes for walks of one row each, which finish
- *   what a top has begun, and serve small batches from the root.
+ *   nodes for walks of one row each, which finish what a top has begun, and serve small batches
+ *   from the root: over ranks (struct apx_code_node) if the whole forest is ranked, else over keys;
+ *   of a ranked forest's small trees, instead of nodes, the bits of struct apx_one_group: all nodes
+ *   of many trees side by side for one row.
  *
  * Ranks: the thresholds that tops compare a feature with, sorted, are its cuts. A column of codes
  * says of each row of a tile how many cuts are <= x; `x >= cut k` is `code >= k`, counted from 1. A
@@ -55,17 +57,51 @@ struct apx_walk16 {
 #define APX_WALK_LEAF  0xffc00000u /* the key of infinity is 0xff800000, of -infinity 0x007fffff */
 #define APX_WALK_INDEX 0x003fffffu
 
-/* Nodes for walks that read a tile's codes, of what is below a top. A tree's first ones are copies
- * of its exits, in order; then come pairs of siblings. The next node is left + (code > cut). A leaf
- * has cut 255 and is its own child. */
+/* Nodes for walks that read codes. The next node is `down` further, and one more if code > cut. A
+ * leaf has cut 255 and down 0. A tree's nodes: pairs of siblings of its top and its root, if walks
+ * begin there; the exits of its top, in order (copies where their pairs are in the top); pairs of
+ * siblings below. */
 struct apx_code_node {
-    uint16_t column; /* where its codes are, in units of 8 bytes */
+    uint16_t column; /* where its codes are: in a tile in units of 8 bytes, of one row in bytes */
     uint8_t cut;     /* one less than a slice's */
     uint8_t unused;
-    uint16_t left; /* index in the tree */
+    uint16_t down;
     uint16_t leaf; /* index of the leaf in the tree */
 };
 #define APX_CODE_PLACES 65536 /* of a tree */
+
+/* One row goes through groups of trees (forest_pack_onerow.c): by bits, or walking over codes. */
+enum apx_one_kind {
+    APX_ONE_BITS32, /* 16 trees of 32 leaves at most */
+    APX_ONE_BITS64, /* 8 trees of 64 leaves at most */
+    APX_ONE_WALKS,  /* 8 trees */
+    APX_ONE_KINDS
+};
+enum {
+    APX_ONE_LANES = 16,        /* trees of a group at most */
+    APX_ONE_BLOCK = 64,        /* nodes of a block: some of each tree */
+    APX_ONE_COLUMNS_MAX = 256, /* of a forest decided by bits */
+    APX_ONE_ROWS = 8,          /* that go through the groups together */
+    APX_ONE_SHAPES = 6         /* of search tables */
+};
+struct apx_one_group {
+    uint32_t first;  /* of its trees in one_tree, one_leaves, one_root */
+    uint32_t blocks; /* BITS: first block, in units of 64 bytes; WALKS: steps that most rows need */
+    uint16_t count;  /* BITS: of blocks; WALKS: steps that any row needs, or UINT16_MAX */
+    uint8_t kind, trees;
+};
+
+/* A column's search for one row. */
+struct apx_one_search {
+    uint32_t feature, table; /* table: first float */
+    uint32_t cuts64;
+    uint16_t column, cuts;
+};
+/* A column where NaN is APX_NAN_CODE; its other codes are column `from`'s. */
+struct apx_one_nan {
+    uint32_t feature;
+    uint16_t column, from;
+};
 
 /* Bytes from one column of 32-bit keys to the next: a cache line more than the rows need, so that
  * the columns of one row do not fall into a few sets of the cache. */
@@ -91,8 +127,8 @@ struct apx_packed_tree {
     uint32_t slices; /* first of its slices */
     uint32_t exits;  /* first of its entries in `exits`; if not whole and not coded */
     uint32_t leaves; /* first of its leaves */
-    uint32_t nodes;  /* first of its walk nodes */
-    uint32_t codes;  /* first of its code nodes */
+    uint32_t nodes;  /* first of its nodes over keys */
+    uint32_t codes;  /* its first exit among the nodes over codes */
     uint32_t output;
     uint16_t slice_count, stored_count; /* all slices; those that leave masks */
     uint32_t depth, exit_depth;         /* longest walk from the root, and from an exit */
@@ -129,6 +165,12 @@ struct apx_packed {
     uint32_t columns, search_columns, set_columns, groups;
     uint32_t tile, block_tiles, small_rows;
     uint32_t set_count, walk_columns;
+    uint32_t one_groups, one_twins, one_nans; /* of one_nan: the first ones are twins */
+    uint32_t one_stride;                      /* bytes of a row's codes */
+    uint32_t one_shape_end[APX_ONE_SHAPES];   /* of one_search, sorted by shape */
+    bool one_in_order;                        /* the groups' trees are the forest's, in order */
+    bool one_walks;                           /* some group walks */
+    uint8_t leaf_ids;                         /* enum apx_leaf_ids */
     bool tops, coded, compares_double, sums_double, wide, walks, has_sets, has_nan_right,
         has_linear, vector;
     uint8_t sum; /* enum apx_forest_sum */
@@ -137,14 +179,35 @@ struct apx_packed {
     size_t leaf_values_at, leaf_ids_at, base_at, set_begin_at, bounds32_at, bounds64_at;
     size_t walk_feature_at; /* [walk_columns] ascending */
     size_t constant_at, begin_at, linear_feature_at, coefficient_at;
+    size_t one_group_at, one_tree_at, one_leaves_at, one_root_at, one_block_at;
+    size_t one_search_at, one_nan_at;
     /* scratch, offsets from its start */
+    size_t one_codes_at, one_spread_at;
     size_t codes_at, keys_at, keys_step, sums_at, reach_at, gather_at, index_at;
     double seconds_per_row, seconds_per_row_one;
 };
 
+/* What the training library calls a leaf: a number, or its index in its tree or in the forest. */
+enum apx_leaf_ids { APX_LEAF_IDS_32, APX_LEAF_IDS_16, APX_LEAF_IDS_TREE, APX_LEAF_IDS_FOREST };
+
 static inline const void *apx_packed_array(const struct apx_packed *p, size_t at)
 {
     return (const char *)p + at;
+}
+
+/* leaf: index in the forest; first: of its tree's first leaf. */
+static inline uint32_t apx_packed_leaf_id(const struct apx_packed *p, size_t leaf, size_t first)
+{
+    switch (p->leaf_ids) {
+    case APX_LEAF_IDS_32:
+        return ((const uint32_t *)apx_packed_array(p, p->leaf_ids_at))[leaf];
+    case APX_LEAF_IDS_16:
+        return ((const uint16_t *)apx_packed_array(p, p->leaf_ids_at))[leaf];
+    case APX_LEAF_IDS_TREE:
+        return (uint32_t)(leaf - first);
+    default:
+        return (uint32_t)leaf;
+    }
 }
 
 /* What an instruction set needs and costs. */
@@ -154,13 +217,17 @@ struct apx_forest_isa {
     uint32_t mask_bytes; /* of a mask of reach for a tile */
     uint32_t lanes;      /* floats of a vector: entries of the smallest search table */
     uint32_t first;      /* entries of the largest search table */
+    bool bits;           /* decides small trees of one row by bits */
     /* nanoseconds, measured (README.md) */
     double slice;      /* a slice for one row */
     double visit;      /* a node of a walk over keys, rows side by side */
     double visit_code; /* likewise over codes */
     double tree;       /* a tree for one row, over and above */
     double walk_tree;  /* a walk's begin and end, over and above */
-    double visit_one;  /* a node of a walk, trees side by side */
+    double visit_one;  /* a node of a walk over keys, trees side by side */
+    /* of one row: a column's code and a level of its search, a set's table, a block of bits, a step
+     * over codes, a tree's leaf */
+    double one_column, one_level, one_set, one_block32, one_block64, one_visit, one_tree;
     double rank_value; /* transposing a value */
     double rank_step;  /* one table of a value's search */
     double set_part;   /* a value's bit in one table of a set, for one row */

@@ -38,6 +38,22 @@ static bool is_wide(const struct apx_forest_desc *desc, uint32_t tile)
            desc->features * (APX_KEYS_STRIDE(tile) / 8) > UINT16_MAX;
 }
 
+/* What one row goes through: trees of a group may need less than the group's largest one, but not
+ * more than a tree of 32 or 64 leaves. */
+static size_t bound_onerow(const struct apx_forest_desc *desc, size_t columns)
+{
+    size_t bytes = 2 * 64 * APX_ONE_BLOCK;
+    for (size_t t = 0; t < desc->trees; t++) {
+        const size_t leaves = (desc->roots[t + 1] - desc->roots[t] + 1) / 2;
+        /* 32 nodes of 6 bytes, or 64 of 10 */
+        bytes += leaves <= 32 ? 192 : leaves <= 64 ? 640 : 0;
+    }
+    bytes += round64(columns * sizeof(struct apx_one_search));
+    bytes += round64(columns * sizeof(struct apx_one_nan));
+    bytes += round64(desc->trees * sizeof(struct apx_one_group));
+    return bytes + 3 * round64((desc->trees + APX_ONE_LANES) * sizeof(uint32_t));
+}
+
 /* Upper bounds, from counts alone. */
 static struct bounds measure(const struct apx_forest_desc *desc)
 {
@@ -63,9 +79,11 @@ static struct bounds measure(const struct apx_forest_desc *desc)
     size_t bytes = round64(sizeof(struct apx_packed));
     bytes += round64(desc->trees * sizeof(struct apx_packed_tree));
     bytes += round64(inner * sizeof(struct apx_slice));
+    /* Nodes over keys, or over codes with a top's twice at most. */
     bytes += round64(nodes * sizeof(struct apx_walk16));
     bytes += round64(nodes * sizeof(double)) + round64(nodes / 8 + 1);
-    bytes += round64(nodes * sizeof(struct apx_code_node));
+    bytes += round64(2 * (nodes + desc->trees) * sizeof(struct apx_code_node));
+    bytes += bound_onerow(desc, 2 * parts);
     bytes += round64(exits * sizeof(uint32_t));
     bytes += round64((desc->features + 1) * sizeof(uint32_t));
     bytes += round64(2 * parts * sizeof(struct apx_column));
@@ -96,7 +114,8 @@ static struct bounds measure(const struct apx_forest_desc *desc)
 static size_t lay_work(const struct apx_forest_desc *desc, const struct bounds *bounds,
                        struct apx_pack *pack)
 {
-    size_t at = bounds->packed, nodes = at, cut_begin, cuts, cut_count, wanted, keys, column, begun;
+    size_t at = bounds->packed, nodes = at, cut_begin, cuts, cut_count, wanted, keys, column, begun,
+           kind, order, root;
     at += round64(desc->node_count * sizeof(struct apx_pack_node));
     cut_begin = at;
     at += round64((desc->features + 1) * sizeof(uint32_t));
@@ -112,6 +131,12 @@ static size_t lay_work(const struct apx_forest_desc *desc, const struct bounds *
     at += round64(desc->features * sizeof(uint32_t));
     begun = at;
     at += round64(desc->outputs * sizeof(bool));
+    kind = at;
+    at += round64(desc->trees);
+    order = at;
+    at += round64(desc->trees * sizeof(uint64_t));
+    root = at;
+    at += round64(desc->trees * sizeof(uint32_t));
     if (pack != NULL) {
         pack->nodes = apx_pack_at(pack, nodes);
         pack->cut_begin = apx_pack_at(pack, cut_begin);
@@ -121,6 +146,9 @@ static size_t lay_work(const struct apx_forest_desc *desc, const struct bounds *
         pack->set_keys = apx_pack_at(pack, keys);
         pack->walk_column = apx_pack_at(pack, column);
         pack->has_begun = apx_pack_at(pack, begun);
+        pack->one_kind = apx_pack_at(pack, kind);
+        pack->one_order = apx_pack_at(pack, order);
+        pack->one_root = apx_pack_at(pack, root);
     }
     return at;
 }
@@ -139,6 +167,34 @@ static size_t copy_array(struct apx_pack *pack, const void *from, size_t count, 
     return at;
 }
 
+/* As few bytes as the numbers need. */
+static void pack_leaf_ids(struct apx_pack *pack)
+{
+    const struct apx_forest_desc *desc = pack->desc;
+    struct apx_packed *packed = pack->packed;
+    const struct apx_packed_tree *trees = apx_pack_at(pack, packed->trees_at);
+    bool of_tree = true, of_forest = true;
+    uint32_t greatest = 0;
+    for (size_t t = 0, leaf = 0; t < desc->trees; t++)
+        for (; leaf < (t + 1 < desc->trees ? trees[t + 1].leaves : desc->leaf_count); leaf++) {
+            of_tree &= desc->leaf_ids[leaf] == leaf - trees[t].leaves;
+            of_forest &= desc->leaf_ids[leaf] == leaf;
+            greatest = desc->leaf_ids[leaf] > greatest ? desc->leaf_ids[leaf] : greatest;
+        }
+    packed->leaf_ids = of_tree                  ? APX_LEAF_IDS_TREE
+                       : of_forest              ? APX_LEAF_IDS_FOREST
+                       : greatest <= UINT16_MAX ? APX_LEAF_IDS_16
+                                                : APX_LEAF_IDS_32;
+    if (packed->leaf_ids == APX_LEAF_IDS_32)
+        packed->leaf_ids_at = copy_array(pack, desc->leaf_ids, desc->leaf_count, sizeof(uint32_t));
+    if (packed->leaf_ids != APX_LEAF_IDS_16)
+        return;
+    packed->leaf_ids_at = apx_pack_array(pack, desc->leaf_count, sizeof(uint16_t));
+    uint16_t *ids = apx_pack_at(pack, packed->leaf_ids_at);
+    for (size_t i = 0; i < desc->leaf_count; i++)
+        ids[i] = (uint16_t)desc->leaf_ids[i];
+}
+
 static void pack_leaves(struct apx_pack *pack)
 {
     const struct apx_forest_desc *desc = pack->desc;
@@ -155,7 +211,7 @@ static void pack_leaves(struct apx_pack *pack)
         for (size_t i = 0; i < values; i++)
             to[i] = (float)desc->leaf_values[i];
     }
-    packed->leaf_ids_at = copy_array(pack, desc->leaf_ids, desc->leaf_count, sizeof(uint32_t));
+    pack_leaf_ids(pack);
     packed->base_at = copy_array(pack, desc->base, desc->outputs, sizeof(double));
     /* The least and the greatest begin with the first tree of an output; without one they are 0. */
     if (desc->sum != APX_FOREST_SUM)
@@ -235,6 +291,9 @@ static void lay_scratch(struct apx_packed *p, const struct apx_forest_isa *isa)
     p->sums_at = place(&end, rows * p->outputs * sizeof(double));
     p->reach_at = place(&end, APX_SLOTS_MAX * isa->mask_bytes);
     p->gather_at = place(&end, 2 * (size_t)isa->lanes * p->tile * sizeof(float));
+    p->one_codes_at = place(&end, p->coded ? APX_ONE_ROWS * p->one_stride : 0);
+    p->one_spread_at =
+        place(&end, p->one_walks ? (size_t)APX_ONE_ROWS * p->columns * (p->tile / 8) : 0);
     p->index_at = place(&end, (p->trees > p->tile ? p->trees : p->tile) * sizeof(uint32_t));
     p->scratch_bytes = end;
 }
@@ -267,7 +326,11 @@ size_t apx_forest_pack(const struct apx_forest_desc *desc, const struct apx_fore
     apx_pack_choose_tops(&pack);
     apx_pack_cuts(&pack);
     apx_pack_sets(&pack);
+    apx_pack_one_kinds(&pack);
     apx_pack_trees(&pack);
+    if (pack.coded)
+        apx_pack_one_groups(&pack);
+    apx_pack_choose_few(&pack);
     pack_groups(&pack);
     pack_leaves(&pack);
     lay_scratch(packed, isa);

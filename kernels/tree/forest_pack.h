@@ -35,6 +35,9 @@ struct apx_pack {
     uint64_t *set_keys;    /* [set_columns] ascending, one a set column */
     bool slice_sets;       /* sets may be part of tops */
     bool *has_begun;       /* [outputs] a tree of this output has been packed */
+    uint8_t *one_kind;     /* [trees] how one row goes through; if coded */
+    uint64_t *one_order;   /* [trees] */
+    uint32_t *one_root;    /* [trees] first node over codes of those walked */
 };
 
 /* An array of the packed forest: its place, zeroed. */
@@ -79,6 +82,8 @@ static inline uint32_t apx_set_size(const struct apx_forest_desc *desc, int32_t 
 
 /* forest_cost.c: the top of every tree, and the estimates. */
 void apx_pack_choose_tops(struct apx_pack *pack);
+/* How few rows are not worth a tile; when all but the leaves is packed. */
+void apx_pack_choose_few(struct apx_pack *pack);
 /* forest_pack_cuts.c: cuts, columns, search tables. */
 void apx_pack_collect_cuts(struct apx_pack *pack); /* of sliced nodes, or of all if coded */
 void apx_pack_cuts(struct apx_pack *pack);
@@ -101,8 +106,24 @@ size_t apx_pack_collect_sets(struct apx_pack *pack, size_t *tables);
 /* Columns of sets, and a node's. */
 void apx_pack_sets(struct apx_pack *pack);
 uint32_t apx_pack_find_set(const struct apx_pack *pack, const struct apx_tree_node *node);
-/* forest_pack_trees.c */
+/* forest_pack_trees.c: slices, and the nodes by way of the two files below. */
 void apx_pack_trees(struct apx_pack *pack);
+/* Places below a node whose pair is known. */
+void apx_pack_place_children(struct apx_pack *pack, uint32_t parent);
+/* forest_pack_keys.c: nodes for walks over keys. */
+void apx_pack_key_arrays(struct apx_pack *pack);
+void apx_pack_key_nodes(struct apx_pack *pack, size_t tree, const struct apx_packed_tree *out);
+/* forest_pack_codes.c: nodes for walks over codes; the number of those of a tree, and their making
+ * from place `at` on. exits: [exit_count] of the top, as indices in the description. */
+size_t apx_pack_code_count(const struct apx_pack *pack, size_t tree);
+void apx_pack_code_nodes(struct apx_pack *pack, size_t tree, const uint32_t *exits, size_t at,
+                         struct apx_packed_tree *out,
+                         uint32_t *root); /* where walks of one row begin */
+/* forest_pack_onerow.c: how one row goes through the trees (before the trees are packed), the
+ * estimate of it in nanoseconds, and the groups. */
+void apx_pack_one_kinds(struct apx_pack *pack);
+double apx_pack_one_cost(const struct apx_pack *pack);
+void apx_pack_one_groups(struct apx_pack *pack);
 
 /* Sets with more bounds are left to the walks, and all sets of a forest that would need more tables
  * (16 MiB of them); a slice names its column with 16 bits. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* forest_pack_trees.c - the slices, exits and walk nodes of every tree. */
+/* forest_pack_trees.c - every tree: the slices of its top, and what its nodes have in common. */
 #include "kernels/tree/forest_pack.h"
 
 /* Slices in their order, by index in the description. */
@@ -118,7 +118,7 @@ static void pack_top(struct apx_pack *pack, size_t tree, struct apx_packed_tree 
 
 /* Places below a node whose pair is known: the pair, then what is below the child that more rows go
  * to, then what is below the other; so most steps go on in the same cache line. */
-static void place_children(struct apx_pack *pack, uint32_t parent)
+void apx_pack_place_children(struct apx_pack *pack, uint32_t parent)
 {
     const struct apx_tree_node *node = &pack->desc->nodes[parent];
     struct apx_pack_node *left = &pack->nodes[node->left], *right = &pack->nodes[node->right];
@@ -130,117 +130,6 @@ static void place_children(struct apx_pack *pack, uint32_t parent)
     right->place = pair + 1;
     hot->pair = pair + 2;
     cold->pair = pair + 2 + hot->size - 1;
-}
-
-/* Places of a tree's nodes: the root at 1, pairs of siblings behind it at even places. */
-static void place_nodes(struct apx_pack *pack, size_t tree)
-{
-    const uint32_t root = pack->desc->roots[tree];
-    pack->nodes[root].place = 1;
-    pack->nodes[root].pair = 2;
-    for (uint32_t i = root; i < pack->desc->roots[tree + 1]; i++)
-        if (pack->desc->nodes[i].feature >= 0)
-            place_children(pack, i);
-}
-
-/* Columns of keys for the features that some node compares. */
-static void place_columns(struct apx_pack *pack)
-{
-    const struct apx_forest_desc *desc = pack->desc;
-    struct apx_packed *packed = pack->packed;
-    uint32_t *column = pack->walk_column;
-    memset(column, 0, desc->features * sizeof *column);
-    for (size_t i = 0; i < desc->node_count; i++)
-        if (desc->nodes[i].feature >= 0)
-            column[desc->nodes[i].feature] = 1;
-    uint32_t count = 0;
-    for (size_t f = 0; f < desc->features; f++)
-        count += column[f];
-    packed->walk_columns = count;
-    packed->walk_feature_at = apx_pack_array(pack, count, sizeof(uint32_t));
-    uint32_t *feature = apx_pack_at(pack, packed->walk_feature_at);
-    count = 0;
-    for (uint32_t f = 0; f < desc->features; f++)
-        if (column[f]) {
-            feature[count] = f;
-            column[f] = count++;
-        }
-}
-
-static void pack_walk(struct apx_pack *pack, size_t tree, const struct apx_packed_tree *out)
-{
-    const struct apx_forest_desc *desc = pack->desc;
-    struct apx_packed *packed = pack->packed;
-    struct apx_walk8 *walk8 = (struct apx_walk8 *)apx_pack_at(pack, packed->walk_at) + out->nodes;
-    struct apx_walk16 *walk16 =
-        (struct apx_walk16 *)apx_pack_at(pack, packed->walk_at) + out->nodes;
-    uint64_t *walk64 = (uint64_t *)apx_pack_at(pack, packed->walk64_at) + out->nodes;
-    uint8_t *nan_right = apx_pack_at(pack, packed->nan_right_at);
-    const uint32_t stride = APX_KEYS_STRIDE(packed->tile) / 8;
-    for (uint32_t i = desc->roots[tree]; i < desc->roots[tree + 1]; i++) {
-        const struct apx_tree_node *node = &desc->nodes[i];
-        uint32_t at = pack->nodes[i].place, left = at, column = 0, extra, key;
-        if (node->feature < 0) {
-            extra = node->left - out->leaves;
-            key = APX_WALK_LEAF + (packed->wide ? 0 : extra);
-        } else {
-            left = pack->nodes[node->left].place;
-            column = pack->walk_column[node->feature] * stride;
-            extra = node->set >= 0 ? (uint32_t)node->set : 0;
-            key = node->set < 0  ? apx_float_key(apx_float_above(node->threshold))
-                  : packed->wide ? 0
-                                 : extra;
-        }
-        if (packed->wide)
-            walk16[at] = (struct apx_walk16){key, column, left, extra};
-        else
-            walk8[at] = (struct apx_walk8){key, (uint16_t)column, (uint16_t)left};
-        if (desc->compares_double)
-            walk64[at] = node->feature < 0 ? UINT64_MAX
-                         : node->set >= 0  ? 0
-                                           : apx_double_key(node->threshold);
-        size_t bit = (size_t)out->nodes + at;
-        if (node->feature >= 0 && node->nan_right)
-            nan_right[bit / 8] |= (uint8_t)(1u << bit % 8);
-    }
-}
-
-static void fill_code(const struct apx_pack *pack, const struct apx_packed_tree *out, uint32_t node,
-                      uint32_t at, uint32_t left, struct apx_code_node *codes)
-{
-    const struct apx_tree_node *n = &pack->desc->nodes[node];
-    if (n->feature < 0) {
-        codes[at] = (struct apx_code_node){
-            .cut = 255, .left = (uint16_t)at, .leaf = (uint16_t)(n->left - out->leaves)};
-        return;
-    }
-    const struct apx_cut_place place = apx_pack_find_cut(pack, n);
-    codes[at] = (struct apx_code_node){
-        .column = (uint16_t)(place.column * (pack->isa->tile / 8)),
-        .cut = (uint8_t)(place.cut - 1),
-        .left = (uint16_t)left,
-    };
-}
-
-/* Nodes over codes below a tree's exits; how many. */
-static size_t pack_code(struct apx_pack *pack, const struct apx_packed_tree *out,
-                        const uint32_t *exits)
-{
-    const struct apx_forest_desc *desc = pack->desc;
-    struct apx_code_node *codes =
-        (struct apx_code_node *)apx_pack_at(pack, pack->packed->code_at) + out->codes;
-    uint32_t next = (out->exit_count + 1u) / 2 * 2;
-    for (uint32_t e = 0; e < out->exit_count; e++) {
-        pack->nodes[exits[e]].place = e;
-        pack->nodes[exits[e]].pair = next;
-        next += pack->nodes[exits[e]].size - 1;
-        for (uint32_t i = exits[e]; i < exits[e] + pack->nodes[exits[e]].size; i++) {
-            fill_code(pack, out, i, pack->nodes[i].place, pack->nodes[i].pair, codes);
-            if (desc->nodes[i].feature >= 0)
-                place_children(pack, i);
-        }
-    }
-    return next;
 }
 
 /* Is a tree, the next one, the first of its output? Only asked of MIN and MAX. */
@@ -260,63 +149,80 @@ static size_t most_exits(size_t nodes)
     return (nodes + 1) / 2 < APX_EXITS_MAX ? (nodes + 1) / 2 : APX_EXITS_MAX;
 }
 
+/* How many slices, entries of `exits` and nodes over codes all trees have. */
+struct tree_counts {
+    size_t slices, exits, codes;
+};
+
+static struct tree_counts count_all(const struct apx_pack *pack)
+{
+    const struct apx_forest_desc *desc = pack->desc;
+    struct tree_counts counts = {0};
+    for (size_t t = 0; t < desc->trees; t++) {
+        bool whole = true;
+        for (uint32_t i = desc->roots[t]; i < desc->roots[t + 1];) {
+            const bool sliced = pack->nodes[i].sliced;
+            counts.slices += sliced;
+            whole &= sliced || pack->nodes[i].height == 0;
+            i += sliced ? 1 : pack->nodes[i].size;
+        }
+        if (pack->coded)
+            counts.codes += apx_pack_code_count(pack, t);
+        else if (!whole)
+            counts.exits += most_exits(desc->roots[t + 1] - desc->roots[t]);
+    }
+    return counts;
+}
+
+/* One tree behind the slices, exits and nodes over codes so far. */
+static void pack_tree(struct apx_pack *pack, size_t t, struct apx_packed_tree *out,
+                      struct tree_counts *so_far)
+{
+    const struct apx_forest_desc *desc = pack->desc;
+    struct apx_packed *packed = pack->packed;
+    uint32_t list[APX_EXITS_MAX];
+    out->slices = (uint32_t)so_far->slices;
+    out->exits = (uint32_t)so_far->exits;
+    out->nodes = (uint32_t)(desc->roots[t] + t);
+    out->output = desc->tree_output != NULL ? desc->tree_output[t] : 0;
+    out->begins = begins_output(pack, t);
+    out->depth = pack->nodes[desc->roots[t]].height;
+    struct apx_slice *slices = apx_pack_at(pack, packed->slices_at);
+    pack_top(pack, t, out, slices + so_far->slices, list);
+    so_far->slices += out->slice_count;
+    packed->walks |= !out->whole;
+    if (pack->coded) {
+        apx_pack_code_nodes(pack, t, list, so_far->codes, out, &pack->one_root[t]);
+        so_far->codes += apx_pack_code_count(pack, t);
+        return;
+    }
+    apx_pack_key_nodes(pack, t, out);
+    uint32_t *exits = (uint32_t *)apx_pack_at(pack, packed->exits_at) + so_far->exits;
+    for (uint32_t e = 0; e < out->exit_count && !out->whole; e++)
+        exits[e] = pack->nodes[list[e]].place;
+    so_far->exits += out->whole ? 0 : out->exit_count;
+}
+
 void apx_pack_trees(struct apx_pack *pack)
 {
     const struct apx_forest_desc *desc = pack->desc;
     struct apx_packed *packed = pack->packed;
-    size_t slices = 0, exits = 0, code_nodes = 0;
-    for (size_t t = 0; t < desc->trees; t++) {
-        bool whole = true;
-        size_t below = 1;
-        for (uint32_t i = desc->roots[t]; i < desc->roots[t + 1];) {
-            bool sliced = pack->nodes[i].sliced;
-            slices += sliced;
-            whole &= sliced || pack->nodes[i].height == 0;
-            below += sliced ? 0 : pack->nodes[i].size;
-            i += sliced ? 1 : pack->nodes[i].size;
-        }
-        exits += whole || pack->coded ? 0 : most_exits(desc->roots[t + 1] - desc->roots[t]);
-        code_nodes += whole ? 0 : below;
-    }
-    const size_t nodes = desc->node_count + desc->trees;
+    const struct tree_counts most = count_all(pack);
     memset(pack->has_begun, 0, desc->outputs * sizeof *pack->has_begun);
-    place_columns(pack);
-    packed->trees_at = apx_pack_array(pack, desc->trees, sizeof(struct apx_packed_tree));
-    packed->slices_at = apx_pack_array(pack, slices, sizeof(struct apx_slice));
-    packed->walk_at = apx_pack_array(
-        pack, nodes, packed->wide ? sizeof(struct apx_walk16) : sizeof(struct apx_walk8));
-    packed->walk64_at = apx_pack_array(pack, desc->compares_double ? nodes : 0, sizeof(double));
     packed->coded = pack->coded;
-    packed->code_at =
-        apx_pack_array(pack, pack->coded ? code_nodes : 0, sizeof(struct apx_code_node));
-    packed->nan_right_at = apx_pack_array(pack, (nodes + 7) / 8, 1);
-    packed->exits_at = apx_pack_array(pack, exits, sizeof(uint32_t));
+    packed->trees_at = apx_pack_array(pack, desc->trees, sizeof(struct apx_packed_tree));
+    packed->slices_at = apx_pack_array(pack, most.slices, sizeof(struct apx_slice));
+    packed->code_at = apx_pack_array(pack, most.codes, sizeof(struct apx_code_node));
+    if (!pack->coded)
+        apx_pack_key_arrays(pack);
+    packed->exits_at = apx_pack_array(pack, most.exits, sizeof(uint32_t));
     struct apx_packed_tree *trees = apx_pack_at(pack, packed->trees_at);
-    struct apx_slice *slice = apx_pack_at(pack, packed->slices_at);
-    uint32_t *exit = apx_pack_at(pack, packed->exits_at);
-    size_t next_slice = 0, next_exit = 0, next_leaf = 0, next_code = 0;
+    struct tree_counts so_far = {0};
+    uint32_t leaves = 0;
     for (size_t t = 0; t < desc->trees; t++) {
-        struct apx_packed_tree *out = &trees[t];
-        uint32_t list[APX_EXITS_MAX], root = desc->roots[t];
-        out->slices = (uint32_t)next_slice;
-        out->exits = (uint32_t)next_exit;
-        out->leaves = (uint32_t)next_leaf;
-        out->nodes = (uint32_t)(root + t);
-        out->output = desc->tree_output != NULL ? desc->tree_output[t] : 0;
-        out->begins = begins_output(pack, t);
-        out->depth = pack->nodes[root].height;
-        pack_top(pack, t, out, slice + next_slice, list);
-        place_nodes(pack, t);
-        pack_walk(pack, t, out);
-        out->codes = (uint32_t)next_code;
-        for (uint32_t e = 0; e < out->exit_count && !out->whole && !pack->coded; e++)
-            exit[next_exit + e] = pack->nodes[list[e]].place;
-        if (pack->coded && !out->whole)
-            next_code += pack_code(pack, out, list);
-        next_slice += out->slice_count;
-        next_exit += out->whole || pack->coded ? 0 : out->exit_count;
-        next_leaf += (pack->nodes[root].size + 1) / 2;
-        packed->walks |= !out->whole;
+        trees[t].leaves = leaves;
+        pack_tree(pack, t, &trees[t], &so_far);
+        leaves += (pack->nodes[desc->roots[t]].size + 1) / 2;
     }
-    pack->end = packed->exits_at + next_exit * sizeof(uint32_t);
+    pack->end = packed->exits_at + so_far.exits * sizeof(uint32_t);
 }

@@ -93,8 +93,29 @@ APX_INLINE void walk_code_step(const struct apx_code_node *nodes, const uint8_t 
     "movzbl 2(%[nodes],%[at" #i "],8), %k[cut]\n\t"                                                \
     "movzwl (%[nodes],%[at" #i "],8), %k[column]\n\t"                                              \
     "cmpb " #i "(%[codes],%[column],8), %b[cut]\n\t"                                               \
-    "movzwl 4(%[nodes],%[at" #i "],8), %k[at" #i "]\n\t"                                           \
-    "adcl $0, %k[at" #i "]\n\t"
+    "movzwl 4(%[nodes],%[at" #i "],8), %k[column]\n\t"                                             \
+    "adcl %k[column], %k[at" #i "]\n\t"
+    __asm__(WALK_STEP(0) WALK_STEP(1) WALK_STEP(2) WALK_STEP(3) WALK_STEP(4) WALK_STEP(5)
+                WALK_STEP(6) WALK_STEP(7)
+            : [at0] "+&r"(at[0]), [at1] "+&r"(at[1]), [at2] "+&r"(at[2]), [at3] "+&r"(at[3]),
+              [at4] "+&r"(at[4]), [at5] "+&r"(at[5]), [at6] "+&r"(at[6]), [at7] "+&r"(at[7]),
+              [cut] "=&q"(cut), [column] "=&r"(column)
+            : [nodes] "r"(nodes), [codes] "r"(codes)
+            : "cc", "memory");
+#undef WALK_STEP
+}
+
+/* The same of one row through a tree each: places are in the forest. */
+APX_INLINE void walk_one_step(const struct apx_code_node *nodes, const uint8_t *codes,
+                              uint64_t at[WALKS])
+{
+    uint64_t cut, column;
+#define WALK_STEP(i)                                                                               \
+    "movzbl 2(%[nodes],%[at" #i "],8), %k[cut]\n\t"                                                \
+    "movzwl (%[nodes],%[at" #i "],8), %k[column]\n\t"                                              \
+    "cmpb (%[codes],%[column]), %b[cut]\n\t"                                                       \
+    "movzwl 4(%[nodes],%[at" #i "],8), %k[column]\n\t"                                             \
+    "adcl %k[column], %k[at" #i "]\n\t"
     __asm__(WALK_STEP(0) WALK_STEP(1) WALK_STEP(2) WALK_STEP(3) WALK_STEP(4) WALK_STEP(5)
                 WALK_STEP(6) WALK_STEP(7)
             : [at0] "+&r"(at[0]), [at1] "+&r"(at[1]), [at2] "+&r"(at[2]), [at3] "+&r"(at[3]),

@@ -61,8 +61,8 @@ enum { CLI_DEVICE = 256, CLI_ISA, CLI_PRECISION, CLI_THREADS, CLI_HELP, CLI_JSON
     }
 #define CLI_MODEL_HELP                                                                             \
     "  --device auto|cpu|cuda   where to run it (auto)\n"                                          \
-    "  --isa WORD               highest instruction set to use: scalar, avx2, avx512 or\n"         \
-    "                           avx512vnni (AUSPEX_ISA, or all that the processor has)\n"          \
+    "  --isa WORD               highest instruction set to use: scalar, avx2, avx512,\n"           \
+    "                           avx512vnni, avx512vbmi (AUSPEX_ISA, or all there is)\n"            \
     "  --precision fp32|int8    fp32: as the file says; int8: LSTM and GRU layers as\n"            \
     "                           auspex quantize makes them (fp32)\n"
 #define CLI_THREADS_HELP                                                                           \

@@ -21,7 +21,11 @@ static json_t *describe_isa(void)
         uint32_t bit;
         const char *word;
     } sets[] = {
-        {APX_CAP_AVX2, "avx2"}, {APX_CAP_AVX512, "avx512"}, {APX_CAP_AVX512VNNI, "avx512vnni"}};
+        {APX_CAP_AVX2, "avx2"},
+        {APX_CAP_AVX512, "avx512"},
+        {APX_CAP_AVX512VNNI, "avx512vnni"},
+        {APX_CAP_AVX512VBMI, "avx512vbmi"},
+    };
     uint32_t caps = apx_cpu_caps();
     json_t *isa = json_object(), *words = json_array();
     json_array_append_new(words, json_string("scalar"));

@@ -56,7 +56,8 @@ int apx_cli_model_option(const char *command, int option, const char *value,
 {
     static const char *const devices[] = {"auto", "cpu", "cuda", NULL};
     static const char *const precisions[] = {"fp32", "int8", NULL};
-    static const char *const sets[] = {"scalar", "avx2", "avx512", "avx512vnni", NULL};
+    static const char *const sets[] = {"scalar",     "avx2",       "avx512",
+                                       "avx512vnni", "avx512vbmi", NULL};
     long threads;
     switch (option) {
     case CLI_DEVICE:
@@ -74,7 +75,9 @@ int apx_cli_model_option(const char *command, int option, const char *value,
         return is_one_of(value, sets)
                    ? CLI_DONE
                    : apx_cli_usage(
-                         command, "--isa is scalar, avx2, avx512 or avx512vnni, not \"%s\"", value);
+                         command,
+                         "--isa is scalar, avx2, avx512, avx512vnni or avx512vbmi, not \"%s\"",
+                         value);
     default:
         if (!apx_cli_number(value, 1, 1024, &threads)) /* APX_LIMIT_THREADS of a session */
             return apx_cli_usage(command, "--threads is a number from 1 to 1024, not \"%s\"",

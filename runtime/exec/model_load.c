@@ -52,8 +52,8 @@ static enum apx_status compile(struct apx_model *model, const struct apx_load_op
         model->backend->compile(model->graph, &compile_options, &model->program, error);
     if (status == APX_EINVAL && is_environment && error != NULL && strcmp(error->field, "isa") == 0)
         return apx_fail(error, APX_EINVAL, "AUSPEX_ISA",
-                        "the environment's AUSPEX_ISA is \"%s\"; say scalar, avx2, avx512 or "
-                        "avx512vnni",
+                        "the environment's AUSPEX_ISA is \"%s\"; say scalar, avx2, avx512, "
+                        "avx512vnni or avx512vbmi",
                         environment);
     return status;
 }

@@ -21,9 +21,10 @@ static enum apx_status read_options(struct apx_program *program,
                         options->precision);
     program->caps = apx_cpu_caps();
     if (options->isa != NULL && !apx_caps_limit(program->caps, options->isa, &program->caps))
-        return apx_fail(error, APX_EINVAL, "isa",
-                        "isa \"%s\" is not known; say scalar, avx2, avx512 or avx512vnni",
-                        options->isa);
+        return apx_fail(
+            error, APX_EINVAL, "isa",
+            "isa \"%s\" is not known; say scalar, avx2, avx512, avx512vnni or avx512vbmi",
+            options->isa);
     return APX_OK;
 }
 

@@ -3,7 +3,7 @@
 #include "kernels/kernels.h"
 #include "tests/harness/check.h"
 
-#define ALL (APX_CAP_AVX2 | APX_CAP_AVX512 | APX_CAP_AVX512VNNI)
+#define ALL (APX_CAP_AVX2 | APX_CAP_AVX512 | APX_CAP_AVX512VNNI | APX_CAP_AVX512VBMI)
 
 static void detection_agrees_with_the_compiler(void)
 {
@@ -17,6 +17,8 @@ static void detection_agrees_with_the_compiler(void)
                  __builtin_cpu_supports("avx512cd"));
     CHECK_EQ((caps & APX_CAP_AVX512VNNI) != 0,
              (caps & APX_CAP_AVX512) != 0 && __builtin_cpu_supports("avx512vnni"));
+    CHECK_EQ((caps & APX_CAP_AVX512VBMI) != 0,
+             (caps & APX_CAP_AVX512VNNI) != 0 && __builtin_cpu_supports("avx512vbmi"));
 }
 
 static void limits_take_bundles_away(void)
@@ -32,6 +34,8 @@ static void limits_take_bundles_away(void)
     REQUIRE(apx_caps_limit(caps, "avx512", &limited));
     CHECK_STR(apx_caps_name(limited), "avx512");
     REQUIRE(apx_caps_limit(caps, "avx512vnni", &limited));
+    CHECK_STR(apx_caps_name(limited), "avx512vnni");
+    REQUIRE(apx_caps_limit(caps, "avx512vbmi", &limited));
     CHECK_EQ(limited, caps);
     /* a limit above what is there adds nothing */
     REQUIRE(apx_caps_limit(APX_CAP_AVX2, "avx512", &limited));

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* forest_avx512vbmi.c - ranks, slices and walks with AVX-512, 128 rows a tile; one row by bits. */
+#include <math.h>
+#include <string.h>
+
+#include "kernels/tree/forest_rows.h"
+
+#include "kernels/tree/rank_avx512.h"
+
+#include "kernels/tree/reach_avx512.h"
+
+#include "kernels/tree/onerow_avx512.h"
+
+#include "kernels/tree/bits_avx512vbmi.h"
+
+#include "kernels/tree/forest_costs_avx512.h"
+
+#include "kernels/tree/forest_ranked_body.h"
+
+static const struct apx_forest_isa isa = {
+    .name = "avx512vbmi",
+    FOREST_COSTS_AVX512,
+    .bits = true,
+    .one_block32 = 1.9,
+    .one_block64 = 3.0,
+};
+
+RANKED_FUNCTIONS(avx512vbmi)

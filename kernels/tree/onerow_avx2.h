@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* onerow_avx2.h - codes of one row with AVX2: a column's first cuts in one register. */
+#ifndef APX_TREE_ONEROW_AVX2_H
+#define APX_TREE_ONEROW_AVX2_H
+
+#include <immintrin.h>
+
+#include "kernels/tree/forest_layout.h"
+
+/* Of struct apx_column, sorted: tables of 8 with 0, 1, ... levels. */
+#define ONE_FIRST(shape)  8
+#define ONE_LEVELS(shape) (shape)
+
+APX_INLINE uint32_t one_group(const float *table, float x, const int first)
+{
+    (void)first;
+    const __m256 above = _mm256_cmp_ps(_mm256_set1_ps(x), _mm256_load_ps(table), _CMP_GE_OQ);
+    return (uint32_t)__builtin_popcount((uint32_t)_mm256_movemask_ps(above));
+}
+
+static bool one_has_nan(const void *x, size_t count, bool is_double)
+{
+    size_t i = 0;
+    bool any = false;
+    if (is_double) {
+        const double *value = x;
+        __m256d nans = _mm256_setzero_pd();
+        for (; i + 4 <= count; i += 4) {
+            const __m256d v = _mm256_loadu_pd(value + i);
+            nans = _mm256_or_pd(nans, _mm256_cmp_pd(v, v, _CMP_UNORD_Q));
+        }
+        for (; i < count; i++)
+            any |= isnan(value[i]);
+        return any || _mm256_movemask_pd(nans) != 0;
+    }
+    const float *value = x;
+    __m256 nans = _mm256_setzero_ps();
+    for (; i + 8 <= count; i += 8) {
+        const __m256 v = _mm256_loadu_ps(value + i);
+        nans = _mm256_or_ps(nans, _mm256_cmp_ps(v, v, _CMP_UNORD_Q));
+    }
+    for (; i < count; i++)
+        any |= isnan(value[i]);
+    return any || _mm256_movemask_ps(nans) != 0;
+}
+
+#endif

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ranked_onerow.h - few rows through a ranked forest, each by itself: codes of all its columns,
+ * then the groups of trees (forest_pack_onerow.c), then the leaves in the order of the trees.
+ *
+ * Included after onerow_<isa>.h, which has one_group (how many of a search's first cuts are <= x),
+ * ONE_FIRST(shape), ONE_LEVELS(shape), one_has_nan and one_bits. */
+#ifndef APX_TREE_RANKED_ONEROW_H
+#define APX_TREE_RANKED_ONEROW_H
+
+#include "kernels/tree/ranked_sums.h"
+
+/* ---- codes ----------------------------------------------------------------------------------- */
+
+/* How a row's values are compared. */
+enum one_values {
+    ONE_FLOATS,
+    ONE_DOUBLES_AS_FLOATS, /* rounded first */
+    ONE_DOUBLES
+};
+
+/* A rank among cuts that are not floats, near that of the value as a float. */
+APX_INLINE uint32_t one_rank64(const double *cuts, uint32_t count, uint32_t rank, double x)
+{
+    while (rank < count && cuts[rank] <= x)
+        rank++;
+    while (rank > 0 && cuts[rank - 1] > x)
+        rank--;
+    return rank;
+}
+
+APX_INLINE void one_search_shape(const struct apx_packed *packed, const void *x, uint8_t *codes,
+                                 const int shape, const enum one_values kind)
+{
+    const struct apx_one_search *searches = apx_packed_array(packed, packed->one_search_at);
+    const float *tables = apx_packed_array(packed, packed->table_at);
+    const double *cuts64 = apx_packed_array(packed, packed->cuts64_at);
+    const uint32_t levels = ONE_LEVELS(shape), first = ONE_FIRST(shape);
+    for (uint32_t i = shape > 0 ? packed->one_shape_end[shape - 1] : 0;
+         i < packed->one_shape_end[shape]; i++) {
+        const struct apx_one_search *search = &searches[i];
+        const float *table = tables + search->table;
+        const double wide = kind != ONE_FLOATS ? ((const double *)x)[search->feature] : 0.0;
+        const float value = kind != ONE_FLOATS ? (float)wide : ((const float *)x)[search->feature];
+        const uint32_t group = one_group(table, value, (int)first);
+        uint32_t node = 1;
+#pragma GCC unroll 5
+        for (uint32_t level = 0; level < levels; level++)
+            node = 2 * node + (value >= table[node * first + group]);
+        uint32_t rank = (group << levels) + node - (1u << levels);
+        if (kind == ONE_DOUBLES)
+            rank = one_rank64(cuts64 + search->cuts64, search->cuts, rank, wide);
+        codes[search->column] = (uint8_t)rank;
+    }
+}
+
+APX_INLINE void one_search_all(const struct apx_packed *packed, const void *x, uint8_t *codes,
+                               const enum one_values kind)
+{
+    one_search_shape(packed, x, codes, 0, kind);
+    one_search_shape(packed, x, codes, 1, kind);
+    one_search_shape(packed, x, codes, 2, kind);
+    one_search_shape(packed, x, codes, 3, kind);
+    one_search_shape(packed, x, codes, 4, kind);
+    one_search_shape(packed, x, codes, 5, kind);
+}
+
+static __attribute__((noinline)) void one_search_floats(const struct apx_packed *packed,
+                                                        const void *x, uint8_t *codes)
+{
+    one_search_all(packed, x, codes, ONE_FLOATS);
+}
+
+static __attribute__((noinline)) void one_search_rounded(const struct apx_packed *packed,
+                                                         const void *x, uint8_t *codes)
+{
+    one_search_all(packed, x, codes, ONE_DOUBLES_AS_FLOATS);
+}
+
+static __attribute__((noinline)) void one_search_doubles(const struct apx_packed *packed,
+                                                         const void *x, uint8_t *codes)
+{
+    one_search_all(packed, x, codes, ONE_DOUBLES);
+}
+
+/* Features that are looked at for NaN in less time than a column where NaN has a code. */
+enum { ONE_NAN_FEATURES = 32 };
+
+/* Codes where NaN is APX_NAN_CODE. */
+static void one_nan_codes(const struct apx_packed *packed, const void *x, bool is_double,
+                          uint8_t *codes)
+{
+    const struct apx_one_nan *nans = apx_packed_array(packed, packed->one_nan_at);
+    for (uint32_t i = 0; i < packed->one_twins; i++)
+        codes[nans[i].column] = codes[nans[i].from];
+    if (packed->one_nans == 0 || (packed->features / ONE_NAN_FEATURES < packed->one_nans &&
+                                  !one_has_nan(x, packed->features, is_double)))
+        return;
+    for (uint32_t i = 0; i < packed->one_nans; i++) {
+        const bool is_nan = is_double ? isnan(((const double *)x)[nans[i].feature])
+                                      : isnan(((const float *)x)[nans[i].feature]);
+        codes[nans[i].column] = is_nan ? APX_NAN_CODE : codes[nans[i].column];
+    }
+}
+
+static void one_set_codes(const struct apx_packed *packed, uint8_t *codes)
+{
+    const struct apx_set_column *sets = apx_packed_array(packed, packed->set_column_at);
+    const uint8_t *tables = apx_packed_array(packed, packed->set_table_at);
+    for (uint32_t s = 0; s < packed->set_columns; s++) {
+        uint32_t inside = 0;
+        for (uint32_t part = 0; part < sets[s].parts; part++) {
+            const uint32_t code = codes[sets[s].first + part * sets[s].step];
+            inside ^= (uint32_t)tables[sets[s].table + part * 32 + code / 8] >> code % 8;
+        }
+        codes[sets[s].column] = (uint8_t)(0 - (inside & 1));
+    }
+}
+
+/* Codes of a row, side by side. */
+static void one_codes(const struct ranked_run *run, size_t row, uint8_t *codes)
+{
+    const struct apx_packed *packed = run->packed;
+    const bool is_double = run->args->x_is_double;
+    const size_t bytes = is_double ? sizeof(double) : sizeof(float);
+    const void *x =
+        (const char *)run->args->x + (ptrdiff_t)row * run->args->x_row * (ptrdiff_t)bytes;
+    if (!is_double)
+        one_search_floats(packed, x, codes);
+    else if (packed->compares_double)
+        one_search_doubles(packed, x, codes);
+    else
+        one_search_rounded(packed, x, codes);
+    if (packed->one_nans > 0)
+        one_nan_codes(packed, x, is_double, codes);
+    if (packed->set_columns > 0)
+        one_set_codes(packed, codes);
+}
+
+/* ---- groups ---------------------------------------------------------------------------------- */
+
+/* Eight trees, from their roots; leaf[i]: index in the forest. */
+static void one_walks(const struct apx_packed *packed, const struct apx_one_group *group,
+                      const uint8_t *spread, uint32_t *leaf)
+{
+    const struct apx_code_node *nodes = apx_packed_array(packed, packed->code_at);
+    const uint32_t *roots =
+        (const uint32_t *)apx_packed_array(packed, packed->one_root_at) + group->first;
+    const uint32_t *leaves =
+        (const uint32_t *)apx_packed_array(packed, packed->one_leaves_at) + group->first;
+    const uint32_t usual = group->blocks, highest = group->count;
+    uint64_t at[WALKS], before = 0;
+#pragma GCC unroll 8
+    for (uint32_t i = 0; i < WALKS; i++)
+        at[i] = roots[i < group->trees ? i : 0];
+    uint32_t step = 0;
+    for (; step < usual; step++)
+        walk_one_step(nodes, spread, at);
+    for (; step < highest || highest == UINT16_MAX; step++) {
+        uint64_t after = 0;
+        walk_one_step(nodes, spread, at);
+#pragma GCC unroll 8
+        for (uint32_t i = 0; i < WALKS; i++)
+            after += at[i];
+        if (before == after)
+            break;
+        before = after;
+    }
+#pragma GCC unroll 8
+    for (uint32_t i = 0; i < WALKS; i++)
+        leaf[i] = leaves[i] + nodes[at[i]].leaf;
+}
+
+/* Of a group's trees the leaves, as indices in the forest; leaf has room for APX_ONE_LANES. */
+APX_INLINE void one_leaves(const struct apx_packed *packed, const struct apx_one_group *group,
+                           const uint8_t *codes, const uint8_t *spread, uint32_t *leaf)
+{
+    if (group->kind == APX_ONE_WALKS)
+        one_walks(packed, group, spread, leaf);
+    else
+        one_bits(packed, group, codes, leaf);
+}
+
+/* ---- rows ------------------------------------------------------------------------------------ */
+
+static void one_spread(const struct apx_packed *packed, const uint8_t *codes, uint8_t *spread)
+{
+    for (size_t c = 0; c < packed->columns; c++)
+        spread[c * (TILE / 8)] = codes[c];
+}
+
+/* Leaves of any kind to any kind of sums. */
+static void one_row(const struct ranked_run *run, size_t row)
+{
+    const struct apx_packed *packed = run->packed;
+    const struct apx_one_group *groups = apx_packed_array(packed, packed->one_group_at);
+    const uint32_t *trees = apx_packed_array(packed, packed->one_tree_at);
+    const uint8_t *codes = (const uint8_t *)run->scratch + packed->one_codes_at;
+    const uint8_t *spread = (const uint8_t *)run->scratch + packed->one_spread_at;
+    uint32_t *leaf = (uint32_t *)(run->scratch + packed->index_at);
+    for (uint32_t g = 0; g < packed->one_groups; g++) {
+        _Alignas(64) uint32_t found[APX_ONE_LANES];
+        one_leaves(packed, &groups[g], codes, spread, found);
+        for (uint32_t i = 0; i < groups[g].trees; i++) {
+            const size_t at = groups[g].first + i, t = packed->one_in_order ? at : trees[at];
+            leaf[t] = found[i] - run->trees[t].leaves;
+        }
+    }
+    ranked_take_row(run, leaf, row);
+}
+
+/* What is usual: one sum a row, trees in order. The sums of a group are made while the next one is
+ * decided. */
+#define ONE_SUMS(name, type)                                                                       \
+    static __attribute__((noinline)) void name(const struct ranked_run *run, size_t row0,          \
+                                               size_t rows)                                        \
+    {                                                                                              \
+        const struct apx_packed *packed = run->packed;                                             \
+        const struct apx_one_group *groups = apx_packed_array(packed, packed->one_group_at);       \
+        const type *values = apx_packed_array(packed, packed->leaf_values_at);                     \
+        const uint8_t *codes = (const uint8_t *)run->scratch + packed->one_codes_at;               \
+        const uint8_t *spread = (const uint8_t *)run->scratch + packed->one_spread_at;             \
+        const size_t spread_step = (size_t)packed->columns * (TILE / 8);                           \
+        const double *base = apx_packed_array(packed, packed->base_at);                            \
+        type sums[APX_ONE_ROWS];                                                                   \
+        for (size_t r = 0; r < rows; r++)                                                          \
+            sums[r] = (type)base[0];                                                               \
+        for (uint32_t g = 0; g < packed->one_groups; g++)                                          \
+            for (size_t r = 0; r < rows; r++) {                                                    \
+                _Alignas(64) uint32_t leaf[APX_ONE_LANES];                                         \
+                one_leaves(packed, &groups[g], codes + r * packed->one_stride,                     \
+                           spread + r * spread_step, leaf);                                        \
+                type sum = sums[r];                                                                \
+                for (uint32_t i = 0; i < groups[g].trees; i++)                                     \
+                    sum += values[leaf[i]];                                                        \
+                sums[r] = sum;                                                                     \
+            }                                                                                      \
+        for (size_t r = 0; r < rows; r++)                                                          \
+            ((type *)run->args->margins)[row0 + r] = sums[r];                                      \
+    }
+ONE_SUMS(one_sums_float, float)
+ONE_SUMS(one_sums_double, double)
+#undef ONE_SUMS
+
+static void ranked_one_rows(const struct ranked_run *run, size_t row0, size_t rows)
+{
+    const struct apx_packed *packed = run->packed;
+    uint8_t *codes = (uint8_t *)run->scratch + packed->one_codes_at;
+    uint8_t *spread = (uint8_t *)run->scratch + packed->one_spread_at;
+    const bool usual = packed->outputs == 1 && run->sums_kind <= SUMS_DOUBLE &&
+                       packed->one_in_order && run->args->leaves == NULL &&
+                       run->args->margins != NULL;
+    const size_t together = usual ? APX_ONE_ROWS : 1;
+    for (size_t done = 0; done < rows; done += together) {
+        const size_t count = rows - done < together ? rows - done : together;
+        for (size_t r = 0; r < count; r++) {
+            one_codes(run, row0 + done + r, codes + r * packed->one_stride);
+            if (packed->one_walks)
+                one_spread(packed, codes + r * packed->one_stride,
+                           spread + r * packed->columns * (TILE / 8));
+        }
+        if (!usual)
+            one_row(run, row0 + done);
+        else if (run->sums_kind == SUMS_FLOAT)
+            one_sums_float(run, row0 + done, count);
+        else
+            one_sums_double(run, row0 + done, count);
+    }
+}
+
+#endif
