@@ -55,18 +55,22 @@ APX_INLINE void bits_shape(const char *block, size_t count, const uint8_t *row,
     }
 }
 
-/* leaf[]: of the group's trees, as indices in the forest, and garbage up to APX_ONE_LANES. */
+/* leaf[]: of the group's trees, as indices in the forest; of their tops, the numbers of the exits;
+ * garbage up to APX_ONE_LANES. */
 static void one_bits(const struct apx_packed *packed, const struct apx_one_group *group,
                      const uint8_t *codes, uint32_t *leaf)
 {
     const char *block =
-        (const char *)apx_packed_array(packed, packed->one_block_at) + (size_t)group->blocks * 64;
+        (const char *)apx_packed_array(packed, packed->one_block_at) + (size_t)group->block * 64;
     const uint32_t *leaves =
         (const uint32_t *)apx_packed_array(packed, packed->one_leaves_at) + group->first;
     const bool wide = group->kind == APX_ONE_BITS64;
+    static const uint32_t none[APX_ONE_LANES];
+    if (group->kind == APX_ONE_TOPS)
+        leaves = none;
 #define SHAPE(registers, w)                                                                        \
     if (packed->one_stride == 64 * (registers) && wide == (w))                                     \
-    bits_shape(block, group->count, codes, leaves, leaf, registers, w)
+    bits_shape(block, group->blocks, codes, leaves, leaf, registers, w)
     SHAPE(1, false);
     SHAPE(1, true);
     SHAPE(2, false);

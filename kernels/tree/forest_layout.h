@@ -58,9 +58,9 @@ struct apx_walk16 {
 #define APX_WALK_INDEX 0x003fffffu
 
 /* Nodes for walks that read codes. The next node is `down` further, and one more if code > cut. A
- * leaf has cut 255 and down 0. A tree's nodes: pairs of siblings of its top and its root, if walks
- * begin there; the exits of its top, in order (copies where their pairs are in the top); pairs of
- * siblings below. */
+ * leaf has cut 255 and down 0. A tree's nodes: those where walks of one row begin and pairs of
+ * siblings between them and the exits of the tile's top; these exits, in order (copies where they
+ * have siblings in the top); pairs of siblings below. */
 struct apx_code_node {
     uint16_t column; /* where its codes are: in a tile in units of 8 bytes, of one row in bytes */
     uint8_t cut;     /* one less than a slice's */
@@ -70,24 +70,32 @@ struct apx_code_node {
 };
 #define APX_CODE_PLACES 65536 /* of a tree */
 
-/* One row goes through groups of trees (forest_pack_onerow.c): by bits, or walking over codes. */
+/* One row goes through groups of trees (forest_pack_onerow.c): by bits, walking over codes, or
+ * both. */
 enum apx_one_kind {
     APX_ONE_BITS32, /* 16 trees of 32 leaves at most */
     APX_ONE_BITS64, /* 8 trees of 64 leaves at most */
-    APX_ONE_WALKS,  /* 8 trees */
+    APX_ONE_TOPS,   /* 16 trees, a top of 32 exits of each by bits */
+    APX_ONE_WALKS,  /* 16 trees */
     APX_ONE_KINDS
 };
 enum {
     APX_ONE_LANES = 16,        /* trees of a group at most */
+    APX_ONE_EXITS = 32,        /* of a top, whose walks begin at one_root + one_exit */
+    APX_ONE_GROUPS = 4,        /* begun together */
+    APX_ONE_UNASKED = 3,       /* steps that it takes to find out whether all walks have ended */
     APX_ONE_BLOCK = 64,        /* nodes of a block: some of each tree */
     APX_ONE_COLUMNS_MAX = 256, /* of a forest decided by bits */
     APX_ONE_ROWS = 8,          /* that go through the groups together */
     APX_ONE_SHAPES = 6         /* of search tables */
 };
 struct apx_one_group {
-    uint32_t first;  /* of its trees in one_tree, one_leaves, one_root */
-    uint32_t blocks; /* BITS: first block, in units of 64 bytes; WALKS: steps that most rows need */
-    uint16_t count;  /* BITS: of blocks; WALKS: steps that any row needs, or UINT16_MAX */
+    uint32_t first;   /* of its trees in one_tree, one_leaves, one_root */
+    uint32_t block;   /* the first, in units of 64 bytes */
+    uint32_t exit;    /* first of its entries in one_exit: [trees][APX_ONE_EXITS] */
+    uint16_t blocks;  /* how many */
+    uint16_t usual;   /* steps of a walk that most rows need */
+    uint32_t highest; /* that any row needs */
     uint8_t kind, trees;
 };
 
@@ -179,7 +187,7 @@ struct apx_packed {
     size_t leaf_values_at, leaf_ids_at, base_at, set_begin_at, bounds32_at, bounds64_at;
     size_t walk_feature_at; /* [walk_columns] ascending */
     size_t constant_at, begin_at, linear_feature_at, coefficient_at;
-    size_t one_group_at, one_tree_at, one_leaves_at, one_root_at, one_block_at;
+    size_t one_group_at, one_tree_at, one_leaves_at, one_root_at, one_block_at, one_exit_at;
     size_t one_search_at, one_nan_at;
     /* scratch, offsets from its start */
     size_t one_codes_at, one_spread_at;

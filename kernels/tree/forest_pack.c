@@ -46,7 +46,7 @@ static size_t bound_onerow(const struct apx_forest_desc *desc, size_t columns)
     for (size_t t = 0; t < desc->trees; t++) {
         const size_t leaves = (desc->roots[t + 1] - desc->roots[t] + 1) / 2;
         /* 32 nodes of 6 bytes, or 64 of 10 */
-        bytes += leaves <= 32 ? 192 : leaves <= 64 ? 640 : 0;
+        bytes += leaves <= 32 ? 192 : leaves <= 64 ? 640 : 192 + 2 * APX_ONE_EXITS;
     }
     bytes += round64(columns * sizeof(struct apx_one_search));
     bytes += round64(columns * sizeof(struct apx_one_nan));
@@ -115,7 +115,7 @@ static size_t lay_work(const struct apx_forest_desc *desc, const struct bounds *
                        struct apx_pack *pack)
 {
     size_t at = bounds->packed, nodes = at, cut_begin, cuts, cut_count, wanted, keys, column, begun,
-           kind, order, root;
+           kind, order, root, one_trees;
     at += round64(desc->node_count * sizeof(struct apx_pack_node));
     cut_begin = at;
     at += round64((desc->features + 1) * sizeof(uint32_t));
@@ -133,6 +133,8 @@ static size_t lay_work(const struct apx_forest_desc *desc, const struct bounds *
     at += round64(desc->outputs * sizeof(bool));
     kind = at;
     at += round64(desc->trees);
+    one_trees = at;
+    at += round64(desc->trees * sizeof(struct apx_one_tree));
     order = at;
     at += round64(desc->trees * sizeof(uint64_t));
     root = at;
@@ -147,6 +149,7 @@ static size_t lay_work(const struct apx_forest_desc *desc, const struct bounds *
         pack->walk_column = apx_pack_at(pack, column);
         pack->has_begun = apx_pack_at(pack, begun);
         pack->one_kind = apx_pack_at(pack, kind);
+        pack->one_trees = apx_pack_at(pack, one_trees);
         pack->one_order = apx_pack_at(pack, order);
         pack->one_root = apx_pack_at(pack, root);
     }

@@ -15,6 +15,14 @@ struct apx_pack_node {
     uint32_t place;  /* in the tree's walk nodes */
     uint32_t pair;   /* place of its children */
     bool sliced;     /* part of the top */
+    bool topped;     /* of one row, part of what bits decide */
+    bool begins;     /* of one row, an exit of that */
+};
+
+/* What one row takes of a tree. */
+struct apx_one_tree {
+    uint32_t nodes;          /* decided by bits */
+    uint32_t usual, highest; /* steps of walks: of most rows, of any */
 };
 
 /* Work space behind the packed forest, and where the next array goes. */
@@ -29,15 +37,16 @@ struct apx_pack {
     uint64_t *cuts;              /* keys (apx_double_key), ascending inside of a feature */
     uint32_t *cut_count;         /* [features] distinct ones */
 
-    uint8_t *wanted;       /* [features] bit 0: NaN 0, bit 1: NaN APX_NAN_CODE */
-    bool coded;            /* walks over codes: all thresholds are cuts */
-    uint32_t *walk_column; /* [features] of the keys that walks read */
-    uint64_t *set_keys;    /* [set_columns] ascending, one a set column */
-    bool slice_sets;       /* sets may be part of tops */
-    bool *has_begun;       /* [outputs] a tree of this output has been packed */
-    uint8_t *one_kind;     /* [trees] how one row goes through; if coded */
-    uint64_t *one_order;   /* [trees] */
-    uint32_t *one_root;    /* [trees] first node over codes of those walked */
+    uint8_t *wanted;                /* [features] bit 0: NaN 0, bit 1: NaN APX_NAN_CODE */
+    bool coded;                     /* walks over codes: all thresholds are cuts */
+    uint32_t *walk_column;          /* [features] of the keys that walks read */
+    uint64_t *set_keys;             /* [set_columns] ascending, one a set column */
+    bool slice_sets;                /* sets may be part of tops */
+    bool *has_begun;                /* [outputs] a tree of this output has been packed */
+    uint8_t *one_kind;              /* [trees] how one row goes through; if coded */
+    struct apx_one_tree *one_trees; /* [trees] */
+    uint64_t *one_order;            /* [trees] */
+    uint32_t *one_root;             /* [trees] first node over codes of those walked */
 };
 
 /* An array of the packed forest: its place, zeroed. */
@@ -117,8 +126,7 @@ void apx_pack_key_nodes(struct apx_pack *pack, size_t tree, const struct apx_pac
  * from place `at` on. exits: [exit_count] of the top, as indices in the description. */
 size_t apx_pack_code_count(const struct apx_pack *pack, size_t tree);
 void apx_pack_code_nodes(struct apx_pack *pack, size_t tree, const uint32_t *exits, size_t at,
-                         struct apx_packed_tree *out,
-                         uint32_t *root); /* where walks of one row begin */
+                         struct apx_packed_tree *out);
 /* forest_pack_onerow.c: how one row goes through the trees (before the trees are packed), the
  * estimate of it in nanoseconds, and the groups. */
 void apx_pack_one_kinds(struct apx_pack *pack);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* forest_pack_codes.c - nodes for walks over codes, of forests that are ranked as a whole.
  *
- * A tile walks from the exits of a tree's top, one row from the root: unless bits decide the tree
- * (forest_pack_onerow.c), or its top is the whole tree. So there are nodes of what is below the
- * exits, of what is above, of both or of neither. Exits come one behind the other, so that a tile
- * finds them by their numbers; a parent in the top whose children are both exits needs no other
- * place for them. */
+ * A tile walks from the exits of a tree's top, one row from where its bits end
+ * (forest_pack_onerow.c), or from the root. Both tops are of any height, the whole tree too; only
+ * what is below one of them has nodes. A tile finds exits by their numbers, so these come one
+ * behind the other; a parent in the top whose children are both exits needs no other place for
+ * them. */
 #include "kernels/tree/forest_pack.h"
 
 static bool is_whole(const struct apx_pack *pack, size_t tree)
@@ -16,9 +16,10 @@ static bool is_whole(const struct apx_pack *pack, size_t tree)
     return true;
 }
 
-static bool from_root(const struct apx_pack *pack, size_t tree)
+/* Does one row walk? */
+static bool walks(const struct apx_pack *pack, size_t tree)
 {
-    return pack->one_kind[tree] == APX_ONE_WALKS;
+    return pack->one_kind[tree] == APX_ONE_WALKS || pack->one_kind[tree] == APX_ONE_TOPS;
 }
 
 /* Are a parent's children places of their own in the top? */
@@ -28,30 +29,33 @@ static bool has_pair(const struct apx_pack *pack, uint32_t node)
     return pack->nodes[n->left].sliced || pack->nodes[n->right].sliced;
 }
 
-/* Places in front of the exits: of pairs and the root, an even number. */
+/* Nodes of a tree whose top is the whole tree: where walks of one row begin, and what is below. */
+static size_t count_whole(const struct apx_pack *pack, size_t tree)
+{
+    size_t count = 0;
+    for (uint32_t i = pack->desc->roots[tree]; i < pack->desc->roots[tree + 1]; i++)
+        count += walks(pack, tree) && !pack->nodes[i].topped;
+    return count;
+}
+
+/* Nodes in front of the exits. */
 static size_t count_above(const struct apx_pack *pack, size_t tree)
 {
-    const uint32_t root = pack->desc->roots[tree];
-    if (!from_root(pack, tree) || !pack->nodes[root].sliced || is_whole(pack, tree))
-        return 0;
-    size_t count = 2;
-    for (uint32_t i = root; i < pack->desc->roots[tree + 1]; i++)
-        count += pack->nodes[i].sliced && has_pair(pack, i) ? 2 : 0;
+    size_t count = 0;
+    for (uint32_t i = pack->desc->roots[tree]; i < pack->desc->roots[tree + 1]; i++)
+        if (walks(pack, tree) && pack->nodes[i].sliced && !pack->nodes[i].topped)
+            count += (pack->nodes[i].begins ? 1u : 0u) + (has_pair(pack, i) ? 2u : 0u);
     return count;
 }
 
 size_t apx_pack_code_count(const struct apx_pack *pack, size_t tree)
 {
-    const uint32_t root = pack->desc->roots[tree], end = pack->desc->roots[tree + 1];
     if (is_whole(pack, tree))
-        return from_root(pack, tree) ? end - root + 1 : 0;
-    size_t exits = 0, below = 0;
-    for (uint32_t i = root; i < end;) {
-        exits += !pack->nodes[i].sliced;
-        below += pack->nodes[i].sliced ? 0 : pack->nodes[i].size - 1;
-        i += pack->nodes[i].sliced ? 1 : pack->nodes[i].size;
-    }
-    return count_above(pack, tree) + (exits + 1) / 2 * 2 + below;
+        return count_whole(pack, tree);
+    size_t below = 0;
+    for (uint32_t i = pack->desc->roots[tree]; i < pack->desc->roots[tree + 1]; i++)
+        below += !pack->nodes[i].sliced;
+    return count_above(pack, tree) + below;
 }
 
 static void fill(const struct apx_pack *pack, const struct apx_packed_tree *out, uint32_t node,
@@ -72,40 +76,65 @@ static void fill(const struct apx_pack *pack, const struct apx_packed_tree *out,
     };
 }
 
-/* What is below `count` exits, and these: from place `at` on. */
-static void fill_below(struct apx_pack *pack, const uint32_t *exits, uint32_t count, uint32_t at,
-                       struct apx_packed_tree *out)
+/* A node whose place and pair are known, and what is below. */
+static void fill_subtree(struct apx_pack *pack, uint32_t node, const struct apx_packed_tree *out)
 {
-    uint32_t next = at + (count + 1) / 2 * 2;
-    out->codes = at;
-    for (uint32_t e = 0; e < count; e++) {
-        pack->nodes[exits[e]].place = at + e;
-        pack->nodes[exits[e]].pair = next;
-        next += pack->nodes[exits[e]].size - 1;
-        for (uint32_t i = exits[e]; i < exits[e] + pack->nodes[exits[e]].size; i++) {
-            fill(pack, out, i, pack->nodes[i].place);
-            if (pack->desc->nodes[i].feature >= 0)
-                apx_pack_place_children(pack, i);
-        }
+    for (uint32_t i = node; i < node + pack->nodes[node].size; i++) {
+        fill(pack, out, i, pack->nodes[i].place);
+        if (pack->desc->nodes[i].feature >= 0)
+            apx_pack_place_children(pack, i);
     }
 }
 
-/* The top, from place `at` on; its exits are filled. */
+/* A tree without exits: every beginning in front of what is below it. */
+static void fill_whole(struct apx_pack *pack, size_t tree, uint32_t at,
+                       const struct apx_packed_tree *out)
+{
+    for (uint32_t i = pack->desc->roots[tree]; i < pack->desc->roots[tree + 1];) {
+        if (pack->nodes[i].topped) {
+            i++;
+            continue;
+        }
+        pack->nodes[i].place = at;
+        pack->nodes[i].pair = at + 1;
+        fill_subtree(pack, i, out);
+        at += pack->nodes[i].size;
+        i += pack->nodes[i].size;
+    }
+}
+
+/* The exits and what is below them, from place `at` on. */
+static void fill_below(struct apx_pack *pack, const uint32_t *exits, uint32_t at,
+                       struct apx_packed_tree *out)
+{
+    uint32_t next = at + out->exit_count;
+    out->codes = at;
+    for (uint32_t e = 0; e < out->exit_count; e++) {
+        pack->nodes[exits[e]].place = at + e;
+        pack->nodes[exits[e]].pair = next;
+        next += pack->nodes[exits[e]].size - 1;
+        fill_subtree(pack, exits[e], out);
+    }
+}
+
+/* What is between the beginnings and the exits, which are filled. */
 static void fill_above(struct apx_pack *pack, size_t tree, uint32_t at,
                        const struct apx_packed_tree *out)
 {
     const struct apx_forest_desc *desc = pack->desc;
-    uint32_t next = at + 2, exit = out->codes;
-    pack->nodes[desc->roots[tree]].place = at;
+    uint32_t next = at, exit = out->codes;
     for (uint32_t i = desc->roots[tree]; i < desc->roots[tree + 1];) {
         const struct apx_tree_node *node = &desc->nodes[i];
-        if (!pack->nodes[i].sliced) {
-            exit++;
-            i += pack->nodes[i].size;
+        struct apx_pack_node *n = &pack->nodes[i];
+        exit += n->sliced ? 0 : 1;
+        if (n->topped || !n->sliced) {
+            i += n->sliced ? 1 : n->size;
             continue;
         }
-        pack->nodes[i].pair = has_pair(pack, i) ? next : exit;
-        fill(pack, out, i, pack->nodes[i].place);
+        if (n->begins)
+            n->place = next++;
+        n->pair = has_pair(pack, i) ? next : exit;
+        fill(pack, out, i, n->place);
         if (has_pair(pack, i)) {
             const uint32_t child[2] = {node->left, node->right};
             for (uint32_t side = 0; side < 2; side++, next++)
@@ -119,15 +148,13 @@ static void fill_above(struct apx_pack *pack, size_t tree, uint32_t at,
 }
 
 void apx_pack_code_nodes(struct apx_pack *pack, size_t tree, const uint32_t *exits, size_t at,
-                         struct apx_packed_tree *out, uint32_t *root)
+                         struct apx_packed_tree *out)
 {
-    const size_t above = count_above(pack, tree);
-    *root = (uint32_t)at;
     if (!out->whole) {
-        fill_below(pack, exits, out->exit_count, (uint32_t)(at + above), out);
-        if (above > 0)
+        fill_below(pack, exits, (uint32_t)(at + count_above(pack, tree)), out);
+        if (walks(pack, tree))
             fill_above(pack, tree, (uint32_t)at, out);
-    } else if (from_root(pack, tree)) {
-        fill_below(pack, &pack->desc->roots[tree], 1, (uint32_t)at, out);
+    } else if (walks(pack, tree)) {
+        fill_whole(pack, tree, (uint32_t)at, out);
     }
 }

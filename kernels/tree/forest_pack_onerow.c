@@ -9,7 +9,8 @@
  * the words that keep what is not on their left. Trees with fewer nodes than others of their group
  * have nodes that keep everything.
  *
- * Walks: eight trees side by side from their roots.
+ * Walks: sixteen trees side by side. Of a larger tree the bits decide a top, of all nodes higher
+ * than some height, and walks go on from its exits; where there are no bits, from the root.
  *
  * Groups are of trees that need about as many blocks or steps. If that is nearly so anyway, trees
  * stay in the forest's order, and leaves can be added up while the next groups are decided. */
@@ -23,118 +24,205 @@ enum {
     BLOCK64 = (COLUMN_BYTES + CUT_BYTES + 8 * APX_ONE_BLOCK) / 64,
 };
 
-static const uint32_t lanes_of[APX_ONE_KINDS] = {16, 8, 8};
+static const uint32_t lanes_of[APX_ONE_KINDS] = {16, 8, 16, 16};
+
+static uint32_t least(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint32_t greatest(uint32_t a, uint32_t b)
+{
+    return a > b ? a : b;
+}
 
 static uint32_t leaves_of(const struct apx_pack *pack, size_t tree)
 {
     return (pack->nodes[pack->desc->roots[tree]].size + 1) / 2;
 }
 
-/* Steps that most rows need: the mean depth of the leaves if rows went left and right alike, and
- * one. */
-static uint32_t usual_steps(const struct apx_pack *pack, size_t tree)
+/* ---- kinds ----------------------------------------------------------------------------------- */
+
+/* Marks the top of nodes higher than `height`. */
+static struct apx_one_tree mark(struct apx_pack *pack, size_t tree, uint32_t height)
 {
-    const uint32_t height = pack->nodes[pack->desc->roots[tree]].height;
-    uint32_t steps = 2;
-    for (uint32_t width = leaves_of(pack, tree); width > 1; width /= 2)
-        steps++;
-    return steps < height ? steps : height;
+    const uint32_t root = pack->desc->roots[tree], end = pack->desc->roots[tree + 1];
+    struct apx_pack_node *nodes = pack->nodes;
+    struct apx_one_tree one = {.highest = 0};
+    uint32_t leaves = 0, exits = 0, doubled = 0;
+    for (uint32_t i = root; i < end; i++)
+        nodes[i].topped = nodes[i].begins = false;
+    nodes[root].begins = true;
+    for (uint32_t i = root; i < end;) {
+        nodes[i].topped = pack->desc->nodes[i].feature >= 0 && nodes[i].height > height;
+        if (nodes[i].topped) {
+            nodes[i].begins = false;
+            nodes[pack->desc->nodes[i].left].begins = true;
+            nodes[pack->desc->nodes[i].right].begins = true;
+            one.nodes++;
+            i++;
+        } else {
+            one.highest = greatest(nodes[i].height, one.highest);
+            leaves += (nodes[i].size + 1) / 2;
+            exits++;
+            i += nodes[i].size;
+        }
+    }
+    /* The mean depth of the leaves if rows went left and right alike, and half as much. */
+    for (uint32_t width = (leaves + exits - 1) / exits; width > 1; width = (width + 1) / 2)
+        doubled += 2;
+    one.usual = least((doubled * 3 + 3) / 4, one.highest);
+    return one;
 }
 
-/* Blocks or steps of a tree alone. */
-static uint32_t length_of(const struct apx_pack *pack, size_t tree, enum apx_one_kind kind)
+/* The least height above which there are no more than so many nodes. */
+static uint32_t height_for(const struct apx_pack *pack, size_t tree, uint32_t most)
 {
-    const uint32_t nodes = leaves_of(pack, tree) - 1;
-    const uint32_t each = APX_ONE_BLOCK / lanes_of[kind];
+    enum { HEIGHTS = 64 };
+    const uint32_t root = pack->desc->roots[tree];
+    uint32_t of_height[HEIGHTS] = {0}, count = 0, height = pack->nodes[root].height;
+    for (uint32_t i = root; i < pack->desc->roots[tree + 1]; i++)
+        if (height - pack->nodes[i].height < HEIGHTS)
+            of_height[height - pack->nodes[i].height]++;
+    for (uint32_t down = 0; down < HEIGHTS && height > 0; down++, height--) {
+        count += of_height[down];
+        if (count > most)
+            break;
+    }
+    return height;
+}
+
+static struct apx_one_tree mark_kind(struct apx_pack *pack, size_t tree, enum apx_one_kind kind)
+{
     if (kind == APX_ONE_WALKS)
-        return usual_steps(pack, tree);
-    return nodes == 0 ? 1 : (nodes + each - 1) / each;
+        return mark(pack, tree, pack->nodes[pack->desc->roots[tree]].height);
+    if (kind == APX_ONE_TOPS)
+        return mark(pack, tree, height_for(pack, tree, APX_ONE_EXITS - 1));
+    return mark(pack, tree, 0);
 }
 
-/* Nanoseconds of a group whose longest tree is so long. */
-static double group_cost(const struct apx_pack *pack, enum apx_one_kind kind, uint32_t length)
+/* Steps after which walks can be expected to end. */
+static uint32_t steps_of(const struct apx_one_tree *one)
+{
+    return one->usual + APX_ONE_UNASKED < one->highest ? one->usual + 1 : one->highest;
+}
+
+static uint32_t blocks_of(const struct apx_one_tree *one, enum apx_one_kind kind)
+{
+    const uint32_t each = APX_ONE_BLOCK / lanes_of[kind];
+    return kind == APX_ONE_WALKS ? 0 : one->nodes == 0 ? 1 : (one->nodes + each - 1) / each;
+}
+
+/* Nanoseconds of a group of so many blocks and steps. */
+static double group_cost(const struct apx_pack *pack, enum apx_one_kind kind, uint32_t blocks,
+                         uint32_t steps)
 {
     const struct apx_forest_isa *isa = pack->isa;
-    const double step[APX_ONE_KINDS] = {isa->one_block32, isa->one_block64,
-                                        isa->one_visit * lanes_of[APX_ONE_WALKS]};
-    return step[kind] * length;
+    const double block = kind == APX_ONE_BITS64 ? isa->one_block64 : isa->one_block32;
+    return block * blocks + isa->one_visit * lanes_of[kind] * steps;
+}
+
+static bool can_be(const struct apx_pack *pack, size_t tree, enum apx_one_kind kind)
+{
+    const uint32_t leaves = leaves_of(pack, tree);
+    if (kind == APX_ONE_WALKS)
+        return true;
+    if (!pack->isa->bits || pack->packed->columns > APX_ONE_COLUMNS_MAX)
+        return false;
+    /* Tops and nodes below take more memory than bits alone. */
+    return kind == APX_ONE_BITS32   ? leaves <= 32
+           : kind == APX_ONE_BITS64 ? leaves <= 64
+                                    : leaves > 64;
 }
 
 void apx_pack_one_kinds(struct apx_pack *pack)
 {
-    const bool bits = pack->isa->bits && pack->packed->columns <= APX_ONE_COLUMNS_MAX;
     for (size_t t = 0; t < pack->desc->trees && pack->coded; t++) {
-        const uint32_t leaves = leaves_of(pack, t);
         double best = INFINITY;
         for (int k = 0; k < APX_ONE_KINDS; k++) {
             const enum apx_one_kind kind = (enum apx_one_kind)k;
-            if (kind != APX_ONE_WALKS && (!bits || leaves > (kind == APX_ONE_BITS32 ? 32 : 64)))
+            if (!can_be(pack, t, kind))
                 continue;
-            const double cost = group_cost(pack, kind, length_of(pack, t, kind)) / lanes_of[kind];
+            const struct apx_one_tree one = mark_kind(pack, t, kind);
+            const double cost =
+                group_cost(pack, kind, blocks_of(&one, kind), steps_of(&one)) / lanes_of[kind];
             if (cost < best) {
                 best = cost;
                 pack->one_kind[t] = (uint8_t)kind;
+                pack->one_trees[t] = one;
             }
         }
+        mark_kind(pack, t, (enum apx_one_kind)pack->one_kind[t]);
     }
 }
 
 /* ---- groups ---------------------------------------------------------------------------------- */
 
-/* Trees of one_order from `first` on that are a group; *cost grows. */
-static uint32_t group_from(const struct apx_pack *pack, size_t first, double *cost)
+struct group_size {
+    uint32_t trees, blocks, usual, highest;
+};
+
+/* Trees of one_order from `first` on that are a group. */
+static struct group_size group_from(const struct apx_pack *pack, size_t first)
 {
     const uint64_t *order = pack->one_order;
     const enum apx_one_kind kind = (enum apx_one_kind)pack->one_kind[(uint32_t)order[first]];
-    uint32_t count = 0, longest = 0;
-    while (count < lanes_of[kind] && first + count < pack->desc->trees &&
-           pack->one_kind[(uint32_t)order[first + count]] == kind) {
-        const uint32_t length = length_of(pack, (uint32_t)order[first + count], kind);
-        longest = length > longest ? length : longest;
-        count++;
+    struct group_size size = {.trees = 0};
+    for (; size.trees < lanes_of[kind] && first + size.trees < pack->desc->trees; size.trees++) {
+        const uint32_t tree = (uint32_t)order[first + size.trees];
+        if (pack->one_kind[tree] != kind)
+            break;
+        const struct apx_one_tree *one = &pack->one_trees[tree];
+        size.blocks = greatest(size.blocks, blocks_of(one, kind));
+        size.usual = greatest(size.usual, one->usual);
+        size.highest = greatest(size.highest, one->highest);
     }
-    *cost += group_cost(pack, kind, longest);
-    return count;
+    return size;
 }
 
 static double order_cost(const struct apx_pack *pack, uint32_t *groups)
 {
     double cost = 0;
     *groups = 0;
-    for (size_t t = 0; t < pack->desc->trees; ++*groups)
-        t += group_from(pack, t, &cost);
+    for (size_t t = 0; t < pack->desc->trees; ++*groups) {
+        const struct group_size size = group_from(pack, t);
+        const struct apx_one_tree most = {.usual = size.usual, .highest = size.highest};
+        cost += group_cost(pack, (enum apx_one_kind)pack->one_kind[(uint32_t)pack->one_order[t]],
+                           size.blocks, steps_of(&most));
+        t += size.trees;
+    }
     return cost;
+}
+
+/* Trees by kind, then by what the cost of their group depends on most. */
+static void sort_trees(struct apx_pack *pack)
+{
+    for (size_t t = 0; t < pack->desc->trees; t++) {
+        const enum apx_one_kind kind = (enum apx_one_kind)pack->one_kind[t];
+        const struct apx_one_tree *one = &pack->one_trees[t];
+        const uint32_t length =
+            kind <= APX_ONE_BITS64 ? blocks_of(one, kind) : least(steps_of(one), UINT16_MAX);
+        pack->one_order[t] = (uint64_t)kind << 60 | (uint64_t)length << 32 | (uint32_t)t;
+    }
+    apx_sort_unique(pack->one_order, pack->desc->trees);
 }
 
 /* Sorted, groups may be this much cheaper, and the forest's order is still kept. */
 static const double in_order_worth = 1.2;
 
-/* Trees in the forest's order, or by kind and length: one_order; the cost of the groups. */
-static double choose_order(struct apx_pack *pack, uint32_t *groups, bool *in_order)
+/* one_order: the forest's (true), or sorted. */
+static bool choose_order(struct apx_pack *pack, uint32_t *groups)
 {
-    const size_t trees = pack->desc->trees;
-    for (size_t t = 0; t < trees; t++) {
-        const enum apx_one_kind kind = (enum apx_one_kind)pack->one_kind[t];
-        pack->one_order[t] =
-            (uint64_t)kind << 60 | (uint64_t)length_of(pack, t, kind) << 32 | (uint32_t)t;
-    }
-    apx_sort_unique(pack->one_order, trees);
-    uint32_t sorted_groups;
-    const double sorted = order_cost(pack, &sorted_groups);
-    for (size_t t = 0; t < trees; t++)
+    sort_trees(pack);
+    const double sorted = order_cost(pack, groups);
+    for (size_t t = 0; t < pack->desc->trees; t++)
         pack->one_order[t] = t;
     const double kept = order_cost(pack, groups);
-    *in_order = kept <= sorted * in_order_worth;
-    if (*in_order)
-        return kept;
-    for (size_t t = 0; t < trees; t++) {
-        const enum apx_one_kind kind = (enum apx_one_kind)pack->one_kind[t];
-        pack->one_order[t] =
-            (uint64_t)kind << 60 | (uint64_t)length_of(pack, t, kind) << 32 | (uint32_t)t;
-    }
-    apx_sort_unique(pack->one_order, trees);
-    *groups = sorted_groups;
-    return sorted;
+    if (kept <= sorted * in_order_worth)
+        return true;
+    sort_trees(pack);
+    order_cost(pack, groups);
+    return false;
 }
 
 double apx_pack_one_cost(const struct apx_pack *pack)
@@ -143,16 +231,13 @@ double apx_pack_one_cost(const struct apx_pack *pack)
     const struct apx_forest_isa *isa = pack->isa;
     const struct apx_column *columns = apx_pack_at(pack, packed->column_at);
     const struct apx_set_column *sets = apx_pack_at(pack, packed->set_column_at);
-    double cost = isa->one_tree * (double)pack->desc->trees, groups = 0;
+    uint32_t groups;
+    double cost = isa->one_tree * (double)pack->desc->trees + order_cost(pack, &groups);
     for (uint32_t c = 0; c < packed->search_columns; c++)
         cost += isa->one_column + isa->one_level * columns[c].levels;
     for (uint32_t s = 0; s < packed->set_columns; s++)
         cost += isa->one_set * (1 + sets[s].parts);
-    for (size_t t = 0; t < pack->desc->trees; t++) {
-        const enum apx_one_kind kind = (enum apx_one_kind)pack->one_kind[t];
-        groups += group_cost(pack, kind, length_of(pack, t, kind)) / lanes_of[kind];
-    }
-    return cost + groups;
+    return cost;
 }
 
 static uint64_t bits_below(uint32_t count)
@@ -160,19 +245,25 @@ static uint64_t bits_below(uint32_t count)
     return count < 64 ? ((uint64_t)1 << count) - 1 : ~(uint64_t)0;
 }
 
-/* The nodes of one tree to lane `lane` of a group's blocks. */
+/* The top of one tree to lane `lane` of a group's blocks, and where its exits are. */
 static void fill_lane(const struct apx_pack *pack, size_t tree, uint32_t lane,
-                      enum apx_one_kind kind, uint8_t *blocks)
+                      enum apx_one_kind kind, uint8_t *blocks, uint16_t *exit_places)
 {
     const struct apx_forest_desc *desc = pack->desc;
     const uint32_t lanes = lanes_of[kind], each = APX_ONE_BLOCK / lanes;
-    const size_t word = kind == APX_ONE_BITS32 ? 4 : 8;
-    const size_t block_bytes = 64 * (kind == APX_ONE_BITS32 ? BLOCK32 : BLOCK64);
-    uint32_t leaf = 0, slot = 0;
+    const size_t word = kind == APX_ONE_BITS64 ? 8 : 4;
+    const size_t block_bytes = 64 * (kind == APX_ONE_BITS64 ? BLOCK64 : BLOCK32);
+    uint32_t exits[64], count = 0, seen = 0, slot = 0;
+    for (uint32_t i = desc->roots[tree]; i < desc->roots[tree + 1]; i++)
+        if (pack->nodes[i].begins)
+            exits[count++] = i;
     for (uint32_t i = desc->roots[tree]; i < desc->roots[tree + 1]; i++) {
         const struct apx_tree_node *node = &desc->nodes[i];
-        if (node->feature < 0) {
-            leaf++;
+        if (pack->nodes[i].begins) {
+            if (kind == APX_ONE_TOPS)
+                exit_places[seen] = (uint16_t)(pack->nodes[i].place - pack->one_root[tree]);
+            seen++;
+            i += pack->nodes[i].size - 1;
             continue;
         }
         uint8_t *block = blocks + slot / each * block_bytes;
@@ -180,9 +271,10 @@ static void fill_lane(const struct apx_pack *pack, size_t tree, uint32_t lane,
         const struct apx_cut_place place = apx_pack_find_cut(pack, node);
         block[at] = (uint8_t)place.column;
         block[COLUMN_BYTES + at] = place.cut;
-        const uint32_t left = (pack->nodes[node->left].size + 1) / 2;
-        const uint64_t out = bits_below(left) << (8 * word - leaf - left);
-        const uint64_t keep64 = ~out;
+        uint32_t left = 0;
+        while (exits[seen + left] < node->right)
+            left++;
+        const uint64_t keep64 = ~(bits_below(left) << (8 * word - seen - left));
         const uint32_t keep32 = (uint32_t)keep64;
         memcpy(block + COLUMN_BYTES + CUT_BYTES + at * word,
                word == 4 ? (const void *)&keep32 : (const void *)&keep64, word);
@@ -193,42 +285,38 @@ static void fill_lane(const struct apx_pack *pack, size_t tree, uint32_t lane,
 /* Blocks of nodes that keep everything, to be filled. */
 static void clear_blocks(uint8_t *blocks, size_t count, enum apx_one_kind kind)
 {
-    const size_t block_bytes = 64 * (kind == APX_ONE_BITS32 ? BLOCK32 : BLOCK64);
+    const size_t block_bytes = 64 * (kind == APX_ONE_BITS64 ? BLOCK64 : BLOCK32);
     for (size_t b = 0; b < count; b++) {
         memset(blocks + b * block_bytes, 0, COLUMN_BYTES);
         memset(blocks + b * block_bytes + COLUMN_BYTES, 0xff, block_bytes - COLUMN_BYTES);
     }
 }
 
-static void pack_group(struct apx_pack *pack, size_t first, uint32_t trees,
-                       struct apx_one_group *group)
+static void pack_group(struct apx_pack *pack, size_t first, const struct group_size *size,
+                       size_t exits_before, struct apx_one_group *group)
 {
+    struct apx_packed *packed = pack->packed;
     const uint64_t *order = pack->one_order;
     const enum apx_one_kind kind = (enum apx_one_kind)pack->one_kind[(uint32_t)order[first]];
+    const size_t at = pack->end;
     *group = (struct apx_one_group){
-        .first = (uint32_t)first, .kind = (uint8_t)kind, .trees = (uint8_t)trees};
-    uint32_t longest = 0, highest = 0;
-    for (uint32_t i = 0; i < trees; i++) {
-        const uint32_t tree = (uint32_t)order[first + i];
-        const uint32_t length = length_of(pack, tree, kind);
-        const uint32_t height = pack->nodes[pack->desc->roots[tree]].height;
-        longest = length > longest ? length : longest;
-        highest = height > highest ? height : highest;
-    }
-    if (kind == APX_ONE_WALKS) {
-        group->blocks = longest;
-        group->count = (uint16_t)(highest < UINT16_MAX ? highest : UINT16_MAX);
-        pack->packed->one_walks = true;
+        .first = (uint32_t)first,
+        .block = (uint32_t)((at - packed->one_block_at) / 64),
+        .exit = (uint32_t)exits_before,
+        .blocks = (uint16_t)size->blocks,
+        .usual = (uint16_t)least(size->usual, UINT16_MAX),
+        .highest = size->highest,
+        .kind = (uint8_t)kind,
+        .trees = (uint8_t)size->trees,
+    };
+    if (kind == APX_ONE_WALKS)
         return;
-    }
-    /* Blocks of all groups follow each other. */
-    const size_t begin = pack->packed->one_block_at, at = pack->end;
-    pack->end += (size_t)longest * 64 * (kind == APX_ONE_BITS32 ? BLOCK32 : BLOCK64);
-    group->blocks = (uint32_t)((at - begin) / 64);
-    group->count = (uint16_t)longest;
-    clear_blocks(apx_pack_at(pack, at), longest, kind);
-    for (uint32_t i = 0; i < trees; i++)
-        fill_lane(pack, (uint32_t)order[first + i], i, kind, apx_pack_at(pack, at));
+    uint16_t *exits = (uint16_t *)apx_pack_at(pack, packed->one_exit_at) + exits_before;
+    pack->end += (size_t)size->blocks * 64 * (kind == APX_ONE_BITS64 ? BLOCK64 : BLOCK32);
+    clear_blocks(apx_pack_at(pack, at), size->blocks, kind);
+    for (uint32_t i = 0; i < size->trees; i++)
+        fill_lane(pack, (uint32_t)order[first + i], i, kind, apx_pack_at(pack, at),
+                  exits + (size_t)i * APX_ONE_EXITS);
 }
 
 /* ---- columns --------------------------------------------------------------------------------- */
@@ -281,42 +369,50 @@ static uint32_t row_stride(uint32_t columns)
     return columns <= 64 ? 64 : columns <= 128 ? 128 : (columns + 255) / 256 * 256;
 }
 
-void apx_pack_one_groups(struct apx_pack *pack)
+/* What there is for each tree, in the order of the groups; how many have tops. */
+static size_t pack_one_trees(struct apx_pack *pack)
 {
     struct apx_packed *packed = pack->packed;
-    const size_t trees = pack->desc->trees;
-    uint32_t groups = 0;
-    bool in_order = true;
     const struct apx_packed_tree *tree = apx_pack_at(pack, packed->trees_at);
-    choose_order(pack, &groups, &in_order);
-    packed->one_in_order = in_order;
-    packed->one_groups = groups;
-    packed->one_stride = row_stride(packed->columns);
-    pack_searches(pack);
-    packed->one_group_at = apx_pack_array(pack, groups, sizeof(struct apx_one_group));
-    packed->one_tree_at = apx_pack_array(pack, in_order ? 0 : trees, sizeof(uint32_t));
+    const size_t trees = pack->desc->trees;
+    size_t tops = 0;
+    for (size_t t = 0; t < trees; t++) {
+        tops += pack->one_kind[t] == APX_ONE_TOPS;
+        packed->one_walks |= pack->one_kind[t] >= APX_ONE_TOPS;
+    }
+    packed->one_tree_at = apx_pack_array(pack, packed->one_in_order ? 0 : trees, sizeof(uint32_t));
     packed->one_leaves_at = apx_pack_array(pack, trees + APX_ONE_LANES, sizeof(uint32_t));
-    bool walks = false;
-    for (size_t t = 0; t < trees; t++)
-        walks |= pack->one_kind[t] == APX_ONE_WALKS;
-    packed->one_root_at = apx_pack_array(pack, walks ? trees : 0, sizeof(uint32_t));
+    packed->one_root_at = apx_pack_array(pack, packed->one_walks ? trees : 0, sizeof(uint32_t));
     uint32_t *index = apx_pack_at(pack, packed->one_tree_at);
     uint32_t *leaves = apx_pack_at(pack, packed->one_leaves_at);
     uint32_t *root = apx_pack_at(pack, packed->one_root_at);
     for (size_t i = 0; i < trees; i++) {
         const uint32_t t = (uint32_t)pack->one_order[i];
-        if (!in_order)
+        if (!packed->one_in_order)
             index[i] = t;
         leaves[i] = tree[t].leaves;
-        if (walks)
+        if (packed->one_walks)
             root[i] = pack->one_root[t];
     }
+    return tops;
+}
+
+void apx_pack_one_groups(struct apx_pack *pack)
+{
+    struct apx_packed *packed = pack->packed;
+    packed->one_in_order = choose_order(pack, &packed->one_groups);
+    packed->one_stride = row_stride(packed->columns);
+    pack_searches(pack);
+    packed->one_group_at = apx_pack_array(pack, packed->one_groups, sizeof(struct apx_one_group));
+    const size_t tops = pack_one_trees(pack);
+    packed->one_exit_at = apx_pack_array(pack, tops * APX_ONE_EXITS, sizeof(uint16_t));
     packed->one_block_at = apx_pack_array(pack, 0, 1);
     struct apx_one_group *group = apx_pack_at(pack, packed->one_group_at);
-    double cost = 0;
-    for (size_t t = 0; t < trees; group++) {
-        const uint32_t count = group_from(pack, t, &cost);
-        pack_group(pack, t, count, group);
-        t += count;
+    size_t exits = 0;
+    for (size_t t = 0; t < pack->desc->trees; group++) {
+        const struct group_size size = group_from(pack, t);
+        pack_group(pack, t, &size, exits, group);
+        exits += group->kind == APX_ONE_TOPS ? (size_t)size.trees * APX_ONE_EXITS : 0;
+        t += size.trees;
     }
 }

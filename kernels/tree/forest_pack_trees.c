@@ -192,7 +192,8 @@ static void pack_tree(struct apx_pack *pack, size_t t, struct apx_packed_tree *o
     so_far->slices += out->slice_count;
     packed->walks |= !out->whole;
     if (pack->coded) {
-        apx_pack_code_nodes(pack, t, list, so_far->codes, out, &pack->one_root[t]);
+        pack->one_root[t] = (uint32_t)so_far->codes;
+        apx_pack_code_nodes(pack, t, list, so_far->codes, out);
         so_far->codes += apx_pack_code_count(pack, t);
         return;
     }

@@ -138,46 +138,75 @@ static void one_codes(const struct ranked_run *run, size_t row, uint8_t *codes)
 
 /* ---- groups ---------------------------------------------------------------------------------- */
 
-/* Eight trees, from their roots; leaf[i]: index in the forest. */
+/* Walks through a group's trees; leaf: from their first places to indices in the forest. */
 static void one_walks(const struct apx_packed *packed, const struct apx_one_group *group,
                       const uint8_t *spread, uint32_t *leaf)
 {
     const struct apx_code_node *nodes = apx_packed_array(packed, packed->code_at);
-    const uint32_t *roots =
-        (const uint32_t *)apx_packed_array(packed, packed->one_root_at) + group->first;
     const uint32_t *leaves =
         (const uint32_t *)apx_packed_array(packed, packed->one_leaves_at) + group->first;
-    const uint32_t usual = group->blocks, highest = group->count;
-    uint64_t at[WALKS], before = 0;
-#pragma GCC unroll 8
-    for (uint32_t i = 0; i < WALKS; i++)
-        at[i] = roots[i < group->trees ? i : 0];
-    uint32_t step = 0;
-    for (; step < usual; step++)
-        walk_one_step(nodes, spread, at);
-    for (; step < highest || highest == UINT16_MAX; step++) {
+    const uint32_t usual = group->usual, highest = group->highest;
+    const uint32_t unasked = usual + APX_ONE_UNASKED < highest ? usual : highest;
+    uint64_t at[2][WALKS], before = 0;
+#pragma GCC unroll 16
+    for (uint32_t i = 0; i < 2 * WALKS; i++)
+        at[i / WALKS][i % WALKS] = leaf[i];
+    for (uint32_t step = 0; step < unasked; step++) {
+        walk_one_step(nodes, spread, at[0]);
+        walk_one_step(nodes, spread, at[1]);
+    }
+    for (uint32_t step = unasked; step < highest; step++) {
         uint64_t after = 0;
-        walk_one_step(nodes, spread, at);
+        walk_one_step(nodes, spread, at[0]);
+        walk_one_step(nodes, spread, at[1]);
 #pragma GCC unroll 8
         for (uint32_t i = 0; i < WALKS; i++)
-            after += at[i];
+            after += at[0][i] + at[1][i];
         if (before == after)
             break;
         before = after;
     }
-#pragma GCC unroll 8
-    for (uint32_t i = 0; i < WALKS; i++)
-        leaf[i] = leaves[i] + nodes[at[i]].leaf;
+#pragma GCC unroll 16
+    for (uint32_t i = 0; i < 2 * WALKS; i++)
+        leaf[i] = leaves[i] + nodes[at[i / WALKS][i % WALKS]].leaf;
 }
 
-/* Of a group's trees the leaves, as indices in the forest; leaf has room for APX_ONE_LANES. */
-APX_INLINE void one_leaves(const struct apx_packed *packed, const struct apx_one_group *group,
-                           const uint8_t *codes, const uint8_t *spread, uint32_t *leaf)
+/* Leaves of a group as far as bits decide, or places where walks begin, which are fetched. */
+APX_INLINE void one_begin(const struct apx_packed *packed, const struct apx_one_group *group,
+                          const uint8_t *codes, uint32_t *leaf)
 {
-    if (group->kind == APX_ONE_WALKS)
-        one_walks(packed, group, spread, leaf);
-    else
+    const uint32_t kind = group->kind, trees = group->trees;
+    if (kind != APX_ONE_WALKS)
         one_bits(packed, group, codes, leaf);
+    if (kind <= APX_ONE_BITS64)
+        return;
+    const struct apx_code_node *nodes = apx_packed_array(packed, packed->code_at);
+    const uint32_t *roots =
+        (const uint32_t *)apx_packed_array(packed, packed->one_root_at) + group->first;
+    const uint16_t *exits =
+        (const uint16_t *)apx_packed_array(packed, packed->one_exit_at) + group->exit;
+    if (kind == APX_ONE_TOPS)
+        for (uint32_t i = 0; i < trees; i++) {
+            leaf[i] = roots[i] + exits[i * APX_ONE_EXITS + leaf[i]];
+            __builtin_prefetch(&nodes[leaf[i]]);
+        }
+    else
+        for (uint32_t i = 0; i < trees; i++)
+            leaf[i] = roots[i];
+    for (uint32_t i = trees; i < APX_ONE_LANES; i++)
+        leaf[i] = leaf[0];
+}
+
+/* Of some groups' trees the leaves, as indices in the forest. */
+APX_INLINE void one_leaves(const struct apx_packed *packed, const struct apx_one_group *groups,
+                           uint32_t count, const uint8_t *codes, const uint8_t *spread,
+                           uint32_t leaf[][APX_ONE_LANES])
+{
+    for (uint32_t g = 0; g < count; g++)
+        one_begin(packed, &groups[g], codes, leaf[g]);
+    for (uint32_t g = 0; g < count; g++)
+        if (groups[g].kind > APX_ONE_BITS64)
+            one_walks(packed, &groups[g], spread, leaf[g]);
 }
 
 /* ---- rows ------------------------------------------------------------------------------------ */
@@ -197,13 +226,17 @@ static void one_row(const struct ranked_run *run, size_t row)
     const uint8_t *codes = (const uint8_t *)run->scratch + packed->one_codes_at;
     const uint8_t *spread = (const uint8_t *)run->scratch + packed->one_spread_at;
     uint32_t *leaf = (uint32_t *)(run->scratch + packed->index_at);
-    for (uint32_t g = 0; g < packed->one_groups; g++) {
-        _Alignas(64) uint32_t found[APX_ONE_LANES];
-        one_leaves(packed, &groups[g], codes, spread, found);
-        for (uint32_t i = 0; i < groups[g].trees; i++) {
-            const size_t at = groups[g].first + i, t = packed->one_in_order ? at : trees[at];
-            leaf[t] = found[i] - run->trees[t].leaves;
-        }
+    for (uint32_t g = 0; g < packed->one_groups; g += APX_ONE_GROUPS) {
+        _Alignas(64) uint32_t found[APX_ONE_GROUPS][APX_ONE_LANES];
+        const uint32_t left = packed->one_groups - g;
+        const uint32_t count = left < APX_ONE_GROUPS ? left : APX_ONE_GROUPS;
+        one_leaves(packed, groups + g, count, codes, spread, found);
+        for (uint32_t k = 0; k < count; k++)
+            for (uint32_t i = 0; i < groups[g + k].trees; i++) {
+                const size_t at = groups[g + k].first + i;
+                const size_t t = packed->one_in_order ? at : trees[at];
+                leaf[t] = found[k][i] - run->trees[t].leaves;
+            }
     }
     ranked_take_row(run, leaf, row);
 }
@@ -224,14 +257,17 @@ static void one_row(const struct ranked_run *run, size_t row)
         type sums[APX_ONE_ROWS];                                                                   \
         for (size_t r = 0; r < rows; r++)                                                          \
             sums[r] = (type)base[0];                                                               \
-        for (uint32_t g = 0; g < packed->one_groups; g++)                                          \
+        for (uint32_t g = 0; g < packed->one_groups; g += APX_ONE_GROUPS)                          \
             for (size_t r = 0; r < rows; r++) {                                                    \
-                _Alignas(64) uint32_t leaf[APX_ONE_LANES];                                         \
-                one_leaves(packed, &groups[g], codes + r * packed->one_stride,                     \
+                _Alignas(64) uint32_t leaf[APX_ONE_GROUPS][APX_ONE_LANES];                         \
+                const uint32_t left = packed->one_groups - g;                                      \
+                const uint32_t count = left < APX_ONE_GROUPS ? left : APX_ONE_GROUPS;              \
+                one_leaves(packed, groups + g, count, codes + r * packed->one_stride,              \
                            spread + r * spread_step, leaf);                                        \
                 type sum = sums[r];                                                                \
-                for (uint32_t i = 0; i < groups[g].trees; i++)                                     \
-                    sum += values[leaf[i]];                                                        \
+                for (uint32_t k = 0; k < count; k++)                                               \
+                    for (uint32_t i = 0; i < groups[g + k].trees; i++)                             \
+                        sum += values[leaf[k][i]];                                                 \
                 sums[r] = sum;                                                                     \
             }                                                                                      \
         for (size_t r = 0; r < rows; r++)                                                          \
