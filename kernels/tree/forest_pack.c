@@ -297,7 +297,8 @@ static void lay_scratch(struct apx_packed *p, const struct apx_forest_isa *isa)
     p->one_codes_at = place(&end, p->coded ? APX_ONE_ROWS * p->one_stride : 0);
     p->one_spread_at =
         place(&end, p->one_walks ? (size_t)APX_ONE_ROWS * p->columns * (p->tile / 8) : 0);
-    p->index_at = place(&end, (p->trees > p->tile ? p->trees : p->tile) * sizeof(uint32_t));
+    const size_t indices = (size_t)p->trees * (p->coded ? APX_ONE_ROWS : 1);
+    p->index_at = place(&end, (indices > p->tile ? indices : p->tile) * sizeof(uint32_t));
     p->scratch_bytes = end;
 }
 

@@ -241,11 +241,11 @@ static void one_row(const struct ranked_run *run, size_t row)
     ranked_take_row(run, leaf, row);
 }
 
-/* What is usual: one sum a row, trees in order. The sums of a group are made while the next one is
- * decided. */
+/* What is usual: one sum a row. With trees in order, the sums of some groups are made while the
+ * next ones are decided; else when all are. */
 #define ONE_SUMS(name, type)                                                                       \
-    static __attribute__((noinline)) void name(const struct ranked_run *run, size_t row0,          \
-                                               size_t rows)                                        \
+    APX_INLINE void name##_of(const struct ranked_run *run, size_t row0, size_t rows,              \
+                              const bool in_order)                                                 \
     {                                                                                              \
         const struct apx_packed *packed = run->packed;                                             \
         const struct apx_one_group *groups = apx_packed_array(packed, packed->one_group_at);       \
@@ -254,6 +254,8 @@ static void one_row(const struct ranked_run *run, size_t row)
         const uint8_t *spread = (const uint8_t *)run->scratch + packed->one_spread_at;             \
         const size_t spread_step = (size_t)packed->columns * (TILE / 8);                           \
         const double *base = apx_packed_array(packed, packed->base_at);                            \
+        const uint32_t *trees = apx_packed_array(packed, packed->one_tree_at);                     \
+        uint32_t *index = (uint32_t *)(run->scratch + packed->index_at);                           \
         type sums[APX_ONE_ROWS];                                                                   \
         for (size_t r = 0; r < rows; r++)                                                          \
             sums[r] = (type)base[0];                                                               \
@@ -264,14 +266,27 @@ static void one_row(const struct ranked_run *run, size_t row)
                 const uint32_t count = left < APX_ONE_GROUPS ? left : APX_ONE_GROUPS;              \
                 one_leaves(packed, groups + g, count, codes + r * packed->one_stride,              \
                            spread + r * spread_step, leaf);                                        \
-                type sum = sums[r];                                                                \
                 for (uint32_t k = 0; k < count; k++)                                               \
                     for (uint32_t i = 0; i < groups[g + k].trees; i++)                             \
-                        sum += values[leaf[k][i]];                                                 \
-                sums[r] = sum;                                                                     \
+                        if (in_order)                                                              \
+                            sums[r] += values[leaf[k][i]];                                         \
+                        else                                                                       \
+                            index[r * packed->trees + trees[groups[g + k].first + i]] =            \
+                                leaf[k][i];                                                        \
             }                                                                                      \
+        for (size_t r = 0; !in_order && r < rows; r++, index += packed->trees)                     \
+            for (uint32_t t = 0; t < packed->trees; t++)                                           \
+                sums[r] += values[index[t]];                                                       \
         for (size_t r = 0; r < rows; r++)                                                          \
             ((type *)run->args->margins)[row0 + r] = sums[r];                                      \
+    }                                                                                              \
+    static __attribute__((noinline)) void name(const struct ranked_run *run, size_t row0,          \
+                                               size_t rows)                                        \
+    {                                                                                              \
+        if (run->packed->one_in_order)                                                             \
+            name##_of(run, row0, rows, true);                                                      \
+        else                                                                                       \
+            name##_of(run, row0, rows, false);                                                     \
     }
 ONE_SUMS(one_sums_float, float)
 ONE_SUMS(one_sums_double, double)
@@ -283,8 +298,7 @@ static void ranked_one_rows(const struct ranked_run *run, size_t row0, size_t ro
     uint8_t *codes = (uint8_t *)run->scratch + packed->one_codes_at;
     uint8_t *spread = (uint8_t *)run->scratch + packed->one_spread_at;
     const bool usual = packed->outputs == 1 && run->sums_kind <= SUMS_DOUBLE &&
-                       packed->one_in_order && run->args->leaves == NULL &&
-                       run->args->margins != NULL;
+                       run->args->leaves == NULL && run->args->margins != NULL;
     const size_t together = usual ? APX_ONE_ROWS : 1;
     for (size_t done = 0; done < rows; done += together) {
         const size_t count = rows - done < together ? rows - done : together;
