@@ -99,9 +99,11 @@ struct apx_one_group {
     uint8_t kind, trees;
 };
 
-/* A column's search for one row. */
+/* A column's search for one row: the table's first stage, then the group's other cuts side by side.
+ */
 struct apx_one_search {
     uint32_t feature, table; /* table: first float */
+    uint32_t within;         /* first float in one_cuts: its cuts, ascending; if levels > 1 */
     uint32_t cuts64;
     uint16_t column, cuts;
 };
@@ -188,7 +190,7 @@ struct apx_packed {
     size_t walk_feature_at; /* [walk_columns] ascending */
     size_t constant_at, begin_at, linear_feature_at, coefficient_at;
     size_t one_group_at, one_tree_at, one_leaves_at, one_root_at, one_block_at, one_exit_at;
-    size_t one_search_at, one_nan_at;
+    size_t one_search_at, one_nan_at, one_cuts_at;
     /* scratch, offsets from its start */
     size_t one_codes_at, one_spread_at;
     size_t codes_at, keys_at, keys_step, sums_at, reach_at, gather_at, index_at;

@@ -331,6 +331,37 @@ static bool is_second_twin(const struct apx_column *columns, uint32_t c)
     return c > 0 && columns[c - 1].twin;
 }
 
+/* Cuts of the columns with more than one level, each ascending and followed by so many that no
+ * value reaches as the longest look at them needs. */
+static void pack_cuts_within(struct apx_pack *pack, uint32_t searches)
+{
+    enum { BEHIND = 32 };
+    struct apx_packed *packed = pack->packed;
+    struct apx_one_search *search = apx_pack_at(pack, packed->one_search_at);
+    const struct apx_column *columns = apx_pack_at(pack, packed->column_at);
+    size_t count = 0;
+    for (uint32_t i = 0; i < searches; i++)
+        if (columns[search[i].column].levels > 1) {
+            search[i].within = (uint32_t)count;
+            count += search[i].cuts + (size_t)BEHIND;
+        }
+    packed->one_cuts_at = apx_pack_array(pack, count, sizeof(float));
+    float *cuts = apx_pack_at(pack, packed->one_cuts_at);
+    const uint32_t *begin = apx_pack_at(pack, packed->feature_at);
+    for (uint32_t i = 0; i < searches; i++) {
+        const struct apx_column *column = &columns[search[i].column];
+        if (column->levels <= 1)
+            continue;
+        const uint32_t part =
+            (search[i].column - begin[column->feature]) / (column->twin ? 2u : 1u);
+        const uint64_t *keys =
+            pack->cuts + pack->cut_begin[column->feature] + (size_t)part * APX_CUTS_MAX;
+        for (uint32_t k = 0; k < (uint32_t)column->cuts + BEHIND; k++)
+            cuts[search[i].within + k] =
+                k < column->cuts ? apx_float_above(apx_key_double(keys[k])) : NAN;
+    }
+}
+
 /* Searches of the columns that are no second twins, and where NaN has a code of its own. */
 static void pack_searches(struct apx_pack *pack)
 {
@@ -343,9 +374,11 @@ static void pack_searches(struct apx_pack *pack)
     for (uint32_t shape = 0; shape < APX_ONE_SHAPES; shape++) {
         for (uint32_t c = 0; c < count; c++)
             if (!is_second_twin(columns, c) && shape_of(pack->isa, &columns[c]) == shape)
-                search[used++] =
-                    (struct apx_one_search){columns[c].feature, columns[c].table, columns[c].cuts64,
-                                            (uint16_t)c, columns[c].cuts};
+                search[used++] = (struct apx_one_search){.feature = columns[c].feature,
+                                                         .table = columns[c].table,
+                                                         .cuts64 = columns[c].cuts64,
+                                                         .column = (uint16_t)c,
+                                                         .cuts = columns[c].cuts};
         packed->one_shape_end[shape] = used;
     }
     pack->end = packed->one_search_at + used * sizeof *search;
@@ -361,6 +394,7 @@ static void pack_searches(struct apx_pack *pack)
     }
     packed->one_nans = nans;
     pack->end = packed->one_nan_at + nans * sizeof *nan;
+    pack_cuts_within(pack, used);
 }
 
 /* Bytes from one row's codes to the next's: whole registers, as many as look-ups read. */

@@ -18,6 +18,17 @@ APX_INLINE uint32_t one_group(const float *table, float x, const int first)
     return (uint32_t)__builtin_popcount((uint32_t)_mm256_movemask_ps(above));
 }
 
+/* Of 2^levels ascending cuts, and those behind them, which x does not reach. */
+APX_INLINE uint32_t one_within(const float *cuts, float x, const int levels)
+{
+    uint32_t count = 0;
+    const __m256 value = _mm256_set1_ps(x);
+    for (int i = 0; i < (levels <= 3 ? 1 : 1 << (levels - 3)); i++)
+        count += (uint32_t)__builtin_popcount((uint32_t)_mm256_movemask_ps(
+            _mm256_cmp_ps(value, _mm256_loadu_ps(cuts + 8 * i), _CMP_GE_OQ)));
+    return count;
+}
+
 static bool one_has_nan(const void *x, size_t count, bool is_double)
 {
     size_t i = 0;

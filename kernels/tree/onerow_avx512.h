@@ -22,6 +22,14 @@ APX_INLINE uint32_t one_group(const float *table, float x, const int first)
     return (uint32_t)__builtin_popcount(_mm512_kunpackw(high, low));
 }
 
+/* Of 2^levels ascending cuts, and those behind them, which x does not reach. */
+APX_INLINE uint32_t one_within(const float *cuts, float x, const int levels)
+{
+    (void)levels; /* 8 cuts at most */
+    return (uint32_t)__builtin_popcount(
+        _mm256_cmp_ps_mask(_mm256_set1_ps(x), _mm256_loadu_ps(cuts), _CMP_GE_OQ));
+}
+
 static bool one_has_nan(const void *x, size_t count, bool is_double)
 {
     uint32_t nans = 0;

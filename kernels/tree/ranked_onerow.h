@@ -3,7 +3,8 @@
  * then the groups of trees (forest_pack_onerow.c), then the leaves in the order of the trees.
  *
  * Included after onerow_<isa>.h, which has one_group (how many of a search's first cuts are <= x),
- * ONE_FIRST(shape), ONE_LEVELS(shape), one_has_nan and one_bits. */
+ * one_within (how many of a group's others), ONE_FIRST(shape), ONE_LEVELS(shape), one_has_nan and
+ * one_bits. */
 #ifndef APX_TREE_RANKED_ONEROW_H
 #define APX_TREE_RANKED_ONEROW_H
 
@@ -33,6 +34,7 @@ APX_INLINE void one_search_shape(const struct apx_packed *packed, const void *x,
 {
     const struct apx_one_search *searches = apx_packed_array(packed, packed->one_search_at);
     const float *tables = apx_packed_array(packed, packed->table_at);
+    const float *cuts = apx_packed_array(packed, packed->one_cuts_at);
     const double *cuts64 = apx_packed_array(packed, packed->cuts64_at);
     const uint32_t levels = ONE_LEVELS(shape), first = ONE_FIRST(shape);
     for (uint32_t i = shape > 0 ? packed->one_shape_end[shape - 1] : 0;
@@ -42,11 +44,11 @@ APX_INLINE void one_search_shape(const struct apx_packed *packed, const void *x,
         const double wide = kind != ONE_FLOATS ? ((const double *)x)[search->feature] : 0.0;
         const float value = kind != ONE_FLOATS ? (float)wide : ((const float *)x)[search->feature];
         const uint32_t group = one_group(table, value, (int)first);
-        uint32_t node = 1;
-#pragma GCC unroll 5
-        for (uint32_t level = 0; level < levels; level++)
-            node = 2 * node + (value >= table[node * first + group]);
-        uint32_t rank = (group << levels) + node - (1u << levels);
+        uint32_t rank = group << levels;
+        if (levels == 1)
+            rank += value >= table[first + group];
+        else if (levels > 1)
+            rank += one_within(cuts + search->within + rank, value, (int)levels);
         if (kind == ONE_DOUBLES)
             rank = one_rank64(cuts64 + search->cuts64, search->cuts, rank, wide);
         codes[search->column] = (uint8_t)rank;
