@@ -27,7 +27,7 @@ def parse():
     parser.add_argument("--prepare", action="store_true", help="train and compile what is missing, measure nothing")
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 10, 100, 10000, 1000000])
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--isa", nargs="+", help="Auspex's instruction sets, the best first; default: avx512 and avx2")
+    parser.add_argument("--isa", nargs="+", help="Auspex's instruction sets, the best first; default: the best with AVX-512, and avx2")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--round-ms", type=float, default=50)
     parser.add_argument("--longest", type=float, default=10, help="seconds of a call that are still waited for")
@@ -118,7 +118,9 @@ def main():
         print("\n".join(case.name for case in cases))
         return 0
     cpu, isas = cpu_facts()
-    arguments.isa = arguments.isa or [isa for isa in isas if isa != "avx512vnni"]
+    vbmi = "avx512vnni" in isas and "avx512vbmi" in pathlib.Path("/proc/cpuinfo").read_text()
+    arguments.isa = arguments.isa or ["avx512vbmi" if vbmi and isa == "avx512" else isa
+                                      for isa in isas if isa != "avx512vnni"]
     if arguments.quick:
         arguments.batches, arguments.rounds, arguments.round_ms, arguments.threads = [1, 1000], 1, 5, [1]
     arguments.work.mkdir(parents=True, exist_ok=True)
