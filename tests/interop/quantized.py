@@ -282,11 +282,51 @@ def check_random(table, case, levels):
     compare(table, family, case.name, theirs, [got[value.name] for value in model.graph.output], "ONNX Runtime")
 
 
+# ---- files of ONNX Runtime's own quantiser ---------------------------------------------------------------------------
+
+QDQ_SOURCES = ("keras_dense_layers", "torch_legacy_mlp_layernorm", "torch_legacy_lstm_1", "torch_legacy_window_mlp")
+
+
+def check_qdq(table, name, per_channel):
+    """QuantizeLinear and DequantizeLinear around float products: exact, if ONNX Runtime does not fuse them."""
+    import onnxruntime
+    from onnxruntime import quantization
+
+    source = os.path.join(engine.ROOT, "tests", "golden", f"{name}.onnx")
+    value = onnx.load(source).graph.input[0]
+    shape = [dim.dim_value or 16 for dim in value.type.tensor_type.shape.dim]
+    draw = lambda seed: {value.name: np.random.default_rng(seed).standard_normal(shape).astype(np.float32)}
+
+    class Reader(quantization.CalibrationDataReader):
+        def __init__(self):
+            self.rows = iter([draw(seed) for seed in range(8)])
+
+        def get_next(self):
+            return next(self.rows, None)
+
+    with tempfile.TemporaryDirectory() as folder:
+        target = os.path.join(folder, "qdq.onnx")
+        quantization.quantize_static(source, target, Reader(), quant_format=quantization.QuantFormat.QDQ,
+                                     per_channel=per_channel, weight_type=quantization.QuantType.QInt8)
+        model = onnx.load(target)
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 4
+    want = onnxruntime.InferenceSession(model.SerializeToString(), options).run(None, draw(99))
+    table.row("quantize_static")["models"] += 1
+    with engine.Model(model) as ours:
+        compare(table, "quantize_static", name, ours.run(draw(99)), want, "ONNX Runtime")
+
+
 def check_all(table, arguments):
     """Operators of their own, then the models of the other families."""
     import random_recurrent
 
     chosen = lambda name: arguments.only is None or arguments.only in name
+    for name in QDQ_SOURCES:
+        for per_channel in (False, True):
+            if chosen(name):
+                check_qdq(table, name, per_channel)
     for number in range(arguments.random // 3):
         case = random_case(arguments.seed, number)
         if chosen(case.name):

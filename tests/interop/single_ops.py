@@ -19,7 +19,7 @@ ROOT = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), 
 F32, I64, I32, BOOL = np.dtype(np.float32), np.dtype(np.int64), np.dtype(np.int32), np.dtype(np.bool_)
 # Compared elsewhere, or without a tensor to compare: maps, optional training outputs.
 # Forest is no operator of a file; TopK is read only as an imported forest's sort; trees have families of their own.
-ELSEWHERE = {"LSTM", "GRU", "Constant", "ZipMap", "LinearClassifier", "Forest", "TopK", "TreeEnsemble",
+ELSEWHERE = {"LSTM", "GRU", "QuantizedLSTM", "QuantizedGRU", "Constant", "ZipMap", "LinearClassifier", "Forest", "TopK", "TreeEnsemble",
              "TreeEnsembleClassifier", "TreeEnsembleRegressor"}
 
 # The share of an operator's models that may be refused; 0.3 where nothing is said. Free extents that broadcasting
@@ -169,6 +169,26 @@ def cast(m, op):
         m.give(np.zeros([2], to), True)
         return m.model(op, {}, 17)
     return m.model(op, {"to": helper.np_dtype_to_tensor_dtype(to)}, 17)
+
+
+def quantize_linear(m, op):
+    """Both directions; scales for all or along an axis. Opset 10 has no axis."""
+    shape, opset = m.shape(1), m.pick([10, 13, 17, 21])
+    axis, along = m.integer(-len(shape), len(shape) - 1), opset > 10 and m.chance(0.5)
+    places = [shape[axis]] if along else m.pick([[], [1]]) if opset > 10 else []
+    kind = m.pick([np.dtype(np.uint8), np.dtype(np.int8)])
+    if op == "QuantizeLinear":
+        m.give(m.values(shape), False)
+    else:
+        kind = m.pick([kind, I32])
+        low, high = (-9000, 9000) if kind == I32 else (np.iinfo(kind).min, np.iinfo(kind).max)
+        m.give(m.rng.integers(low, high, shape, endpoint=True).astype(kind), None)
+    m.give(m.rng.uniform(0.01, 0.1, places).astype(np.float32))
+    if kind == I32:
+        return m.model(op, {"axis": axis} if along else {}, opset)
+    if m.chance(0.7) or (kind == np.int8 and op == "QuantizeLinear"):
+        m.give(m.rng.integers(0, 100, places).astype(kind))
+    return m.model(op, {"axis": axis} if along else {}, opset)
 
 
 def logic_not(m, op):
@@ -611,6 +631,7 @@ def feature_vectorizer(m, op):
 MAKERS = {
     **dict.fromkeys(FLOAT_UNARY, unary), **dict.fromkeys(("Abs", "Neg", "Sign", "Relu"), unary_typed), "Clip": clip,
     **dict.fromkeys(("Identity", "Dropout"), identity), **dict.fromkeys(("Cast", "CastLike"), cast), "Not": logic_not,
+    **dict.fromkeys(("QuantizeLinear", "DequantizeLinear"), quantize_linear),
     **dict.fromkeys(("Add", "Sub", "Mul", "Div", "Pow", "Mod", "PRelu", "Equal", "Less", "LessOrEqual", "Greater",
                      "GreaterOrEqual", "And", "Or", "Xor"), binary),
     **dict.fromkeys(("Min", "Max", "Sum", "Mean"), chain), "Where": where, **dict.fromkeys(REDUCES, reduce),

@@ -308,12 +308,86 @@ static void reads_variants_without_their_body(void)
     free(x.data);
 }
 
+/* ---- QuantizeLinear and DequantizeLinear -------------------------------------------------------
+ */
+
+static struct apx_tensor numbers(int count, const float *values)
+{
+    struct apx_tensor tensor = run_tensor(APX_F32, 2, (int64_t[]){1, count});
+    memcpy(tensor.data, values, tensor.bytes);
+    return tensor;
+}
+
+/* Halves go to even, what is beyond the type to its end, whatever the zero point. */
+static void quantises_linearly(void)
+{
+    static const float values[8] = {0.25f, 0.75f, -0.25f, 1.0f, 100, -100, INFINITY, -0.75f};
+    static const int wanted[2][8] = {{0, 2, 0, 2, 127, -128, 127, -2},
+                                     {200, 202, 200, 202, 255, 0, 255, 198}};
+    const float half = 0.5f;
+    for (int is_u8 = 0; is_u8 < 2; is_u8++) {
+        const uint8_t zero = is_u8 ? 200 : 0;
+        struct apx_onnx *m = case_begin(17, "x:f[n,8]", "y");
+        apx_onnx_tensor(m, "scale", APX_F32, 0, NULL, &half);
+        apx_onnx_tensor(m, "zero", is_u8 ? APX_U8 : APX_I8, 0, NULL, &zero);
+        case_node(m, "QuantizeLinear", "x scale zero", "y");
+        REQUIRE(run_case(m, 1, numbers(8, values)));
+        CHECK_EQ(run_out[0].dtype, is_u8 ? APX_U8 : APX_I8);
+        for (size_t i = 0; i < 8; i++)
+            CHECK_EQ(run_at(0, i), wanted[is_u8][i]);
+    }
+}
+
+/* A scale for each place of an axis, there and back: at most half a scale is lost. */
+static void quantises_along_an_axis(void)
+{
+    const float scales[3] = {0.01f, 0.02f, 0.04f};
+    const int8_t zeros[3] = {-5, 0, 5};
+    struct apx_onnx *m = case_begin(17, "x:f[n,3,2]", "y");
+    apx_onnx_tensor(m, "scale", APX_F32, 1, (int64_t[]){3}, scales);
+    apx_onnx_tensor(m, "zero", APX_I8, 1, (int64_t[]){3}, zeros);
+    case_node(m, "QuantizeLinear", "x scale zero", "q");
+    apx_onnx_int(m, "axis", -2);
+    case_node(m, "DequantizeLinear", "q scale zero", "y");
+    struct apx_tensor x = run_random(&rng, 3, 7, 3, 2);
+    REQUIRE(run_case_list(m, 1, &x));
+    CHECK(run_independent);
+    for (size_t i = 0; i < 7 * 3 * 2; i++) {
+        double scale = (double)scales[i / 2 % 3], zero = zeros[i / 2 % 3];
+        double least = (-128 - zero) * scale, most = (127 - zero) * scale;
+        double kept = fmin(fmax((double)run_f32(&x, i), least), most);
+        CHECK_NEAR(run_at(0, i), kept, 0.5001 * scale);
+    }
+    free(x.data);
+}
+
+static void refuses_other_scales(void)
+{
+    const float scales[6] = {1, 1, 1, 1, 1, 1};
+    const int8_t zeros[3] = {0, 0, 0};
+    for (int i = 0; i < 4; i++) {
+        struct apx_tensor x = run_random(&rng, 2, 7, 3);
+        struct apx_onnx *m = case_begin(21, "x:f[n,3]", "y");
+        apx_onnx_tensor(m, "scale", i == 0 ? APX_F64 : APX_F32, i == 1 ? 2 : 1,
+                        i == 2 ? (int64_t[]){2} : (int64_t[]){i == 1 ? 2 : 3, 3},
+                        i == 0 ? (const void *)(double[]){1, 1, 1} : scales);
+        apx_onnx_tensor(m, "zero", APX_I8, 1, (int64_t[]){i == 3 ? 2 : 3}, zeros);
+        case_node(m, "QuantizeLinear", i == 3 ? "x scale zero" : "x scale", "y");
+        CHECK(!run_case_list(m, 1, &x));
+        CHECK_EQ(run_status, i < 2 ? APX_EUNSUPPORTED : APX_EFORMAT);
+        free(x.data);
+    }
+}
+
 int main(void)
 {
     RUN(computes_by_definition);
     RUN(refuses_what_breaks_the_contract);
     RUN(refuses_other_forms);
     RUN(reads_variants_without_their_body);
+    RUN(quantises_linearly);
+    RUN(quantises_along_an_axis);
+    RUN(refuses_other_scales);
     run_end();
     return check_report();
 }
