@@ -6,7 +6,8 @@
  *
  * One thread. Recurrent networks run as a worker runs them: slices of kSliceRows rows through all
  * layers and steps. Names: <op>/<row>/<layers>x<H> or K:O/T/batch. Counters: flop a second, percent
- * of the float multiply-add rate that this core reached just before, microseconds a row. Forests:
+ * of the multiply-add rate that this core reached just before (int8 rows: of bytes with the same
+ * instructions; they can beat it, as they join sums less often), microseconds a row. Forests:
  * nanoseconds a row and tree, and rows a second; forest_pack is what loading such a model takes
  * here, with the packed bytes for each byte of the same trees at 8 bytes a node. */
 #include <benchmark/benchmark.h>
@@ -16,7 +17,6 @@
 #include <time.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <initializer_list>
@@ -43,6 +43,13 @@ constexpr size_t kMostScalarRows = 16;
 
 /* ---- the peak ------------------------------------------------------------------------------- */
 
+double thread_seconds()
+{
+    timespec now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+}
+
 /* Operations a second of one core, for the best of these kinds that it has; 0 without any. */
 double measured_peak(std::initializer_list<peak_kind> kinds)
 {
@@ -50,15 +57,22 @@ double measured_peak(std::initializer_list<peak_kind> kinds)
     double best = 0.0;
     for (const peak_kind kind : kinds)
         for (int round = 0; peak_runs(kind) && round < 5; round++) {
-            const auto start = std::chrono::steady_clock::now();
+            const double start = thread_seconds();
             const auto operations = static_cast<double>(peak_turn(kind, turns));
-            const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - start;
-            best = std::max(best, operations / spent.count());
+            best = std::max(best, operations / (thread_seconds() - start));
         }
     return best;
 }
 
-double peak; /* set once in main */
+/* Set once in main: of float; of bytes for rows of avx2 and of avx512vnni. */
+double peak, peak_bytes_avx2, peak_bytes_vnni;
+
+double peak_of(const apx_rnn_row *row)
+{
+    if (std::strcmp(row->types, "s8") != 0)
+        return peak;
+    return std::strcmp(row->isa, "avx512vnni") == 0 ? peak_bytes_vnni : peak_bytes_avx2;
+}
 
 /* ---- memory --------------------------------------------------------------------------------- */
 
@@ -93,8 +107,8 @@ std::vector<float> random_values(size_t count, float scale)
 class Meter
 {
   public:
-    Meter(benchmark::State &state, double flop, size_t rows)
-        : state_(state), flop_(flop), rows_(rows)
+    Meter(benchmark::State &state, double flop, size_t rows, double most)
+        : state_(state), flop_(flop), rows_(rows), most_(most)
     {
         clock_gettime(CLOCK_THREAD_CPUTIME_ID, &start_);
     }
@@ -106,8 +120,8 @@ class Meter
                              1e-9 * static_cast<double>(end.tv_nsec - start_.tv_nsec);
         const double call = spent / static_cast<double>(state_.iterations());
         state_.counters["GFLOP/s"] = flop_ / call * 1e-9;
-        if (peak > 0.0)
-            state_.counters["%peak"] = 100.0 * flop_ / call / peak;
+        if (most_ > 0.0)
+            state_.counters["%peak"] = 100.0 * flop_ / call / most_;
         state_.counters["us/row"] = call * 1e6 / static_cast<double>(rows_);
     }
 
@@ -115,6 +129,7 @@ class Meter
     benchmark::State &state_;
     const double flop_;
     const size_t rows_;
+    const double most_;
     timespec start_;
 };
 
@@ -125,6 +140,23 @@ struct Layer {
     Block packed, scratch;
     std::vector<float> y; /* [slice, T, H] */
 };
+
+constexpr int kLevels = 127; /* of h */
+
+/* Each row of from[., inner] to integers and a scale. */
+void round_rows(const std::vector<float> &from, size_t inner, std::vector<int8_t> &to,
+                std::vector<float> &scale)
+{
+    for (size_t o = 0; o < scale.size(); o++) {
+        const float *row = from.data() + o * inner;
+        float largest = 0.0f;
+        for (size_t k = 0; k < inner; k++)
+            largest = std::max(largest, std::fabs(row[k]));
+        scale[o] = largest / static_cast<float>(apx_int8_weight_levels(row, inner, kLevels));
+        for (size_t k = 0; k < inner; k++)
+            to[o * inner + k] = static_cast<int8_t>(std::lrint(row[k] / scale[o]));
+    }
+}
 
 void run_network(benchmark::State &state, const apx_rnn_row *row, bool lstm, bool reset_after,
                  size_t input, std::vector<size_t> widths, size_t batch)
@@ -141,15 +173,28 @@ void run_network(benchmark::State &state, const apx_rnn_row *row, bool lstm, boo
         layer.desc.reset_after = reset_after;
         layer.desc.act[0].kind = APX_ACT_SIGMOID;
         layer.desc.act[1].kind = layer.desc.act[2].kind = APX_ACT_TANH;
-        if (!row->supports(&layer.desc)) {
-            state.SkipWithError("the row does not support a layer");
-            return;
-        }
         const std::vector<float> w = random_values(gates * hidden * inner, 0.1f);
         const std::vector<float> r = random_values(gates * hidden * hidden, 0.1f);
         apx_rnn_weights weights = {};
         weights.w = w.data();
         weights.r = r.data();
+        const size_t outputs = gates * hidden;
+        std::vector<int8_t> w_s8(outputs * inner), r_s8(outputs * hidden);
+        std::vector<float> w_scale(outputs), r_scale(outputs);
+        if (std::strcmp(row->types, "s8") == 0) {
+            layer.desc.int8.levels = kLevels;
+            layer.desc.int8.input_scale = layers.empty() ? 0.0f : 1.0f / kLevels;
+            round_rows(w, inner, w_s8, w_scale);
+            round_rows(r, hidden, r_s8, r_scale);
+            weights.w_s8 = w_s8.data();
+            weights.r_s8 = r_s8.data();
+            weights.w_scale = w_scale.data();
+            weights.r_scale = r_scale.data();
+        }
+        if (!row->supports(&layer.desc)) {
+            state.SkipWithError("the row does not support a layer");
+            return;
+        }
         layer.packed = aligned(row->packed_bytes(&layer.desc));
         layer.scratch = aligned(row->scratch_bytes(&layer.desc, kSliceRows));
         row->pack(&layer.desc, &weights, layer.packed.get());
@@ -159,7 +204,7 @@ void run_network(benchmark::State &state, const apx_rnn_row *row, bool lstm, boo
         inner = hidden;
     }
     const std::vector<float> x = random_values(batch * kSteps * input, 1.0f);
-    const Meter meter(state, flop, batch);
+    const Meter meter(state, flop, batch, peak_of(row));
     for (auto _ : state) {
         for (size_t first = 0; first < batch; first += kSliceRows) {
             const float *from = x.data() + first * kSteps * input;
@@ -209,7 +254,7 @@ void run_dense(benchmark::State &state, const apx_dense_row *row, size_t input, 
                                  static_cast<ptrdiff_t>(input),
                                  y.data(),
                                  static_cast<ptrdiff_t>(output)};
-    const Meter meter(state, 2.0 * static_cast<double>(input * output * batch), batch);
+    const Meter meter(state, 2.0 * static_cast<double>(input * output * batch), batch, peak);
     for (auto _ : state) {
         row->run(&args);
         benchmark::DoNotOptimize(y.data());
@@ -237,13 +282,6 @@ const ForestModel &forest_of(const ForestShape &shape)
     if (!model)
         model = std::make_unique<ForestModel>(shape);
     return *model;
-}
-
-double thread_seconds()
-{
-    timespec now;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
 }
 
 void run_forest(benchmark::State &state, const apx_forest_row *row, const ForestShape &shape,
@@ -335,8 +373,6 @@ void register_recurrent(uint32_t caps)
                 for (const apx_rnn_row *row : table.rows) {
                     if (row->needs == 0 && batch > kMostScalarRows)
                         continue;
-                    if (std::strcmp(row->types, "f32") != 0)
-                        continue;
                     const std::string name = std::string(table.op) + "/" + row->name + "/" +
                                              network.name + "/T:10/N:" + std::to_string(batch);
                     const bool is_lstm = table.lstm, after = table.reset_after;
@@ -399,8 +435,10 @@ int main(int argc, char **argv)
     if (benchmark::ReportUnrecognizedArguments(argc, argv))
         return 2;
     peak = measured_peak({PEAK_FMA_AVX2, PEAK_FMA_AVX512});
+    peak_bytes_avx2 = measured_peak({PEAK_MADDUBS_AVX2});
+    peak_bytes_vnni = measured_peak({PEAK_DOT_AVX512});
     const double int8_peak =
-        measured_peak({PEAK_MADDUBS_AVX2, PEAK_MADDUBS_AVX512, PEAK_DOT_AVX512});
+        std::max({peak_bytes_avx2, peak_bytes_vnni, measured_peak({PEAK_MADDUBS_AVX512})});
     benchmark::AddCustomContext("isa", apx_caps_name(caps));
     benchmark::AddCustomContext("threads", "1");
     benchmark::AddCustomContext("fma_peak_gflops", std::to_string(peak * 1e-9));
