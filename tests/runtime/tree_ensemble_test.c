@@ -314,6 +314,31 @@ static struct apx_onnx *isolation(bool is_foldable)
     return m;
 }
 
+/* A constant that no double holds stands beside the trees: it is looked up as it is. */
+static void huge_integers_are_looked_up(void)
+{
+    struct apx_onnx *m = case_begin(17, "x:f[n,2]", "y");
+    const int64_t keys[] = {1, INT64_MAX}, huge = INT64_MAX, one = 1;
+    apx_onnx_tensor(m, "huge", APX_I64, 1, &one, &huge);
+    case_node_of(m, "ai.onnx.ml", "LabelEncoder", "huge", "found");
+    apx_onnx_ints(m, "keys_int64s", keys, 2);
+    apx_onnx_floats(m, "values_floats", (const float[]){7, 5}, 2);
+    for (int tree = 0; tree < 2; tree++) {
+        struct tree_lists t = tree_new("TreeEnsembleRegressor", 1);
+        tree_split(&t, 0, 0, 0, "BRANCH_LEQ", (float)tree, 1, 2, false);
+        tree_leaf(&t, 0, 1, 0, 1);
+        tree_leaf(&t, 0, 2, 0, 2);
+        tree_node(m, &t, "x", tree == 0 ? "leaf0" : "leaf1");
+        case_node(m, "Add", tree == 0 ? "leaf0 found" : "leaf1 found", tree == 0 ? "s0" : "s1");
+    }
+    case_node(m, "Sum", "s0 s1", "y");
+    struct apx_tensor in = run_tensor(APX_F32, 2, (const int64_t[]){3, 2});
+    memcpy(in.data, (const float[]){0, 0, 0.5f, 0, 2, 0}, in.bytes);
+    REQUIRE(run_case(m, 1, in));
+    for (int n = 0; n < 3; n++)
+        CHECK_EQ(((const float *)run_out[0].data)[n], 12 + n);
+}
+
 static void sums_of_trees_are_one_forest(void)
 {
     const int64_t dims[2] = {4, 2};
@@ -414,6 +439,7 @@ int main(void)
     RUN(leaves_out_labels_that_are_text);
     RUN(chains_of_equalities_become_sets);
     RUN(reads_trees_by_position);
+    RUN(huge_integers_are_looked_up);
     RUN(sums_of_trees_are_one_forest);
     RUN(a_tree_is_used_once);
     RUN(sums_in_double_are_rounded_once);
