@@ -69,6 +69,11 @@ def quantise(model, levels=63):
         return onnx.load(target), json.loads(done.stdout)
 
 
+def int8_case(case):
+    return Case("int8", f"int8_{case.name}", quantise(case.model)[0], case.inputs, f"{case.made_by}, auspex quantize",
+                more_inputs=case.more_inputs)
+
+
 def gap(got, want):
     """What is wrong with `got`, or None; and the largest error of the rows without a tie."""
     got, want = np.asarray(got), np.asarray(want)
