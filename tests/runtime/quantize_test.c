@@ -305,6 +305,7 @@ static void refuses_models_without_layers(void)
     add_layer(m, "LSTM", "old", 3, 1, "x", "", "y");
     CHECK_EQ(quantize(m, NULL), APX_EUNSUPPORTED);
     CHECK_HAS(failure.message, "opset 8");
+    forget();
     CHECK_EQ(apx_quantize("junk", 4, NULL, NULL, &made, &made_bytes, &report, &failure),
              APX_EFORMAT);
     CHECK(report == NULL && made == NULL);
