@@ -13,7 +13,7 @@
 #define MOST   16 /* tensors of a model */
 
 /* A word above what this processor has means the best that it has. */
-static const char *const isas[] = {"scalar", "avx2", "avx512", "avx512vnni"};
+static const char *const isas[] = {"scalar", "avx2", "avx512", "avx512vnni", "avx512vbmi"};
 #define ISAS (sizeof isas / sizeof isas[0])
 
 static bool is_verbose;
