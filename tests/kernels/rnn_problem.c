@@ -55,6 +55,8 @@ void rnn_problem_random(struct rng *rng, bool lstm, struct rnn_problem *out)
     p.desc = (struct apx_rnn_desc){.input = rng_size(rng, 0, 8, 40),
                                    .hidden = rng_size(rng, 1, rng_once(rng, 2) ? 8 : 16, 70),
                                    .reverse = rng_once(rng, 3)};
+    if (rng_once(rng, 25)) /* sums as long as those of real layers */
+        p.desc.hidden = 120 + rng_below(rng, 20);
     p.rows = rng_size(rng, 0, rng_once(rng, 2) ? 3 : 6, 20);
     p.steps = rng_size(rng, 0, 3, 7);
     p.desc.reset_after = !lstm && rng_once(rng, 2);

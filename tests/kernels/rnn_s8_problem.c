@@ -84,7 +84,9 @@ static void push_out(struct rng *rng, float *values, size_t count, float bound, 
 
 void rnn_problem_int8(struct rng *rng, struct rnn_problem *p)
 {
-    static const int most[] = {127, 64, 63, 24, 7, 1};
+    /* Among them the largest for which 2, 4, 8, 16 products with levels of 127 or 63 fit 16 bits,
+     * and the next ones. */
+    static const int most[] = {127, 66, 65, 64, 63, 33, 32, 17, 16, 7, 1};
     struct apx_rnn_desc *desc = &p->desc;
     const enum look look = rng_once(rng, 3)   ? LOOK_LARGEST
                            : rng_once(rng, 6) ? LOOK_LARGEST_POSITIVE
