@@ -323,10 +323,8 @@ def check_qdq(table, name, per_channel):
         compare(table, "quantize_static", name, ours.run(draw(99)), want, "ONNX Runtime")
 
 
-def check_all(table, arguments):
-    """Operators of their own, then the models of the other families."""
-    import random_recurrent
-
+def check_own(table, arguments):
+    """The models made here: files of ONNX Runtime's quantiser, single operators and stacks of two."""
     chosen = lambda name: arguments.only is None or arguments.only in name
     for name in QDQ_SOURCES:
         for per_channel in (False, True):
@@ -338,11 +336,12 @@ def check_all(table, arguments):
             check_random(table, case, 63 if number % 2 == 0 else 127)
             if number % 10 == 0:
                 check_bits(table, "int8, same bits", Case("random", case.name, quantise(case.model)[0], case.inputs, ""))
-    for number, case in enumerate(random_recurrent.cases(arguments.seed, arguments.only, arguments.random // 3)):
-        check(table, case, 127 if number % 2 == 0 else 63, number % 8 == 0)
-    import torch_models
-    for case in torch_models.cases(arguments.seed, arguments.only):
+
+
+def check_other(table, case, number):
+    """Model `number` of the families that hold recurrent layers."""
+    if case.family.startswith("random"):
+        if number % 3 == 0:
+            check(table, case, 127 if number % 2 == 0 else 63, number % 8 == 0)
+    elif case.family.startswith(("torch", "keras")):
         check(table, case, same_bits="_bi_" in case.name or "states" in case.name)
-    import keras_models
-    for case in keras_models.cases(arguments.seed, arguments.only):
-        check(table, case)

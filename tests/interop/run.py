@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compare the engine with ONNX Runtime, model by model, on what PyTorch, Keras and scikit-learn write, on random
-recurrent nets and on random models of one operator; and with LightGBM and XGBoost on what those train. Prints a table
-and ends with "N passed, M failed"; exit status 1 if any failed.
+recurrent nets and on random models of one operator; and with LightGBM and XGBoost on what those train. The family
+"quantize" takes the recurrent models of the families asked for through `auspex quantize` as well. Prints a table and
+ends with "N passed, M failed"; exit status 1 if any failed.
 
-    run.py [--families torch,keras,sklearn,boosted,random,trees,quantize,lightgbm,xgboost,import,single] [--random N] [--trees N] [--single N] [--seed S]
-           [--only TEXT] [--self] [--verbose]
+    run.py [--families torch,keras,sklearn,boosted,random,trees,quantize,lightgbm,xgboost,import,single] [--random N]
+           [--trees N] [--single N] [--seed S] [--only TEXT] [--self] [--verbose]
 
 --only runs the models whose name holds TEXT; with the seed that is printed, any failure can be replayed. --self
 compares ONNX Runtime with the float64 reference instead, without the engine.
@@ -252,10 +253,11 @@ def main():
         check_single(table, arguments)
     if not arguments.self:
         check_trees(table, arguments)
-    if "quantize" in arguments.families.split(",") and not arguments.self:
+    quantizes = "quantize" in arguments.families.split(",") and not arguments.self
+    if quantizes:
         import quantized
-        quantized.check_all(table, arguments)
-    cases = all_cases(arguments)
+        quantized.check_own(table, arguments)
+    cases, numbers = all_cases(arguments), collections.Counter()
     while True:
         try:
             case, through_program, invariant = next(cases)
@@ -264,6 +266,9 @@ def main():
         start = time.time()
         try:
             check_case(table, case, through_program, invariant, arguments.self)
+            if quantizes:
+                quantized.check_other(table, case, numbers[case.family])
+                numbers[case.family] += 1
         except Exception:
             table.failed(case.family, case.name, traceback.format_exc().strip().splitlines()[-1])
         if arguments.verbose:
