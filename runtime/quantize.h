@@ -8,14 +8,13 @@
 /* Zero means "the default" for every field. */
 struct apx_quantize_options {
     int hidden_levels;         /* h is one of 2 n + 1 numbers: 63 or 127 (APX_QUANTIZE_LEVELS) */
-    int weight_levels;         /* so are weights: 1 to 127 (APX_QUANTIZE_WEIGHT_LEVELS) */
+    int weight_levels;         /* so are weights: 1 to 127; 0: as many as suit each row */
     const char *const *layers; /* [layer_count] names of the layers to quantise; NULL: all */
     size_t layer_count;
 };
 
-/* 63 and 127 permit the fastest kernels for AVX2 (kernels.h, struct apx_rnn_int8). */
 #define APX_QUANTIZE_LEVELS        63
-#define APX_QUANTIZE_WEIGHT_LEVELS 127
+#define APX_QUANTIZE_WEIGHT_LEVELS 127 /* at most */
 
 /* One recurrent layer of the model. Text belongs to the report. */
 struct apx_quantize_layer {
@@ -30,7 +29,7 @@ struct apx_quantize_layer {
 struct apx_quantize_report {
     struct apx_quantize_layer *layers; /* [layer_count] in the order of the file */
     size_t layer_count, done_count;
-    int hidden_levels, weight_levels;
+    int hidden_levels, weight_levels; /* of weights: the most that a row may have */
 };
 
 /* The ONNX model of `bytes` bytes at `data` with each LSTM and GRU that can be said so as an

@@ -57,8 +57,8 @@ int apx_int8_weight_levels(const float *w, size_t inner, int h_levels)
     const int most = MOST_PAIR / (4 * h_levels) < 127 ? MOST_PAIR / (4 * h_levels) : 127;
     const int least = MOST_PAIR / (2 * GOOD_CHUNK * h_levels); /* whatever the weights are */
     for (int levels = most; levels > least; levels--) {
-        bool fit = true;
-        for (size_t begin = 0; begin < inner && fit; begin += QUAD * GOOD_CHUNK) {
+        bool fit = true; /* at once where all weights are 0 */
+        for (size_t begin = 0; begin < inner && fit && largest > 0.0f; begin += QUAD * GOOD_CHUNK) {
             float sum[2] = {0.0f, 0.0f};
             for (size_t k = begin; k < inner && k < begin + QUAD * GOOD_CHUNK; k++)
                 sum[k % QUAD / 2] += rintf(fabsf(w[k]) / largest * (float)levels);

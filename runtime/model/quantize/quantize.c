@@ -252,12 +252,10 @@ static enum apx_status read_options(const struct apx_quantize_options *given,
     *options = given != NULL ? *given : (struct apx_quantize_options){0};
     if (options->hidden_levels == 0)
         options->hidden_levels = APX_QUANTIZE_LEVELS;
-    if (options->weight_levels == 0)
-        options->weight_levels = APX_QUANTIZE_WEIGHT_LEVELS;
     if (options->hidden_levels != 63 && options->hidden_levels != 127)
         return apx_fail(error, APX_EINVAL, "hidden_levels", "hidden_levels %d: 63 or 127",
                         options->hidden_levels);
-    if (options->weight_levels < 1 || options->weight_levels > 127)
+    if (options->weight_levels < 0 || options->weight_levels > APX_QUANTIZE_WEIGHT_LEVELS)
         return apx_fail(error, APX_EINVAL, "weight_levels", "weight_levels %d: 1 to 127",
                         options->weight_levels);
     return APX_OK;
@@ -302,7 +300,8 @@ enum apx_status apx_quantize(const void *data, size_t bytes, const char *directo
         (status = find_layers(&job)) != APX_OK)
         goto fail;
     job.report->hidden_levels = options.hidden_levels;
-    job.report->weight_levels = options.weight_levels;
+    job.report->weight_levels =
+        options.weight_levels != 0 ? options.weight_levels : APX_QUANTIZE_WEIGHT_LEVELS;
     status = check_done(&job);
     if (status == APX_OK) {
         struct apx_quantize_rewrite rewrite = {.model = job.model,
@@ -310,7 +309,7 @@ enum apx_status apx_quantize(const void *data, size_t bytes, const char *directo
                                                .replaced = job.replaced,
                                                .layers = job.layers,
                                                .count = job.done,
-                                               .weight_levels = options.weight_levels};
+                                               .weight_levels = job.report->weight_levels};
         status = apx_quantize_write(&rewrite, out, out_bytes, error);
     }
     if (status == APX_OK || status == APX_EUNSUPPORTED) {

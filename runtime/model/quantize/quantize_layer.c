@@ -5,6 +5,7 @@
  * that the row's largest weight is the largest integer. The state h lies in [-1, 1] whatever the
  * data are: it needs no calibration. The input X is quantised where it is such an h as well; any
  * other input keeps its floats, and so does W. */
+#include "kernels/kernels.h"
 #include "runtime/base/fail.h"
 #include "runtime/model/infer.h"
 #include "runtime/model/quantize/quantize_plan.h"
@@ -110,9 +111,10 @@ static enum apx_status check(const struct apx_graph *graph, const struct apx_nod
     return why != NULL ? apx_fail(error, APX_EUNSUPPORTED, node->name, "%s", why) : APX_OK;
 }
 
-/* Rows of `columns` weights as integers and scales. False: a weight is not finite. */
-static bool quantise(const float *from, size_t rows, size_t columns, int levels, int8_t *to,
-                     float *scales)
+/* Rows of `columns` weights as integers and scales, in the options' levels or in those that suit
+ * each row. False: a weight is not finite. */
+static bool quantise(const float *from, size_t rows, size_t columns,
+                     const struct apx_quantize_options *options, int8_t *to, float *scales)
 {
     for (size_t i = 0; i < rows; i++) {
         const float *row = from + i * columns;
@@ -122,6 +124,9 @@ static bool quantise(const float *from, size_t rows, size_t columns, int levels,
                 return false;
             largest = fabsf(row[k]) > largest ? fabsf(row[k]) : largest;
         }
+        const int levels = options->weight_levels != 0
+                               ? options->weight_levels
+                               : apx_int8_weight_levels(row, columns, options->hidden_levels);
         scales[i] = largest / (float)levels;
         for (size_t k = 0; k < columns; k++) {
             /* In double: a scale may be subnormal, its reciprocal infinite. */
@@ -174,9 +179,8 @@ enum apx_status apx_quantize_layer_make(struct apx_graph *graph, int n, int64_t 
     float *w_scale = quantises_x ? apx_graph_alloc(graph, rows * sizeof *w_scale) : NULL;
     if (r == NULL || r_scale == NULL || (quantises_x && (w == NULL || w_scale == NULL)))
         return apx_fail(error, APX_ENOMEM, "", "out of memory");
-    const int levels = options->weight_levels;
-    if (!quantise(floats_of(graph, node, R), rows, (size_t)layer->hidden, levels, r, r_scale) ||
-        (quantises_x && !quantise(layer->w_float, rows, (size_t)layer->input, levels, w, w_scale)))
+    if (!quantise(floats_of(graph, node, R), rows, (size_t)layer->hidden, options, r, r_scale) ||
+        (quantises_x && !quantise(layer->w_float, rows, (size_t)layer->input, options, w, w_scale)))
         return apx_fail(error, APX_EUNSUPPORTED, node->name, "a weight is not a finite number");
     layer->r = r;
     layer->r_scale = r_scale;
