@@ -26,7 +26,7 @@ static const char help[] =
     "                           input in the model's order\n"
     "  --targets [NAME=]FILE    what an output (the first) should have been: the error of both\n"
     "                           models against it is reported; needs --data\n"
-    "  --levels 63|127          the state is one of 2 x levels + 1 numbers (63: fastest on AVX2)\n"
+    "  --levels 63|127          the state is one of 2 x levels + 1 numbers (default: 63)\n"
     "  --layers NAME,NAME       these layers only\n"
     "  -o, --output FILE        the same as OUT.onnx\n"
     "  --isa WORD, --threads N  as for auspex predict; the int8 results do not depend on them\n"
