@@ -11,7 +11,7 @@
 
 #include "kernels/tree/onerow_avx2.h"
 
-#include "kernels/tree/no_bits.h"
+#include "kernels/tree/bits_avx2.h"
 
 #include "kernels/tree/forest_ranked_body.h"
 
@@ -31,6 +31,11 @@ static const struct apx_forest_isa isa = {
     .rank_value = 0.3,
     .rank_step = 0.06,
     .set_part = 0.03,
+    .block = 32,
+    .by_lane = true,
+    .bit_columns = 128,
+    .one_block32 = 5.0,
+    .one_block64 = 3.8,
     .one_column = 0.8,
     .one_level = 0.5,
     .one_set = 1.2,

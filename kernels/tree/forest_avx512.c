@@ -11,12 +11,20 @@
 
 #include "kernels/tree/onerow_avx512.h"
 
-#include "kernels/tree/no_bits.h"
+#include "kernels/tree/bits_avx2.h"
 
 #include "kernels/tree/forest_costs_avx512.h"
 
 #include "kernels/tree/forest_ranked_body.h"
 
-static const struct apx_forest_isa isa = {.name = "avx512", FOREST_COSTS_AVX512};
+static const struct apx_forest_isa isa = {
+    .name = "avx512",
+    FOREST_COSTS_AVX512,
+    .block = 32,
+    .by_lane = true,
+    .bit_columns = 128,
+    .one_block32 = 5.0,
+    .one_block64 = 3.8,
+};
 
 RANKED_FUNCTIONS(avx512)

@@ -20,7 +20,8 @@
 static const struct apx_forest_isa isa = {
     .name = "avx512vbmi",
     FOREST_COSTS_AVX512,
-    .bits = true,
+    .block = 64,
+    .bit_columns = 256,
     .one_block32 = 1.9,
     .one_block64 = 3.0,
 };

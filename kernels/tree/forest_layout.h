@@ -80,14 +80,12 @@ enum apx_one_kind {
     APX_ONE_KINDS
 };
 enum {
-    APX_ONE_LANES = 16,        /* trees of a group at most */
-    APX_ONE_EXITS = 32,        /* of a top, whose walks begin at one_root + one_exit */
-    APX_ONE_GROUPS = 4,        /* begun together */
-    APX_ONE_UNASKED = 3,       /* steps that it takes to find out whether all walks have ended */
-    APX_ONE_BLOCK = 64,        /* nodes of a block: some of each tree */
-    APX_ONE_COLUMNS_MAX = 256, /* of a forest decided by bits */
-    APX_ONE_ROWS = 8,          /* that go through the groups together */
-    APX_ONE_SHAPES = 6         /* of search tables */
+    APX_ONE_LANES = 16,  /* trees of a group at most */
+    APX_ONE_EXITS = 32,  /* of a top, whose walks begin at one_root + one_exit */
+    APX_ONE_GROUPS = 4,  /* begun together */
+    APX_ONE_UNASKED = 3, /* steps that it takes to find out whether all walks have ended */
+    APX_ONE_ROWS = 8,    /* that go through the groups together */
+    APX_ONE_SHAPES = 6   /* of search tables */
 };
 struct apx_one_group {
     uint32_t first;   /* of its trees in one_tree, one_leaves, one_root */
@@ -223,11 +221,13 @@ static inline uint32_t apx_packed_leaf_id(const struct apx_packed *p, size_t lea
 /* What an instruction set needs and costs. */
 struct apx_forest_isa {
     const char *name;
-    uint32_t tile;       /* rows of a tile */
-    uint32_t mask_bytes; /* of a mask of reach for a tile */
-    uint32_t lanes;      /* floats of a vector: entries of the smallest search table */
-    uint32_t first;      /* entries of the largest search table */
-    bool bits;           /* decides small trees of one row by bits */
+    uint32_t tile;        /* rows of a tile */
+    uint32_t mask_bytes;  /* of a mask of reach for a tile */
+    uint32_t lanes;       /* floats of a vector: entries of the smallest search table */
+    uint32_t first;       /* entries of the largest search table */
+    uint32_t block;       /* nodes that are decided by bits together */
+    bool by_lane;         /* a block's bytes: lane after lane, not slot after slot */
+    uint32_t bit_columns; /* of a forest decided by bits, at most */
     /* nanoseconds, measured (README.md) */
     double slice;      /* a slice for one row */
     double visit;      /* a node of a walk over keys, rows side by side */

@@ -42,7 +42,7 @@ static bool is_wide(const struct apx_forest_desc *desc, uint32_t tile)
  * more than a tree of 32 or 64 leaves. */
 static size_t bound_onerow(const struct apx_forest_desc *desc, size_t columns)
 {
-    size_t bytes = 2 * 64 * APX_ONE_BLOCK;
+    size_t bytes = 2 * 64 * 64;
     for (size_t t = 0; t < desc->trees; t++) {
         const size_t leaves = (desc->roots[t + 1] - desc->roots[t] + 1) / 2;
         /* 32 nodes of 6 bytes, or 64 of 10 */

@@ -5,9 +5,9 @@
  * row turns right, all leaves on the left are out of its reach; the words of all nodes that the row
  * would turn right at, whether it comes there or not, and-ed together leave the leaf it ends in as
  * the highest bit. So a tree's nodes may come in any order, and those of 16 (8) trees side by side.
- * A block is APX_ONE_BLOCK nodes, some of each tree: the columns of their codes, their cuts, and
- * the words that keep what is not on their left. Trees with fewer nodes than others of their group
- * have nodes that keep everything.
+ * A block is as many nodes as an instruction compares, some of each tree: the columns of their
+ * codes, their cuts, and the words that keep what is not on their left. Trees with fewer nodes than
+ * others of their group have nodes that keep everything.
  *
  * Walks: sixteen trees side by side. Of a larger tree the bits decide a top, of all nodes higher
  * than some height, and walks go on from its exits; where there are no bits, from the root.
@@ -16,15 +16,33 @@
  * stay in the forest's order, and leaves can be added up while the next groups are decided. */
 #include "kernels/tree/forest_pack.h"
 
-enum {
-    COLUMN_BYTES = APX_ONE_BLOCK,
-    CUT_BYTES = APX_ONE_BLOCK,
-    /* of a block, in units of 64 bytes */
-    BLOCK32 = (COLUMN_BYTES + CUT_BYTES + 4 * APX_ONE_BLOCK) / 64,
-    BLOCK64 = (COLUMN_BYTES + CUT_BYTES + 8 * APX_ONE_BLOCK) / 64,
-};
+/* Nodes of one tree in a block of two lanes' words or one. */
+static uint32_t slots_of(const struct apx_pack *pack, enum apx_one_kind kind)
+{
+    return kind == APX_ONE_BITS64 ? pack->isa->block / 8 : 4;
+}
 
-static const uint32_t lanes_of[APX_ONE_KINDS] = {16, 8, 16, 16};
+/* Trees of a block. */
+static uint32_t lanes_of(const struct apx_pack *pack, enum apx_one_kind kind)
+{
+    return pack->isa->block / slots_of(pack, kind);
+}
+
+/* Trees of a group: of APX_ONE_LANES, blocks may take a half each. */
+static uint32_t trees_of(enum apx_one_kind kind)
+{
+    return kind == APX_ONE_BITS64 ? 8 : APX_ONE_LANES;
+}
+
+static size_t word_of(enum apx_one_kind kind)
+{
+    return kind == APX_ONE_BITS64 ? sizeof(uint64_t) : sizeof(uint32_t);
+}
+
+static size_t block_bytes(const struct apx_pack *pack, enum apx_one_kind kind)
+{
+    return pack->isa->block * (2 + word_of(kind));
+}
 
 static uint32_t least(uint32_t a, uint32_t b)
 {
@@ -107,10 +125,13 @@ static uint32_t steps_of(const struct apx_one_tree *one)
     return one->usual + APX_ONE_UNASKED < one->highest ? one->usual + 1 : one->highest;
 }
 
-static uint32_t blocks_of(const struct apx_one_tree *one, enum apx_one_kind kind)
+static uint32_t blocks_of(const struct apx_pack *pack, const struct apx_one_tree *one,
+                          enum apx_one_kind kind)
 {
-    const uint32_t each = APX_ONE_BLOCK / lanes_of[kind];
-    return kind == APX_ONE_WALKS ? 0 : one->nodes == 0 ? 1 : (one->nodes + each - 1) / each;
+    if (kind == APX_ONE_WALKS)
+        return 0;
+    const uint32_t each = slots_of(pack, kind);
+    return one->nodes == 0 ? 1 : (one->nodes + each - 1) / each;
 }
 
 /* Nanoseconds of a group of so many blocks and steps. */
@@ -119,7 +140,7 @@ static double group_cost(const struct apx_pack *pack, enum apx_one_kind kind, ui
 {
     const struct apx_forest_isa *isa = pack->isa;
     const double block = kind == APX_ONE_BITS64 ? isa->one_block64 : isa->one_block32;
-    return block * blocks + isa->one_visit * lanes_of[kind] * steps;
+    return block * blocks + isa->one_visit * trees_of(kind) * steps;
 }
 
 static bool can_be(const struct apx_pack *pack, size_t tree, enum apx_one_kind kind)
@@ -127,7 +148,7 @@ static bool can_be(const struct apx_pack *pack, size_t tree, enum apx_one_kind k
     const uint32_t leaves = leaves_of(pack, tree);
     if (kind == APX_ONE_WALKS)
         return true;
-    if (!pack->isa->bits || pack->packed->columns > APX_ONE_COLUMNS_MAX)
+    if (pack->isa->block == 0 || pack->packed->columns > pack->isa->bit_columns)
         return false;
     /* Tops and nodes below take more memory than bits alone. */
     return kind == APX_ONE_BITS32   ? leaves <= 32
@@ -145,7 +166,8 @@ void apx_pack_one_kinds(struct apx_pack *pack)
                 continue;
             const struct apx_one_tree one = mark_kind(pack, t, kind);
             const double cost =
-                group_cost(pack, kind, blocks_of(&one, kind), steps_of(&one)) / lanes_of[kind];
+                group_cost(pack, kind, blocks_of(pack, &one, kind), steps_of(&one)) /
+                trees_of(kind);
             if (cost < best) {
                 best = cost;
                 pack->one_kind[t] = (uint8_t)kind;
@@ -168,12 +190,12 @@ static struct group_size group_from(const struct apx_pack *pack, size_t first)
     const uint64_t *order = pack->one_order;
     const enum apx_one_kind kind = (enum apx_one_kind)pack->one_kind[(uint32_t)order[first]];
     struct group_size size = {.trees = 0};
-    for (; size.trees < lanes_of[kind] && first + size.trees < pack->desc->trees; size.trees++) {
+    for (; size.trees < trees_of(kind) && first + size.trees < pack->desc->trees; size.trees++) {
         const uint32_t tree = (uint32_t)order[first + size.trees];
         if (pack->one_kind[tree] != kind)
             break;
         const struct apx_one_tree *one = &pack->one_trees[tree];
-        size.blocks = greatest(size.blocks, blocks_of(one, kind));
+        size.blocks = greatest(size.blocks, blocks_of(pack, one, kind));
         size.usual = greatest(size.usual, one->usual);
         size.highest = greatest(size.highest, one->highest);
     }
@@ -201,7 +223,7 @@ static void sort_trees(struct apx_pack *pack)
         const enum apx_one_kind kind = (enum apx_one_kind)pack->one_kind[t];
         const struct apx_one_tree *one = &pack->one_trees[t];
         const uint32_t length =
-            kind <= APX_ONE_BITS64 ? blocks_of(one, kind) : least(steps_of(one), UINT16_MAX);
+            kind <= APX_ONE_BITS64 ? blocks_of(pack, one, kind) : least(steps_of(one), UINT16_MAX);
         pack->one_order[t] = (uint64_t)kind << 60 | (uint64_t)length << 32 | (uint32_t)t;
     }
     apx_sort_unique(pack->one_order, pack->desc->trees);
@@ -245,15 +267,36 @@ static uint64_t bits_below(uint32_t count)
     return count < 64 ? ((uint64_t)1 << count) - 1 : ~(uint64_t)0;
 }
 
-/* The top of one tree to lane `lane` of a group's blocks, and where its exits are. */
-static void fill_lane(const struct apx_pack *pack, size_t tree, uint32_t lane,
-                      enum apx_one_kind kind, uint8_t *blocks, uint16_t *exit_places)
+/* A node to the block that its lane and slot say; `keep` as words, and of a word the leaf that is
+ * furthest left is the highest bit. */
+static void fill_slot(const struct apx_pack *pack, enum apx_one_kind kind, uint8_t *block,
+                      uint32_t lane, uint32_t slot, struct apx_cut_place place, uint64_t keep)
+{
+    const uint32_t lanes = lanes_of(pack, kind), slots = slots_of(pack, kind);
+    const bool by_lane = pack->isa->by_lane;
+    const uint32_t byte = by_lane ? lane * slots + slot : slot * lanes + lane;
+    block[byte] = (uint8_t)place.column;
+    block[pack->isa->block + byte] = (uint8_t)(place.cut - by_lane);
+    uint8_t *words = block + 2 * (size_t)pack->isa->block;
+    const uint32_t low = (uint32_t)keep, high = (uint32_t)(keep >> 32);
+    if (kind != APX_ONE_BITS64) {
+        memcpy(words + (slot * lanes + lane) * sizeof low, &low, sizeof low);
+    } else if (!by_lane) {
+        memcpy(words + (slot * lanes + lane) * sizeof keep, &keep, sizeof keep);
+    } else {
+        memcpy(words + (2 * slot * lanes + lane) * sizeof low, &low, sizeof low);
+        memcpy(words + ((2 * slot + 1) * lanes + lane) * sizeof high, &high, sizeof high);
+    }
+}
+
+/* The top of a group's tree `at` to its blocks, and where its exits are. */
+static void fill_tree(const struct apx_pack *pack, size_t tree, uint32_t at, uint32_t blocks,
+                      enum apx_one_kind kind, uint8_t *to, uint16_t *exit_places)
 {
     const struct apx_forest_desc *desc = pack->desc;
-    const uint32_t lanes = lanes_of[kind], each = APX_ONE_BLOCK / lanes;
-    const size_t word = kind == APX_ONE_BITS64 ? 8 : 4;
-    const size_t block_bytes = 64 * (kind == APX_ONE_BITS64 ? BLOCK64 : BLOCK32);
+    const uint32_t lanes = lanes_of(pack, kind), each = slots_of(pack, kind);
     uint32_t exits[64], count = 0, seen = 0, slot = 0;
+    to += at / lanes * blocks * block_bytes(pack, kind);
     for (uint32_t i = desc->roots[tree]; i < desc->roots[tree + 1]; i++)
         if (pack->nodes[i].begins)
             exits[count++] = i;
@@ -266,29 +309,13 @@ static void fill_lane(const struct apx_pack *pack, size_t tree, uint32_t lane,
             i += pack->nodes[i].size - 1;
             continue;
         }
-        uint8_t *block = blocks + slot / each * block_bytes;
-        const uint32_t at = slot % each * lanes + lane;
-        const struct apx_cut_place place = apx_pack_find_cut(pack, node);
-        block[at] = (uint8_t)place.column;
-        block[COLUMN_BYTES + at] = place.cut;
         uint32_t left = 0;
         while (exits[seen + left] < node->right)
             left++;
-        const uint64_t keep64 = ~(bits_below(left) << (8 * word - seen - left));
-        const uint32_t keep32 = (uint32_t)keep64;
-        memcpy(block + COLUMN_BYTES + CUT_BYTES + at * word,
-               word == 4 ? (const void *)&keep32 : (const void *)&keep64, word);
+        fill_slot(pack, kind, to + slot / each * block_bytes(pack, kind), at % lanes, slot % each,
+                  apx_pack_find_cut(pack, node),
+                  ~(bits_below(left) << (8 * word_of(kind) - seen - left)));
         slot++;
-    }
-}
-
-/* Blocks of nodes that keep everything, to be filled. */
-static void clear_blocks(uint8_t *blocks, size_t count, enum apx_one_kind kind)
-{
-    const size_t block_bytes = 64 * (kind == APX_ONE_BITS64 ? BLOCK64 : BLOCK32);
-    for (size_t b = 0; b < count; b++) {
-        memset(blocks + b * block_bytes, 0, COLUMN_BYTES);
-        memset(blocks + b * block_bytes + COLUMN_BYTES, 0xff, block_bytes - COLUMN_BYTES);
     }
 }
 
@@ -312,10 +339,17 @@ static void pack_group(struct apx_pack *pack, size_t first, const struct group_s
     if (kind == APX_ONE_WALKS)
         return;
     uint16_t *exits = (uint16_t *)apx_pack_at(pack, packed->one_exit_at) + exits_before;
-    pack->end += (size_t)size->blocks * 64 * (kind == APX_ONE_BITS64 ? BLOCK64 : BLOCK32);
-    clear_blocks(apx_pack_at(pack, at), size->blocks, kind);
+    const size_t halves = trees_of(kind) / lanes_of(pack, kind);
+    const size_t bytes = halves * size->blocks * block_bytes(pack, kind);
+    pack->end += bytes;
+    /* Nodes that are not there are any column's, and keep everything. */
+    for (size_t b = 0; b < bytes; b += block_bytes(pack, kind)) {
+        memset(apx_pack_at(pack, at + b), 0, pack->isa->block);
+        memset(apx_pack_at(pack, at + b + pack->isa->block), 0xff,
+               block_bytes(pack, kind) - pack->isa->block);
+    }
     for (uint32_t i = 0; i < size->trees; i++)
-        fill_lane(pack, (uint32_t)order[first + i], i, kind, apx_pack_at(pack, at),
+        fill_tree(pack, (uint32_t)order[first + i], i, size->blocks, kind, apx_pack_at(pack, at),
                   exits + (size_t)i * APX_ONE_EXITS);
 }
 
