@@ -149,10 +149,13 @@ ForestModel::ForestModel(const ForestShape &shape) : desc()
     tree_output_.assign(shape.trees, 0);
     set_begin_.assign(1, 0);
     base_.assign(1, 0.5);
-    for (uint32_t i = 0; i < leaf; i++) {
-        leaf_ids_.push_back(i);
+    /* Leaves are called by their nodes' numbers in the tree, as XGBoost does. */
+    for (size_t t = 0; t < shape.trees; t++)
+        for (uint32_t i = roots_[t]; i < roots_[t + 1]; i++)
+            if (nodes_[i].feature < 0)
+                leaf_ids_.push_back(i - roots_[t]);
+    for (uint32_t i = 0; i < leaf; i++)
         leaf_values_.push_back(static_cast<double>(value(random)));
-    }
     desc.features = shape.features;
     desc.outputs = 1;
     desc.trees = shape.trees;

@@ -328,8 +328,11 @@ void run_forest_pack(benchmark::State &state, const apx_forest_row *row, const F
     for (auto _ : state)
         kept = row->pack(&desc, packed.get());
     state.counters["MB"] = static_cast<double>(kept) * 1e-6;
-    state.counters["bytes/8B-node"] =
-        static_cast<double>(kept) / (8.0 * static_cast<double>(desc.node_count));
+    /* In units of 8 bytes a node and a value a leaf. */
+    const size_t value = desc.sums_double ? sizeof(double) : sizeof(float);
+    state.counters["of-node-data"] =
+        static_cast<double>(kept) /
+        static_cast<double>(8 * desc.node_count + value * desc.leaf_count);
 }
 
 /* ---- what to run ---------------------------------------------------------------------------- */

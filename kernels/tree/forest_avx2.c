@@ -33,13 +33,14 @@ static const struct apx_forest_isa isa = {
     .set_part = 0.03,
     .block = 32,
     .by_lane = true,
+    .within = ONE_WITHIN,
     .bit_columns = 128,
-    .one_block32 = 5.0,
-    .one_block64 = 3.8,
+    .one_block32 = 6.5,
+    .one_block64 = 3.5,
     .one_column = 0.8,
     .one_level = 0.5,
     .one_set = 1.2,
-    .one_visit = 0.4,
+    .one_visit = 0.8,
     .one_tree = 0.8,
 };
 

@@ -22,9 +22,10 @@ static const struct apx_forest_isa isa = {
     FOREST_COSTS_AVX512,
     .block = 32,
     .by_lane = true,
+    .within = ONE_WITHIN,
     .bit_columns = 128,
-    .one_block32 = 5.0,
-    .one_block64 = 3.8,
+    .one_block32 = 6.5,
+    .one_block64 = 3.5,
 };
 
 RANKED_FUNCTIONS(avx512)

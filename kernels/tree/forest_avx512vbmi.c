@@ -21,9 +21,10 @@ static const struct apx_forest_isa isa = {
     .name = "avx512vbmi",
     FOREST_COSTS_AVX512,
     .block = 64,
+    .within = ONE_WITHIN,
     .bit_columns = 256,
-    .one_block32 = 1.9,
-    .one_block64 = 3.0,
+    .one_block32 = 2.2,
+    .one_block64 = 4.5,
 };
 
 RANKED_FUNCTIONS(avx512vbmi)

@@ -97,11 +97,11 @@ struct apx_one_group {
     uint8_t kind, trees;
 };
 
-/* A column's search for one row: the table's first stage, then the group's other cuts side by side.
- */
+/* A column's search for one row: the table's first stage, then level by level, or where levels are
+ * many the group's other cuts side by side. */
 struct apx_one_search {
     uint32_t feature, table; /* table: first float */
-    uint32_t within;         /* first float in one_cuts: its cuts, ascending; if levels > 1 */
+    uint32_t within;         /* first float in one_cuts: its cuts, ascending; if levels are many */
     uint32_t cuts64;
     uint16_t column, cuts;
 };
@@ -227,6 +227,7 @@ struct apx_forest_isa {
     uint32_t first;       /* entries of the largest search table */
     uint32_t block;       /* nodes that are decided by bits together */
     bool by_lane;         /* a block's bytes: lane after lane, not slot after slot */
+    uint32_t within;      /* levels of a search from which one row finds cuts side by side */
     uint32_t bit_columns; /* of a forest decided by bits, at most */
     /* nanoseconds, measured (README.md) */
     double slice;      /* a slice for one row */

@@ -365,32 +365,36 @@ static bool is_second_twin(const struct apx_column *columns, uint32_t c)
     return c > 0 && columns[c - 1].twin;
 }
 
-/* Cuts of the columns with more than one level, each ascending and followed by so many that no
- * value reaches as the longest look at them needs. */
+/* Floats behind a column's cuts: what a look at the last group's reads, eight at least. */
+static uint32_t behind(const struct apx_column *column)
+{
+    return greatest(8, 1u << column->levels);
+}
+
+/* Cuts of the columns with many levels, each ascending, and NaN behind them. */
 static void pack_cuts_within(struct apx_pack *pack, uint32_t searches)
 {
-    enum { BEHIND = 32 };
     struct apx_packed *packed = pack->packed;
     struct apx_one_search *search = apx_pack_at(pack, packed->one_search_at);
     const struct apx_column *columns = apx_pack_at(pack, packed->column_at);
     size_t count = 0;
     for (uint32_t i = 0; i < searches; i++)
-        if (columns[search[i].column].levels > 1) {
+        if (columns[search[i].column].levels >= pack->isa->within) {
             search[i].within = (uint32_t)count;
-            count += search[i].cuts + (size_t)BEHIND;
+            count += search[i].cuts + behind(&columns[search[i].column]);
         }
     packed->one_cuts_at = apx_pack_array(pack, count, sizeof(float));
     float *cuts = apx_pack_at(pack, packed->one_cuts_at);
     const uint32_t *begin = apx_pack_at(pack, packed->feature_at);
     for (uint32_t i = 0; i < searches; i++) {
         const struct apx_column *column = &columns[search[i].column];
-        if (column->levels <= 1)
+        if (column->levels < pack->isa->within)
             continue;
         const uint32_t part =
             (search[i].column - begin[column->feature]) / (column->twin ? 2u : 1u);
         const uint64_t *keys =
             pack->cuts + pack->cut_begin[column->feature] + (size_t)part * APX_CUTS_MAX;
-        for (uint32_t k = 0; k < (uint32_t)column->cuts + BEHIND; k++)
+        for (uint32_t k = 0; k < column->cuts + behind(column); k++)
             cuts[search[i].within + k] =
                 k < column->cuts ? apx_float_above(apx_key_double(keys[k])) : NAN;
     }

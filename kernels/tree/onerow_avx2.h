@@ -11,6 +11,8 @@
 #define ONE_FIRST(shape)  8
 #define ONE_LEVELS(shape) (shape)
 
+enum { ONE_WITHIN = 5 }; /* levels that are too many to go down one by one */
+
 APX_INLINE uint32_t one_group(const float *table, float x, const int first)
 {
     (void)first;
@@ -23,7 +25,7 @@ APX_INLINE uint32_t one_within(const float *cuts, float x, const int levels)
 {
     uint32_t count = 0;
     const __m256 value = _mm256_set1_ps(x);
-    for (int i = 0; i < (levels <= 3 ? 1 : 1 << (levels - 3)); i++)
+    for (int i = 0; i < 1 << (levels - 3); i++)
         count += (uint32_t)__builtin_popcount((uint32_t)_mm256_movemask_ps(
             _mm256_cmp_ps(value, _mm256_loadu_ps(cuts + 8 * i), _CMP_GE_OQ)));
     return count;

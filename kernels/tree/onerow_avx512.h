@@ -12,6 +12,8 @@
 #define ONE_FIRST(shape)  ((shape) == 0 ? 16 : 32)
 #define ONE_LEVELS(shape) ((shape) == 0 ? 0 : (shape)-1)
 
+enum { ONE_WITHIN = 3 }; /* levels that are too many to go down one by one */
+
 APX_INLINE uint32_t one_group(const float *table, float x, const int first)
 {
     const __m512 value = _mm512_set1_ps(x);

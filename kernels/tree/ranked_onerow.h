@@ -44,11 +44,15 @@ APX_INLINE void one_search_shape(const struct apx_packed *packed, const void *x,
         const double wide = kind != ONE_FLOATS ? ((const double *)x)[search->feature] : 0.0;
         const float value = kind != ONE_FLOATS ? (float)wide : ((const float *)x)[search->feature];
         const uint32_t group = one_group(table, value, (int)first);
-        uint32_t rank = group << levels;
-        if (levels == 1)
-            rank += value >= table[first + group];
-        else if (levels > 1)
+        uint32_t rank = group << levels, node = 1;
+        if (levels >= ONE_WITHIN) {
             rank += one_within(cuts + search->within + rank, value, (int)levels);
+        } else {
+#pragma GCC unroll 4
+            for (uint32_t level = 0; level < levels; level++)
+                node = 2 * node + (value >= table[node * first + group]);
+            rank += node - (1u << levels);
+        }
         if (kind == ONE_DOUBLES)
             rank = one_rank64(cuts64 + search->cuts64, search->cuts, rank, wide);
         codes[search->column] = (uint8_t)rank;

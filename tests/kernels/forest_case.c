@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernels/tree/forest_layout.h"
 #include "tests/harness/kcheck.h"
 #include "tests/kernels/forest_problem.h"
 
@@ -209,6 +210,16 @@ static void forest_check(const struct kcheck_row *row, uint64_t seed, size_t tri
         run(forest, &p, &packed, &how, &actual);
     }
     compare("cut", &p, &actual, &expected, true, true);
+    how.want_leaves = false;
+    for (size_t i = 0; i < 3 && forest != reference; i++) {
+        /* around the number of rows that is worth a tile */
+        how.count = ((const struct apx_packed *)packed.data)->small_rows + i - 1;
+        if (how.count == 0 || how.count > plan.rows)
+            continue;
+        how.first = rng_below(&rng, plan.rows - how.count + 1);
+        run(forest, &p, &packed, &how, &actual);
+        compare("few", &p, &actual, &expected, true, false);
+    }
     struct apx_forest_choice choice = {0};
     forest->describe(packed.data, &choice);
     if (choice.schedule == NULL || choice.bytes == 0 || choice.bytes > packed.bytes)

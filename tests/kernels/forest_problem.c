@@ -71,7 +71,8 @@ static void plan_wide(struct rng *rng, struct forest_plan *out)
 void forest_problem_plan(struct rng *rng, struct forest_plan *out)
 {
     memset(out, 0, sizeof *out);
-    out->features = PICK(rng, 1, 2, 3, 5, 8, 16, 17, 30, 64, 100, 129, 300);
+    out->features = PICK(rng, 1, 2, 3, 5, 8, 15, 16, 17, 30, 33, 63, 64, 65, 100, 127, 128, 129,
+                         255, 256, 257, 300);
     out->shape = (enum forest_shape)rng_below(rng, FOREST_SHAPES);
     out->leaves = PICK(rng, 1, 2, 3, 4, 7, 8, 15, 16, 31, 32, 33, 63, 64, 65, 127, 128, 129, 200,
                        255, 256, 257, 600, 2000);
@@ -100,6 +101,10 @@ void forest_problem_plan(struct rng *rng, struct forest_plan *out)
     size_t most = nodes / (2 * out->leaves);
     most = most < 1 ? 1 : most > 300 ? 300 : most;
     out->trees = out->in_turn ? most + 1 : rng_size(rng, 1, 8, most);
+    if (!out->in_turn && rng_once(rng, 3)) { /* around what goes side by side */
+        const size_t trees = PICK(rng, 1, 7, 8, 9, 15, 16, 17, 24, 25, 63, 64, 65, 100);
+        out->trees = trees < most ? trees : most;
+    }
     if (rng_once(rng, 60))
         out->trees = 0;
     out->outputs = 1;
@@ -118,8 +123,8 @@ void forest_problem_plan(struct rng *rng, struct forest_plan *out)
     out->nan_values = (int)PICK(rng, 0, 0, 2, 10, 50, 100);
     out->plain_values = !rng_once(rng, 5);
     out->has_cover = rng_once(rng, 2);
-    out->rows = PICK(rng, 0, 1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129,
-                     255, 256, 257, 1000);
+    out->rows = PICK(rng, 0, 1, 2, 3, 4, 5, 7, 8, 9, 10, 12, 15, 16, 17, 31, 32, 33, 63, 64, 65,
+                     127, 128, 129, 255, 256, 257, 1000);
     if (rng_once(rng, 16))
         plan_wide(rng, out);
     /* The naive evaluations of one problem: some ten million nodes at most. */
