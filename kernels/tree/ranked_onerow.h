@@ -247,8 +247,8 @@ static void one_row(const struct ranked_run *run, size_t row)
     ranked_take_row(run, leaf, row);
 }
 
-/* What is usual: one sum a row. With trees in order, the sums of some groups are made while the
- * next ones are decided; else when all are. */
+/* What is usual: one sum a row. With trees in order, a group's leaves are added up while the next
+ * one's walks are under way; else when all are known. */
 #define ONE_SUMS(name, type)                                                                       \
     APX_INLINE void name##_of(const struct ranked_run *run, size_t row0, size_t rows,              \
                               const bool in_order)                                                 \
@@ -270,15 +270,25 @@ static void one_row(const struct ranked_run *run, size_t row)
                 _Alignas(64) uint32_t leaf[APX_ONE_GROUPS][APX_ONE_LANES];                         \
                 const uint32_t left = packed->one_groups - g;                                      \
                 const uint32_t count = left < APX_ONE_GROUPS ? left : APX_ONE_GROUPS;              \
-                one_leaves(packed, groups + g, count, codes + r * packed->one_stride,              \
-                           spread + r * spread_step, leaf);                                        \
                 for (uint32_t k = 0; k < count; k++)                                               \
-                    for (uint32_t i = 0; i < groups[g + k].trees; i++)                             \
-                        if (in_order)                                                              \
+                    one_begin(packed, &groups[g + k], codes + r * packed->one_stride, leaf[k]);    \
+                for (uint32_t k = 0; k < count; k++) {                                             \
+                    const uint32_t group_trees = groups[g + k].trees;                              \
+                    if (groups[g + k].kind > APX_ONE_BITS64)                                       \
+                        one_walks(packed, &groups[g + k], spread + r * spread_step, leaf[k]);      \
+                    if (in_order && group_trees == APX_ONE_LANES) {                                \
+                        type sum = sums[r];                                                        \
+                        _Pragma("GCC unroll 16") for (uint32_t i = 0; i < APX_ONE_LANES; i++)      \
+                            sum += values[leaf[k][i]];                                             \
+                        sums[r] = sum;                                                             \
+                    } else if (in_order) {                                                         \
+                        for (uint32_t i = 0; i < group_trees; i++)                                 \
                             sums[r] += values[leaf[k][i]];                                         \
-                        else                                                                       \
+                    } else                                                                         \
+                        for (uint32_t i = 0; i < group_trees; i++)                                 \
                             index[r * packed->trees + trees[groups[g + k].first + i]] =            \
                                 leaf[k][i];                                                        \
+                }                                                                                  \
             }                                                                                      \
         for (size_t r = 0; !in_order && r < rows; r++, index += packed->trees)                     \
             for (uint32_t t = 0; t < packed->trees; t++)                                           \
