@@ -158,6 +158,13 @@ enum apx_status apx_file_sync_parent(const char *path, struct apx_error *error)
     return status;
 }
 
+bool apx_file_is_same(const char *a, const char *b)
+{
+    struct stat one, other;
+    return stat(a, &one) == 0 && S_ISREG(one.st_mode) && stat(b, &other) == 0 &&
+           one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+}
+
 /* "dir/name" -> "dir/.name.tmp-PID-N" */
 static char *name_beside(const char *path)
 {

@@ -18,6 +18,9 @@ enum apx_status apx_file_read(const char *path, size_t limit, char **data, size_
 enum apx_status apx_file_replace(const char *path, const void *data, size_t bytes,
                                  struct apx_error *error);
 
+/* True if both paths lead to one regular file, by whatever names: links, "./", "..". */
+bool apx_file_is_same(const char *a, const char *b);
+
 /* A file handle's part of the above: all bytes or an error. name: for the message. */
 enum apx_status apx_file_write_all(int file, const void *data, size_t bytes, const char *name,
                                    struct apx_error *error);

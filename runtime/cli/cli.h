@@ -32,6 +32,9 @@ int apx_cli_refuse(const char *command, const char *file, const char *format, ..
     __attribute__((format(printf, 3, 4)));
 /* The same for what the library said; its field is added where its message does not name it. */
 int apx_cli_failed(const char *command, const char *file, const struct apx_error *error);
+/* CLI_DONE, or refuses to write `target` where it is `file`, by whatever name; what: "the model".
+ */
+int apx_cli_spare(const char *command, const char *target, const char *file, const char *what);
 /* Flush standard output: CLI_DONE, or the failure to write it. */
 int apx_cli_finish(const char *command);
 

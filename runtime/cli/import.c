@@ -78,11 +78,13 @@ int apx_cli_import(int argc, char **argv)
         return CLI_USAGE;
     if (target == NULL)
         return apx_cli_usage("import", "say -o MODEL.onnx");
+    int status = apx_cli_spare("import", target, source, "the source");
+    if (status != CLI_DONE)
+        return status;
     struct apx_import_report report;
     struct apx_error error = {0};
     if (apx_forest_import(source, target, &report, &error) != APX_OK)
         return apx_cli_failed("import", source, &error);
-    int status = CLI_DONE;
     if (as_json)
         status = print_json(target, &report);
     else

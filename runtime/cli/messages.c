@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* messages.c - one line on standard error, in one form for all commands. */
+#include "runtime/base/file.h"
 #include "runtime/cli/cli.h"
 
 #include <ctype.h>
@@ -55,6 +56,13 @@ int apx_cli_failed(const char *command, const char *file, const struct apx_error
     if (error->field[0] != '\0' && !names_field(error->message, error->field))
         return apx_cli_refuse(command, file, "%s: %s", error->field, error->message);
     return apx_cli_refuse(command, file, "%s", error->message);
+}
+
+int apx_cli_spare(const char *command, const char *target, const char *file, const char *what)
+{
+    if (!apx_file_is_same(target, file))
+        return CLI_DONE;
+    return apx_cli_refuse(command, target, "this is %s itself; name another file to write", what);
 }
 
 int apx_cli_finish(const char *command)

@@ -11,7 +11,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 static const char help[] =
     "usage: auspex quantize MODEL.onnx OUT.onnx [--data [NAME=]FILE...] [options]\n\n"
@@ -264,20 +263,11 @@ static int read_arguments(int argc, char **argv, struct job *job)
     return '?';
 }
 
-/* Two names of one file count as one. */
-static bool is_same_file(const char *a, const char *b)
-{
-    struct stat one, other;
-    return stat(a, &one) == 0 && stat(b, &other) == 0 && one.st_dev == other.st_dev &&
-           one.st_ino == other.st_ino;
-}
-
 static int make(struct job *job)
 {
     struct apx_error error = {0};
-    if (is_same_file(job->source, job->target))
-        return apx_cli_refuse("quantize", job->target,
-                              "this is the model itself; name another file to write");
+    if (apx_cli_spare("quantize", job->target, job->source, "the model") != CLI_DONE)
+        return CLI_FAILED;
     if (apx_file_read(job->source, APX_LIMIT_FILE_BYTES, &job->bytes, &job->byte_count, &error) !=
         APX_OK)
         return apx_cli_failed("quantize", job->source, &error);

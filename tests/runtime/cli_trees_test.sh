@@ -181,6 +181,20 @@ run 0 "$auspex" import --help
 out_has 'usage: auspex import'
 
 # What is refused, and what stays as it was then.
+for model in xgboost.ubj lightgbm.txt; do
+    cp $trees/$model "$dir/$model"
+    ln "$dir/$model" "$dir/hard"
+    ln -s $model "$dir/soft"
+    for target in "$dir/$model" "$dir/./$model" "$dir/hard" "$dir/soft"; do
+        run 1 "$auspex" import "$dir/$model" -o "$target"
+        err_has "$target: this is the source itself"
+        run 1 "$auspex" import "$dir/soft" -o "$target"
+        err_has "$target: this is the source itself"
+    done
+    equal "$dir/$model" $trees/$model
+    rm "$dir/hard" "$dir/soft"
+done
+run 0 "$auspex" import $trees/xgboost.ubj -o /dev/null # what is no regular file is nobody's to lose
 echo old >"$dir/old.onnx"
 run 1 "$auspex" import tests/golden/sklearn_linear.onnx -o "$dir/old.onnx"
 err_has 'an ONNX file needs no import'

@@ -135,6 +135,26 @@ static void waits_for_a_writer(void)
     REQUIRE(unlink(fifo) == 0);
 }
 
+static void tells_two_names_of_one_file(void)
+{
+    char other[80], link_name[80], dotted[80];
+    snprintf(other, sizeof other, "%s/other", directory);
+    snprintf(link_name, sizeof link_name, "%s/link", directory);
+    snprintf(dotted, sizeof dotted, "%s/./file", directory);
+    REQUIRE(apx_file_replace(path, "x", 1, NULL) == APX_OK);
+    REQUIRE(apx_file_replace(other, "x", 1, NULL) == APX_OK);
+    CHECK(apx_file_is_same(path, path) && apx_file_is_same(dotted, path));
+    CHECK(!apx_file_is_same(path, other));
+    REQUIRE(symlink("file", link_name) == 0);
+    CHECK(apx_file_is_same(link_name, path) && apx_file_is_same(path, link_name));
+    REQUIRE(unlink(link_name) == 0);
+    CHECK(!apx_file_is_same(link_name, path) && !apx_file_is_same(path, link_name));
+    REQUIRE(link(path, link_name) == 0);
+    CHECK(apx_file_is_same(link_name, path) && !apx_file_is_same(link_name, other));
+    CHECK(!apx_file_is_same("/dev/null", "/dev/null")); /* writing there loses nothing */
+    REQUIRE(unlink(link_name) == 0 && unlink(other) == 0);
+}
+
 int main(void)
 {
     REQUIRE(mkdtemp(directory) != NULL);
@@ -143,6 +163,7 @@ int main(void)
     RUN(reads_a_pipe);
     RUN(waits_for_a_writer);
     RUN(refuses);
+    RUN(tells_two_names_of_one_file);
     RUN(full_disk_leaves_the_old_file);
     unlink(path);
     rmdir(directory);
