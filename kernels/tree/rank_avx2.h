@@ -246,11 +246,12 @@ APX_INLINE void rank_set_part(const uint8_t *codes, const uint8_t *table, uint8_
     }
 }
 
-/* The keys of one feature's rows, for walks; true if one is NaN. */
-static bool rank_keys(const float *x, uint32_t *keys)
+/* The keys of one feature's rows, and of what lies behind them up to RANK_LANES, for walks; true if
+ * one is NaN. */
+static bool rank_keys(const float *x, size_t rows, uint32_t *keys)
 {
     __m256 nans = _mm256_setzero_ps();
-    for (int r = 0; r < TILE; r += RANK_LANES) {
+    for (size_t r = 0; r < rows; r += RANK_LANES) {
         __m256 v = _mm256_add_ps(_mm256_load_ps(x + r), _mm256_setzero_ps());
         __m256i bits = _mm256_castps_si256(v);
         __m256i flips =

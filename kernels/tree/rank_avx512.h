@@ -214,11 +214,12 @@ APX_INLINE void rank_set_part(const uint8_t *codes, const uint8_t *table, uint8_
     }
 }
 
-/* The keys of one feature's rows, for walks; true if one is NaN. */
-static bool rank_keys(const float *x, uint32_t *keys)
+/* The keys of one feature's rows, and of what lies behind them up to RANK_LANES, for walks; true if
+ * one is NaN. */
+static bool rank_keys(const float *x, size_t rows, uint32_t *keys)
 {
     __mmask16 nans = 0;
-    for (int r = 0; r < TILE; r += RANK_LANES) {
+    for (size_t r = 0; r < rows; r += RANK_LANES) {
         __m512 v = _mm512_add_ps(_mm512_load_ps(x + r), _mm512_setzero_ps());
         __m512i bits = _mm512_castps_si512(v);
         __m512i flips =

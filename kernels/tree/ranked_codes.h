@@ -70,7 +70,8 @@ static void ranked_column64(const struct ranked_run *run, const struct apx_colum
     }
 }
 
-/* Keys of doubles; true if one is NaN. */
+/* Keys of doubles; true if one is NaN. Walks take rows by WALKS: those that are not there have
+ * key 0, which never steps on from a leaf, whatever the scratch held. */
 static bool ranked_keys64(const struct ranked_run *run, size_t row0, size_t rows, char *keys)
 {
     const struct apx_packed *packed = run->packed;
@@ -83,6 +84,7 @@ static bool ranked_keys64(const struct ranked_run *run, size_t row0, size_t rows
             memcpy(keys + r * sizeof key, &key, sizeof key);
             least = key < least ? key : least;
         }
+        memset(keys + rows * sizeof least, 0, (WALKS - rows % WALKS) % WALKS * sizeof least);
     }
     return least == 0;
 }
@@ -113,7 +115,7 @@ static struct walk_tile ranked_codes(const struct ranked_run *run, size_t row0, 
             rank_gather(run->args, row0, rows, f, packed->features, turned);
         tile.is64 |= inexact != 0;
         for (; walk < packed->walk_columns && walk_feature[walk] < end; walk++)
-            tile.nans |= rank_keys(turned + (walk_feature[walk] - f) * TILE,
+            tile.nans |= rank_keys(turned + (walk_feature[walk] - f) * TILE, rows,
                                    (uint32_t *)(keys + (size_t)walk * APX_KEYS_STRIDE(TILE)));
         for (uint32_t c = of_feature[f]; ranked && c < of_feature[end]; c += 1u + columns[c].twin) {
             const struct apx_column *column = &columns[c];

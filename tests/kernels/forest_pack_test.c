@@ -301,6 +301,59 @@ static void least_of_many_outputs(void)
     forest_destroy(&forest);
 }
 
+/* A root; on its left a tree of so many leaves, on its right one split of two, which fewer rows
+ * come to. */
+static struct forest lopsided(size_t leaves)
+{
+    struct forest f = forest_create(&(struct shape){1, leaves + 2, 1, 1, 0, .spread = false});
+    f.next_leaf = 0;
+    f.nodes[0] = (struct apx_tree_node){.threshold = -0x1.000008p+0, .set = -1, .left = 1};
+    const uint32_t right =
+        grow(&f, &(struct shape){1, leaves, 1, 1, 0, .spread = false}, leaves, 1);
+    grow(&f, &(struct shape){1, 2, 1, 1, 0, .spread = false}, 2, right);
+    f.nodes[0].right = right;
+    f.nodes[1].cover = 2;
+    f.nodes[right].cover = 1;
+    f.desc.compares_double = f.desc.sums_double = true;
+    return f;
+}
+
+/* Walks take rows by the eight. What scratch held before does not lead those that are not there out
+ * of the forest: here, a key greater than all. */
+static void missing_rows_stay_inside(void)
+{
+    enum { FEW = 100 };
+    double x[FEW], expected[FEW];
+    size_t count, bytes;
+    const struct apx_forest_row *rows = apx_forest_rows(&count);
+    struct forest forest = lopsided(33000); /* too many for walks over codes */
+    for (size_t n = 0; n < FEW; n++)
+        x[n] = 15.7 * (double)n - 1.1;
+    for (size_t i = count; i-- > 0;) {
+        if (!can_run(&rows[i]))
+            continue;
+        void *packed = pack(&rows[i], &forest.desc, &bytes);
+        const size_t room = (rows[i].scratch_bytes(packed) + 127) / 64 * 64;
+        void *scratch = aligned_alloc(64, room);
+        double margins[FEW];
+        REQUIRE(scratch != NULL);
+        memset(scratch, 0xff, room);
+        rows[i].run(&(struct apx_forest_args){.packed = packed,
+                                              .rows = FEW,
+                                              .x = x,
+                                              .x_is_double = true,
+                                              .x_row = 1,
+                                              .margins = margins,
+                                              .scratch = scratch});
+        if (i == count - 1)
+            memcpy(expected, margins, sizeof expected);
+        CHECK(memcmp(expected, margins, sizeof expected) == 0);
+        free(scratch);
+        free(packed);
+    }
+    forest_destroy(&forest);
+}
+
 int main(void)
 {
     RUN(bound_is_linear);
@@ -309,5 +362,6 @@ int main(void)
     RUN(groups_count_leaf_values);
     RUN(packed_holds_no_pointers);
     RUN(least_of_many_outputs);
+    RUN(missing_rows_stay_inside);
     return check_report();
 }
