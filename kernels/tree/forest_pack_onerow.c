@@ -165,9 +165,10 @@ void apx_pack_one_kinds(struct apx_pack *pack)
             if (!can_be(pack, t, kind))
                 continue;
             const struct apx_one_tree one = mark_kind(pack, t, kind);
+            /* Walks of no steps begin and end too. */
+            const uint32_t steps = steps_of(&one) + (kind >= APX_ONE_TOPS);
             const double cost =
-                group_cost(pack, kind, blocks_of(pack, &one, kind), steps_of(&one)) /
-                trees_of(kind);
+                group_cost(pack, kind, blocks_of(pack, &one, kind), steps) / trees_of(kind);
             if (cost < best) {
                 best = cost;
                 pack->one_kind[t] = (uint8_t)kind;

@@ -354,6 +354,22 @@ static void missing_rows_stay_inside(void)
     forest_destroy(&forest);
 }
 
+static void check_walks(const struct apx_forest_row *row, const struct apx_forest_desc *desc,
+                        const void *packed, size_t bytes)
+{
+    check_values(row, desc, packed, bytes);
+    if (strstr(row->name, "ranked") != NULL)
+        CHECK(!((const struct apx_packed *)packed)->one_walks);
+}
+
+/* Trees that never grew are leaves like others: for them alone no row's codes are laid out to walk
+ * over. */
+static void single_leaves_need_no_walks(void)
+{
+    each_row(&(struct shape){20, 1, 3, 1, 0, .spread = false}, check_walks);
+    each_row(&(struct shape){20, 9, 3, 1, 0, .spread = false}, check_walks);
+}
+
 int main(void)
 {
     RUN(bound_is_linear);
@@ -363,5 +379,6 @@ int main(void)
     RUN(packed_holds_no_pointers);
     RUN(least_of_many_outputs);
     RUN(missing_rows_stay_inside);
+    RUN(single_leaves_need_no_walks);
     return check_report();
 }
