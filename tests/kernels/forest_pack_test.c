@@ -370,6 +370,30 @@ static void single_leaves_need_no_walks(void)
     each_row(&(struct shape){20, 9, 3, 1, 0, .spread = false}, check_walks);
 }
 
+static bool takes_reference(const struct shape *shape)
+{
+    struct forest forest = forest_create(shape);
+    const struct apx_forest_row *row = apx_forest_select(APX_CAP_AVX2, &forest.desc);
+    forest_destroy(&forest);
+    return strcmp(row->isa, "scalar") == 0;
+}
+
+/* Few trees see little of many features: nobody looks at the others for them. */
+static void sparse_forests_are_walked(void)
+{
+    CHECK(takes_reference(&(struct shape){10, 1000, 200000, 1, 0, .spread = false}));
+    CHECK(takes_reference(&(struct shape){1, 1000, 2000, 1, 0, .spread = false}));
+    CHECK(!takes_reference(&(struct shape){1, 1000, 30, 1, 0, .spread = false}));
+    CHECK(!takes_reference(&(struct shape){100, 31, 100, 1, 0, .spread = false}));
+    CHECK(!takes_reference(&(struct shape){1, 1, 200000, 1, 0, .spread = false}));
+    CHECK(!takes_reference(&(struct shape){10, 1000, 200000, 1, 2, .spread = false}));
+    /* Many features given, few used. */
+    struct forest few = forest_create(&(struct shape){300, 255, 500, 1, 0, .spread = false});
+    few.desc.features = 100000;
+    CHECK_STR(apx_forest_select(APX_CAP_AVX2, &few.desc)->isa, "avx2");
+    forest_destroy(&few);
+}
+
 int main(void)
 {
     RUN(bound_is_linear);
@@ -380,5 +404,6 @@ int main(void)
     RUN(least_of_many_outputs);
     RUN(missing_rows_stay_inside);
     RUN(single_leaves_need_no_walks);
+    RUN(sparse_forests_are_walked);
     return check_report();
 }
