@@ -32,9 +32,10 @@ enum apx_status apx_repo_open(const char *directory, bool create, struct apx_rep
 void apx_repo_close(struct apx_repo *repo); /* accepts NULL */
 
 /* Copy the model file in, as it is, as the next version; it must load first (a bad model never
- * becomes a version). What it is stored as follows from its content, not from its name.
- * metadata_json: text of a JSON object, or NULL. The first version of a model also becomes current.
- * APX_EINVAL (name, metadata), what apx_model_load says, APX_EIO */
+ * becomes a version). Tensors that an ONNX file keeps in files beside it come into the copy. What
+ * it is stored as follows from its content, not from its name. metadata_json: text of a JSON
+ * object, or NULL. The first version of a model also becomes current. APX_EINVAL (name, metadata),
+ * what apx_model_load says, APX_EIO */
 enum apx_status apx_repo_add(struct apx_repo *repo, const char *model, const char *file,
                              const char *metadata_json, int64_t *version, struct apx_error *error);
 

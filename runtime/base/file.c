@@ -140,11 +140,16 @@ enum apx_status apx_file_write_all(int file, const void *data, size_t bytes, con
     return APX_OK;
 }
 
-enum apx_status apx_file_sync_parent(const char *path, struct apx_error *error)
+char *apx_file_directory(const char *path)
 {
     const char *slash = strrchr(path, '/');
-    size_t length = slash == NULL ? 1 : slash == path ? 1 : (size_t)(slash - path);
-    char *directory = strndup(slash == NULL ? "." : path, length);
+    size_t length = slash == NULL || slash == path ? 1 : (size_t)(slash - path);
+    return strndup(slash == NULL ? "." : path, length);
+}
+
+enum apx_status apx_file_sync_parent(const char *path, struct apx_error *error)
+{
+    char *directory = apx_file_directory(path);
     if (directory == NULL)
         return apx_fail(error, APX_ENOMEM, path, "out of memory");
     enum apx_status status = APX_OK;

@@ -25,6 +25,9 @@ bool apx_file_is_same(const char *a, const char *b);
 enum apx_status apx_file_write_all(int file, const void *data, size_t bytes, const char *name,
                                    struct apx_error *error);
 
+/* The directory that holds `path`, "." for a bare name; for free(). NULL: out of memory. */
+char *apx_file_directory(const char *path);
+
 /* Sync the directory that holds `path`, so that a rename in it survives a power cut. */
 enum apx_status apx_file_sync_parent(const char *path, struct apx_error *error);
 

@@ -287,10 +287,7 @@ enum apx_status apx_model_load(const char *path, const struct apx_load_options *
     if (status != APX_OK)
         return status;
     /* External tensors lie beside the file. */
-    const char *slash = strrchr(path, '/');
-    char *directory = slash == NULL   ? strdup(".")
-                      : slash == path ? strdup("/")
-                                      : strndup(path, (size_t)(slash - path));
+    char *directory = apx_file_directory(path);
     status = directory != NULL ? load_bytes(data, bytes, directory, &options, out, error)
                                : apx_fail(error, APX_ENOMEM, "", "out of memory");
     free(directory);

@@ -3,6 +3,7 @@
 #include "runtime/base/fail.h"
 #include "runtime/model/infer.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum apx_status apx_infer_need_rank(const struct apx_node *node, const struct apx_value *value,
@@ -29,8 +30,11 @@ enum apx_status apx_infer_need_dims(struct apx_graph *graph, const struct apx_no
 {
     const struct apx_value *value = apx_node_in(graph, node, i);
     enum apx_status status = apx_infer_need_rank(node, value, what, rank, error);
-    for (int d = 0; value != NULL && d < rank && status == APX_OK; d++)
-        status = apx_infer_meet(graph, node, &dims[d], &value->dims[d], what, error);
+    for (int d = 0; value != NULL && d < rank && status == APX_OK; d++) {
+        char which[96];
+        snprintf(which, sizeof which, "extent %d of %s, wanted and given", d, what);
+        status = apx_infer_meet(graph, node, &dims[d], &value->dims[d], which, error);
+    }
     return status;
 }
 
@@ -48,7 +52,12 @@ static enum apx_status recurrent(struct apx_graph *graph, struct apx_node *node,
                         (long long)layout);
     bool is_batch_first = layout == 1;
     if (!is_both && strcmp(direction, "forward") != 0 && strcmp(direction, "reverse") != 0)
-        return apx_fail(error, APX_EFORMAT, node->name, "direction %s", direction);
+        return apx_fail(error, APX_EFORMAT, node->name,
+                        "direction \"%s\": must be forward, reverse or bidirectional", direction);
+    int64_t reset = apx_node_int(node, "linear_before_reset", 0);
+    if (gates == 3 && reset != 0 && reset != 1)
+        return apx_fail(error, APX_EFORMAT, node->name, "linear_before_reset %lld: must be 0 or 1",
+                        (long long)reset);
     if ((status = need_float(node, x, error)) != APX_OK ||
         (status = apx_infer_need_rank(node, x, "X", 3, error)) != APX_OK ||
         (status = apx_infer_need_rank(node, w, "W", 3, error)) != APX_OK ||

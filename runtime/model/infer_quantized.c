@@ -43,7 +43,12 @@ static enum apx_status check_attributes(const struct apx_node *node, struct apx_
     const char *direction = apx_node_string(node, "direction", "forward");
     if (strcmp(direction, "forward") != 0 && strcmp(direction, "reverse") != 0 &&
         strcmp(direction, "bidirectional") != 0)
-        return apx_fail(error, APX_EFORMAT, node->name, "direction %s", direction);
+        return apx_fail(error, APX_EFORMAT, node->name,
+                        "direction \"%s\": must be forward, reverse or bidirectional", direction);
+    int64_t reset = apx_node_int(node, "linear_before_reset", 0);
+    if (node->op == APX_OP_QUANTIZED_GRU && reset != 0 && reset != 1)
+        return apx_fail(error, APX_EFORMAT, node->name, "linear_before_reset %lld: must be 0 or 1",
+                        (long long)reset);
     return APX_OK;
 }
 

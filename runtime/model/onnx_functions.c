@@ -30,7 +30,7 @@ const Onnx__FunctionProto *apx_onnx_function(const struct apx_onnx_reader *reade
     const char *domain = apx_onnx_domain(call->domain), *name = apx_onnx_or_empty(call->op_type);
     enum apx_op op;
     /* Our own operators carry a body for other runtimes; here they are native. */
-    if (strcmp(domain, "auspex") == 0 && apx_op_find(domain, name, &op))
+    if (strcmp(domain, APX_ONNX_OWN_DOMAIN) == 0 && apx_op_find(domain, name, &op))
         return NULL;
     for (size_t i = 0; i < reader->model->n_functions; i++) {
         const Onnx__FunctionProto *function = reader->model->functions[i];

@@ -145,6 +145,33 @@ static enum apx_status check_arity(const struct apx_onnx_reader *reader, enum ap
     return APX_OK;
 }
 
+/* Our own operators mean what the imported version of their domain says. */
+static enum apx_status check_own_version(const struct apx_onnx_reader *reader,
+                                         const struct apx_onnx_scope *scope,
+                                         const Onnx__NodeProto *node)
+{
+    const Onnx__FunctionProto *function = scope->function;
+    int64_t version = 0;
+    if (strcmp(apx_onnx_domain(node->domain), APX_ONNX_OWN_DOMAIN) != 0)
+        return APX_OK;
+    if (function != NULL)
+        version =
+            apx_onnx_import(function->opset_import, function->n_opset_import, APX_ONNX_OWN_DOMAIN);
+    if (version == 0)
+        version = apx_onnx_import(reader->model->opset_import, reader->model->n_opset_import,
+                                  APX_ONNX_OWN_DOMAIN);
+    if (version == APX_ONNX_OWN_VERSION)
+        return APX_OK;
+    if (version == 0)
+        return apx_fail(reader->error, APX_EFORMAT, apx_onnx_node_label(node),
+                        "operator %s of domain " APX_ONNX_OWN_DOMAIN ", which the model does not "
+                        "import; this build knows version %d of it",
+                        apx_onnx_or_empty(node->op_type), APX_ONNX_OWN_VERSION);
+    return apx_fail(reader->error, APX_EUNSUPPORTED, apx_onnx_node_label(node),
+                    "domain " APX_ONNX_OWN_DOMAIN " version %lld; this build knows version %d",
+                    (long long)version, APX_ONNX_OWN_VERSION);
+}
+
 static enum apx_status convert(struct apx_onnx_reader *reader, const struct apx_onnx_scope *scope,
                                const Onnx__NodeProto *from)
 {
@@ -169,6 +196,8 @@ static enum apx_status convert(struct apx_onnx_reader *reader, const struct apx_
     enum apx_op op;
     if (!apx_op_find(apx_onnx_domain(from->domain), apx_onnx_or_empty(from->op_type), &op))
         return refuse(reader, from);
+    if ((status = check_own_version(reader, scope, from)) != APX_OK)
+        return status;
     while (in_count > 0 && inputs[in_count - 1] < 0) /* a function's input that its call left out */
         in_count--;
     const char *label = apx_onnx_node_label(from);

@@ -86,6 +86,13 @@ static enum apx_status check_versions(struct apx_onnx_reader *reader)
         return apx_fail(reader->error, APX_EUNSUPPORTED, NULL,
                         "opset %lld of ai.onnx.ml; this build reads 1 to %d",
                         (long long)graph->opset_ml, APX_ONNX_ML_LAST);
+    for (size_t i = 0; i < model->n_opset_import; i++)
+        if (strcmp(apx_onnx_domain(model->opset_import[i]->domain), APX_ONNX_OWN_DOMAIN) == 0 &&
+            model->opset_import[i]->version != APX_ONNX_OWN_VERSION)
+            return apx_fail(reader->error, APX_EUNSUPPORTED, NULL,
+                            "domain " APX_ONNX_OWN_DOMAIN " version %lld; this build knows "
+                            "version %d",
+                            (long long)model->opset_import[i]->version, APX_ONNX_OWN_VERSION);
     if (graph->opset == 0 && graph->opset_ml > 0)
         return APX_OK; /* a model of ai.onnx.ml alone */
     if (graph->opset < APX_ONNX_OPSET_FIRST || graph->opset > APX_ONNX_OPSET_LAST)
@@ -289,12 +296,21 @@ static enum apx_status read_outputs(struct apx_onnx_reader *reader)
     return APX_OK;
 }
 
-static enum apx_status unpack(struct apx_onnx_reader *reader, const void *data, size_t bytes)
+enum apx_status apx_onnx_unpack_model(struct apx_onnx_reader *reader, const void *data,
+                                      size_t bytes)
 {
+    if (bytes == 0)
+        return apx_fail(reader->error, APX_EFORMAT, NULL, "the file is empty");
+    if (bytes > APX_LIMIT_FILE_BYTES)
+        return apx_fail(reader->error, APX_ELIMIT, NULL,
+                        "the file is larger than APX_LIMIT_FILE_BYTES (2 GiB)");
+    enum apx_status status =
+        apx_onnx_scan(&onnx__model_proto__descriptor, data, bytes, reader->error);
+    if (status != APX_OK)
+        return status;
     size_t budget = UNPACK_FLOOR + UNPACK_FACTOR * bytes;
     reader->constant_budget = APX_LIMIT_CONSTANT_FLOOR + APX_LIMIT_CONSTANT_FACTOR * bytes;
-    enum apx_status status =
-        apx_onnx_memory_create(reader->names.allocator, budget, &reader->memory);
+    status = apx_onnx_memory_create(reader->names.allocator, budget, &reader->memory);
     if (status != APX_OK)
         return apx_fail(reader->error, status, NULL, "out of memory");
     reader->model = (const Onnx__ModelProto *)apx_onnx_unpack(
@@ -329,18 +345,10 @@ enum apx_status apx_onnx_read(const void *data, size_t bytes, const char *direct
     struct apx_onnx_reader reader = {
         .error = error, .directory = directory, .names = {.allocator = allocator}};
     *out = NULL;
-    if (bytes == 0)
-        return apx_fail(error, APX_EFORMAT, NULL, "the file is empty");
-    if (bytes > APX_LIMIT_FILE_BYTES)
-        return apx_fail(error, APX_ELIMIT, NULL,
-                        "the file is larger than APX_LIMIT_FILE_BYTES (2 GiB)");
-    enum apx_status status = apx_onnx_scan(&onnx__model_proto__descriptor, data, bytes, error);
-    if (status != APX_OK)
-        return status;
-    if (apx_graph_create(allocator, &reader.graph) != APX_OK)
-        return apx_fail(error, APX_ENOMEM, NULL, "out of memory");
-    if ((status = unpack(&reader, data, bytes)) != APX_OK ||
-        (status = check_versions(&reader)) != APX_OK ||
+    enum apx_status status = apx_onnx_unpack_model(&reader, data, bytes);
+    if (status == APX_OK && apx_graph_create(allocator, &reader.graph) != APX_OK)
+        status = apx_fail(error, APX_ENOMEM, NULL, "out of memory");
+    if (status != APX_OK || (status = check_versions(&reader)) != APX_OK ||
         (status = copy_description(&reader)) != APX_OK ||
         (status = read_initializers(&reader)) != APX_OK ||
         (status = read_inputs(&reader)) != APX_OK)

@@ -10,6 +10,7 @@
  *   onnx_loop.c       loops that are a GRU; loop_cell.c recognises it
  *   onnx_node.c       NodeProto to nodes, old forms to today's
  *   onnx_order.c      topological order, dead nodes dropped
+ *   onnx_take_in.c    a model with its data inside, for those who store it
  *   onnx_read.c       model, graph, inputs and outputs: the way through all of these */
 #ifndef APX_MODEL_ONNX_READER_H
 #define APX_MODEL_ONNX_READER_H
@@ -30,6 +31,8 @@
 #define APX_ONNX_OPSET_FIRST 7
 #define APX_ONNX_OPSET_LAST  24
 #define APX_ONNX_ML_LAST     5
+#define APX_ONNX_OWN_DOMAIN  "auspex"
+#define APX_ONNX_OWN_VERSION 1
 
 /* ---- onnx_scan.c: APX_EFORMAT or APX_ELIMIT for bytes that must not reach protobuf-c. */
 enum apx_status apx_onnx_scan(const ProtobufCMessageDescriptor *descriptor, const void *data,
@@ -93,6 +96,10 @@ struct apx_onnx_scope {
     const int *results; /* [function->n_output] the caller's values, -1: not wanted */
 };
 
+/* reader->model from bytes that are scanned first; reader->memory owns it, and goes to
+ * apx_onnx_memory_destroy whatever comes back. Asks for error and names.allocator alone. */
+enum apx_status apx_onnx_unpack_model(struct apx_onnx_reader *reader, const void *data,
+                                      size_t bytes);
 /* What it means that the graph could not grow: APX_ELIMIT or APX_ENOMEM, with its message. */
 enum apx_status apx_onnx_cannot_grow(const struct apx_onnx_reader *reader);
 /* Counts bytes of constants, attributes included; APX_ELIMIT (field: name) beyond the budget. */

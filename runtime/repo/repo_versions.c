@@ -4,6 +4,8 @@
 #include "runtime/base/fail.h"
 #include "runtime/base/file.h"
 #include "runtime/base/sha256.h"
+#include "runtime/model/model_format.h"
+#include "runtime/model/onnx_take_in.h"
 #include "runtime/repo/repo_files.h"
 
 #include <errno.h>
@@ -102,6 +104,28 @@ static enum apx_status add_version(struct apx_repo *repo, const char *model, con
     return status;
 }
 
+/* The file's bytes, and what an ONNX file keeps beside it inside of them. *data is for free() */
+static enum apx_status read_whole(const char *file, char **data, size_t *bytes,
+                                  struct apx_error *error)
+{
+    void *whole;
+    size_t whole_bytes;
+    enum apx_status status = apx_file_read(file, APX_LIMIT_FILE_BYTES, data, bytes, error);
+    if (status != APX_OK || apx_model_format_guess(*data, *bytes) != APX_MODEL_ONNX)
+        return status;
+    char *directory = apx_file_directory(file);
+    if (directory == NULL)
+        return apx_fail(error, APX_ENOMEM, file, "out of memory");
+    status = apx_onnx_take_in(*data, *bytes, directory, &whole, &whole_bytes, error);
+    free(directory);
+    if (whole != NULL) {
+        free(*data);
+        *data = whole;
+        *bytes = whole_bytes;
+    }
+    return status;
+}
+
 enum apx_status apx_repo_add(struct apx_repo *repo, const char *model, const char *file,
                              const char *metadata_json, int64_t *version, struct apx_error *error)
 {
@@ -113,9 +137,8 @@ enum apx_status apx_repo_add(struct apx_repo *repo, const char *model, const cha
     *version = 0;
     enum apx_status status = apx_repo_check_name("model", model, error);
     if (status == APX_OK)
-        status = apx_file_read(file, APX_LIMIT_FILE_BYTES, &data, &bytes, error);
-    /* From memory: what is checked is what is stored, and a file that needs others beside it is
-     * refused here instead of later. */
+        status = read_whole(file, &data, &bytes, error);
+    /* From memory: what is checked is what is stored, and nothing beside it. */
     if (status == APX_OK)
         status = apx_model_load_memory(data, bytes, NULL, &loaded, error);
     if (status == APX_OK)

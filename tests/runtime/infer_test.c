@@ -143,17 +143,33 @@ static void infers_recurrent_layers(void)
     CHECK_STR(case_show("h"), "float32[1,b,5]");
     CHECK_STR(case_show("l"), "int32[b]");
     CHECK_HAS(recurrent("LSTM", "x:f[t,b,4]", "x w r bias", 0, "forward", "y"),
-              "W: 4 and 3 must be equal");
+              "extent 2 of W, wanted and given: 4 and 3 must be equal");
     CHECK_HAS(recurrent("LSTM", "x:f[b,3]", "x w r bias", 0, "forward", "y"),
               "X has rank 2 instead of 3");
     CHECK_HAS(recurrent("LSTM", "x:f[t,b,3]", "x w r bias", 0, "sideways", "y"),
-              "direction sideways");
+              "direction \"sideways\": must be forward, reverse or bidirectional");
     CHECK_HAS(recurrent("LSTM", "x:f[t,b,3]", "x w r bias", 7, "forward", "y"),
               "layout 7: must be 0 or 1");
     CHECK_HAS(recurrent("LSTM", "x:f[t,b,3] l:l[b]", "x w r - l", 0, "forward", "y"),
               "sequence_lens of int64 instead of int32");
     CHECK_HAS(recurrent("GRU", "x:f[t,b,3] h:f[2,b,5]", "x w r - - h", 0, "forward", "y"),
-              "initial_h: 1 and 2 must be equal");
+              "extent 0 of initial_h, wanted and given: 1 and 2 must be equal");
+}
+
+/* Not every number that is not 0 is 1. */
+static void knows_two_forms_of_the_gru(void)
+{
+    for (int after = 0; after < 4; after++) {
+        struct apx_onnx *m = case_begin(17, "x:f[t,b,3]", "y");
+        case_floats(m, "w", 1, 3, 1, 15, 3);
+        case_floats(m, "r", 1, 3, 1, 15, 5);
+        case_node(m, "GRU", "x w r", "y");
+        apx_onnx_int(m, "linear_before_reset", after);
+        if (after < 2)
+            CHECK_STR(case_infer(m, "y"), "float32[t,1,b,5]");
+        else
+            CHECK_HAS(case_infer(m, "y"), "must be 0 or 1");
+    }
 }
 
 static const char *reduced(const char *op, int64_t keepdims, int axes, int64_t a, int64_t b)
@@ -556,6 +572,7 @@ int main(void)
     RUN(refuses_extents_that_cannot_be_told);
     RUN(multiplies_matrices);
     RUN(infers_recurrent_layers);
+    RUN(knows_two_forms_of_the_gru);
     RUN(reduces);
     RUN(reshapes);
     RUN(slices);

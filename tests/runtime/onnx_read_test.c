@@ -190,6 +190,14 @@ static void checks_versions(void)
     CHECK_EQ(case_graph->opset, 24);
     model->opset_import[1]->version = 99;
     CHECK_HAS(read_model(model), "opset 99 of ai.onnx.ml");
+    model->opset_import[1]->domain = (char *)(uintptr_t) "auspex";
+    model->opset_import[1]->version = 2;
+    CHECK_STR(read_model(model), "APX_EUNSUPPORTED : domain auspex version 2; this build knows "
+                                 "version 1");
+    model->opset_import[1]->version = 0;
+    CHECK_HAS(read_model(model), "domain auspex version 0");
+    model->opset_import[1]->version = 1;
+    CHECK_STR(read_model(model), "ok");
 }
 
 static void names_what_it_does_not_know(void)

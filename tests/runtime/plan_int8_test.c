@@ -9,8 +9,8 @@ static struct rng rng = {11};
 enum { T = 5, N = 6, I = 3, H = 4 };
 
 struct layer {
-    bool is_lstm, after, lengths, states;
-    int directions, levels, reverse;
+    bool is_lstm, lengths, states;
+    int directions, levels, reverse, after;
     float s; /* input_scale */
     float w[2 * 4 * H * I], w_scale[2 * 4 * H], r_scale[2 * 4 * H], b[2 * 8 * H];
     int8_t w8[2 * 4 * H * I], r8[2 * 4 * H * H];
@@ -264,7 +264,7 @@ static void refuses_other_forms(void)
     } wrong[] = {
         {"x w w_scale r", "R_scale is left out"},
         {"x w - r r_scale", "W_scale is left out"},
-        {"x w w_scale w r_scale", "W: 12 and 16"},
+        {"x w w_scale w r_scale", "extent 1 of W, wanted and given: 12 and 16"},
         {"x r_scale w_scale r r_scale", "W of float32"},
         {"x w w_scale r_scale r_scale", "R of float"},
         {"x w w_scale r r", "R_scale of int8"},
@@ -272,6 +272,7 @@ static void refuses_other_forms(void)
     };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         m = case_begin(17, "x:f[5,n,3]", "y");
+        apx_onnx_opset(m, "auspex", 1);
         apx_onnx_tensor(m, "w", APX_I8, 3, (int64_t[]){1, 16, I}, layer.w8);
         apx_onnx_tensor(m, "w_scale", APX_F32, 2, (int64_t[]){1, 16}, layer.w_scale);
         apx_onnx_tensor(m, "r", APX_I8, 3, (int64_t[]){1, 16, H}, layer.r8);
@@ -282,6 +283,39 @@ static void refuses_other_forms(void)
         CHECK(!run_case_list(m, 1, &x));
         CHECK_HAS(run_error.message, wrong[i].text);
     }
+    free(x.data);
+}
+
+/* Version 2 of the operators may mean anything. */
+static void reads_the_known_version_only(void)
+{
+    struct layer layer = plain();
+    struct apx_tensor x = run_random(&rng, 3, T, N, I);
+    const char *name = "y";
+    struct apx_onnx *m = build(&layer, "");
+    apx_onnx_opset(m, "auspex", 2);
+    CHECK(!run_case_list(m, 1, &x));
+    CHECK_EQ(run_status, APX_EUNSUPPORTED);
+    CHECK_HAS(run_error.message, "domain auspex version 2; this build knows version 1");
+    m = case_begin(17, "x:f[5,n,3]", "y");
+    case_node_of(m, "auspex", "QuantizedLSTM", "x x x x x", "y");
+    CHECK(!run_case_list(m, 1, &x));
+    CHECK_EQ(run_status, APX_EFORMAT);
+    CHECK_HAS(run_error.message, "QuantizedLSTM of domain auspex, which the model does not import");
+    /* so too where a function uses it that the model calls */
+    m = case_begin(17, "x:f[5,n,3]", "y");
+    case_node_of(m, "local", "Layer", "x", "y");
+    apx_onnx_function_begin(m, "local", "Layer", 17, (const char *[]){"x"}, 1, &name, 1, NULL, 0);
+    apx_onnx_node(m, "auspex", "QuantizedLSTM", "", (const char *[]){"x", "x", "x", "x", "x"}, 5,
+                  &name, 1);
+    apx_onnx_end(m);
+    CHECK(!run_case_list(m, 1, &x));
+    CHECK_HAS(run_error.message, "which the model does not import");
+    layer.is_lstm = false;
+    layer.gates = 3;
+    layer.after = 2;
+    CHECK(!run_case_list(build(&layer, ""), 1, &x));
+    CHECK_HAS(run_error.message, "linear_before_reset 2: must be 0 or 1");
     free(x.data);
 }
 
@@ -384,6 +418,7 @@ int main(void)
     RUN(computes_by_definition);
     RUN(refuses_what_breaks_the_contract);
     RUN(refuses_other_forms);
+    RUN(reads_the_known_version_only);
     RUN(reads_variants_without_their_body);
     RUN(quantises_linearly);
     RUN(quantises_along_an_axis);

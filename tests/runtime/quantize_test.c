@@ -121,6 +121,8 @@ static void quantises_what_it_can(void)
     REQUIRE(model != NULL);
     CHECK_EQ(model->n_functions, 3); /* float input, bidirectional with int8 input, GRU */
     CHECK_EQ(model->n_opset_import, 3);
+    CHECK_STR(model->opset_import[2]->domain, "auspex");
+    CHECK_EQ(model->opset_import[2]->version, 1);
     CHECK(has_tensor(model, "one.w")); /* its input stays float */
     CHECK(!has_tensor(model, "one.r") && !has_tensor(model, "two.w") &&
           !has_tensor(model, "three.r"));

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "runtime/base/file.h"
 #include "runtime/base/sha256.h"
+#include "runtime/onnx_build.h"
 #include "runtime/repo.h"
 #include "tests/harness/check.h"
 #include "tests/harness/tiny_trees.h"
 
 #include <dirent.h>
 #include <jansson.h>
+#include <onnx/onnx.pb-c.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -133,6 +135,99 @@ static void bad_models_never_become_versions(void)
         CHECK_STR(error.field, "model");
         CHECK_EQ(apx_repo_resolve(repo, names[i], "", &version, NULL, 0, &error), APX_EINVAL);
     }
+}
+
+/* x[b,4] MatMul w[4,2] Add (a Constant node's) c[2], everything inside. */
+static void *model_inside(size_t *bytes)
+{
+    const float w[8] = {1, 2, 3, 4, 5, 6, 7, 8}, c[2] = {9, 10};
+    const char *x[] = {"b", "4"}, *y[] = {"b", "2"};
+    void *data;
+    struct apx_onnx *m = apx_onnx_create("inside");
+    REQUIRE(m != NULL);
+    apx_onnx_opset(m, "", 17);
+    apx_onnx_input(m, "x", APX_F32, 2, x);
+    apx_onnx_output(m, "y", APX_F32, 2, y);
+    apx_onnx_tensor(m, "w", APX_F32, 2, (int64_t[]){4, 2}, w);
+    apx_onnx_node(m, "", "Constant", "", NULL, 0, (const char *[]){"c"}, 1);
+    apx_onnx_tensor_attribute(m, "value", APX_F32, 1, (int64_t[]){2}, c);
+    apx_onnx_node(m, "", "MatMul", "", (const char *[]){"x", "w"}, 2, (const char *[]){"h"}, 1);
+    apx_onnx_node(m, "", "Add", "", (const char *[]){"h", "c"}, 2, (const char *[]){"y"}, 1);
+    REQUIRE(apx_onnx_write_memory(m, &data, bytes, NULL) == APX_OK);
+    apx_onnx_destroy(m);
+    return data;
+}
+
+/* The payload goes to `file` from `offset` on, the tensor points there. */
+static void put_out(Onnx__TensorProto *tensor, FILE *file, const char *location, long offset)
+{
+    static char room[2][16];
+    static Onnx__StringStringEntryProto entries[2][2], *list[2][2];
+    static int turn;
+    turn ^= 1;
+    snprintf(room[turn], sizeof room[0], "%ld", offset);
+    for (int i = 0; i < 2; i++) {
+        onnx__string_string_entry_proto__init(list[turn][i] = &entries[turn][i]);
+        entries[turn][i].key = (char *)(uintptr_t)(i == 0 ? "location" : "offset");
+        entries[turn][i].value = i == 0 ? (char *)(uintptr_t)location : room[turn];
+    }
+    REQUIRE(tensor->has_raw_data && fseek(file, offset, SEEK_SET) == 0 &&
+            fwrite(tensor->raw_data.data, tensor->raw_data.len, 1, file) == 1);
+    tensor->has_raw_data = 0;
+    tensor->has_data_location = 1;
+    tensor->data_location = ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL;
+    tensor->external_data = list[turn];
+    tensor->n_external_data = 2;
+}
+
+/* model.onnx with its data in `location`; what the messages held before they pointed there is
+ * left to the process. */
+static void put_apart(const void *data, size_t bytes, const char *location)
+{
+    static uint8_t packed[4096];
+    Onnx__ModelProto *model = onnx__model_proto__unpack(NULL, bytes, data);
+    FILE *file = fopen(in("apart.data"), "wb");
+    REQUIRE(model != NULL && file != NULL);
+    Onnx__TensorProto *both[] = {model->graph->initializer[0],
+                                 model->graph->node[0]->attribute[0]->t};
+    Onnx__TensorProto kept[] = {*both[0], *both[1]};
+    put_out(both[0], file, location, 64);
+    put_out(both[1], file, location, 8);
+    REQUIRE(fclose(file) == 0 && onnx__model_proto__get_packed_size(model) <= sizeof packed);
+    size_t size = onnx__model_proto__pack(model, packed);
+    REQUIRE(apx_file_replace(in("apart.onnx"), packed, size, NULL) == APX_OK);
+    *both[0] = kept[0];
+    *both[1] = kept[1];
+    onnx__model_proto__free_unpacked(model, NULL);
+}
+
+/* As exporters write large models: the version holds what lay in two files. */
+static void data_of_other_files_comes_in(void)
+{
+    int64_t version;
+    struct apx_error error;
+    size_t bytes, stored_bytes;
+    char *stored;
+    fresh("apart");
+    void *inside = model_inside(&bytes);
+    put_apart(inside, bytes, "apart.data");
+    REQUIRE(apx_repo_add(repo, "m", in("apart.onnx"), NULL, &version, &error) == APX_OK);
+    REQUIRE(apx_file_read(in("m/1/model.onnx"), 1 << 20, &stored, &stored_bytes, NULL) == APX_OK);
+    CHECK(stored_bytes == bytes && memcmp(stored, inside, bytes) == 0);
+    CHECK_EQ(apx_repo_verify(repo, "m", 1, NULL, &error), APX_OK);
+    free(stored);
+    put_apart(inside, bytes, "none.data");
+    CHECK_EQ(apx_repo_add(repo, "m", in("apart.onnx"), NULL, &version, &error), APX_EIO);
+    CHECK_HAS(error.message, "cannot open none.data");
+    put_apart(inside, bytes, "../models/apart.data");
+    CHECK_EQ(apx_repo_add(repo, "m", in("apart.onnx"), NULL, &version, &error), APX_EFORMAT);
+    CHECK_HAS(error.message, "must lie beside the model");
+    put_apart(inside, bytes, "apart.data");
+    REQUIRE(truncate(in("apart.data"), 95) == 0);
+    CHECK_EQ(apx_repo_add(repo, "m", in("apart.onnx"), NULL, &version, &error), APX_EFORMAT);
+    CHECK_HAS(error.message, "apart.data is too short: 32 bytes from 64 on");
+    CHECK_EQ(resolve("m", "2"), -1);
+    free(inside);
 }
 
 static void moves_and_their_records(void)
@@ -504,6 +599,7 @@ int main(void)
     RUN(first_version_is_current);
     RUN(keeps_the_metadata);
     RUN(bad_models_never_become_versions);
+    RUN(data_of_other_files_comes_in);
     RUN(moves_and_their_records);
     RUN(aliases);
     RUN(prune_keeps_what_is_pointed_at);

@@ -502,10 +502,11 @@ static void take_over(struct writing *w)
     for (size_t i = 0; i < model->n_opset_import; i++) {
         apx_onnx_append(onnx, &onnx->model.opset_import, &onnx->model.n_opset_import,
                         model->opset_import[i]);
-        imports = imports || strcmp(apx_onnx_domain(model->opset_import[i]->domain), "auspex") == 0;
+        imports = imports || strcmp(apx_onnx_domain(model->opset_import[i]->domain),
+                                    APX_ONNX_OWN_DOMAIN) == 0; /* of the version that is known */
     }
     if (!imports)
-        apx_onnx_opset(onnx, "auspex", 1);
+        apx_onnx_opset(onnx, APX_ONNX_OWN_DOMAIN, APX_ONNX_OWN_VERSION);
     for (size_t i = 0; i < model->n_functions; i++)
         apx_onnx_append(onnx, &onnx->model.functions, &onnx->model.n_functions,
                         model->functions[i]);
