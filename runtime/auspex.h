@@ -124,9 +124,11 @@ struct apx_load_options {
     const char *precision;                 /* "fp32" (default): as the file says. "int8": LSTM and
                                               GRU layers as `auspex quantize` makes them */
     size_t max_file_bytes;                 /* default APX_LIMIT_FILE_BYTES */
-    const char *trees; /* of a model with one tree ensemble, instead of its outputs: "margin"
-                          (before the link, [rows, margins]) or "leaf" (int32 [rows, trees],
-                          numbered as the library that trained it does); NULL: the outputs */
+    const char *trees;     /* of a model with one tree ensemble, instead of its outputs: "margin"
+                              (before the link, [rows, margins]) or "leaf" (int32 [rows, trees],
+                              numbered as the library that trained it does); NULL: the outputs */
+    const char *directory; /* of a model in memory: where the files of its external tensors lie;
+                              NULL: it may have none. A file has them beside itself. */
 };
 
 #define APX_LIMIT_FILE_BYTES ((size_t)2147483647) /* protobuf's own limit */
@@ -152,6 +154,8 @@ const struct apx_tensor_info *apx_model_input(const struct apx_model *model, siz
 const struct apx_tensor_info *apx_model_output(const struct apx_model *model, size_t index);
 /* Value of the model file's metadata property `key`, or NULL. Lives as long as the model. */
 const char *apx_model_metadata(const struct apx_model *model, const char *key);
+/* True if the model has external tensors in the file at `path`. */
+bool apx_model_has_file(const struct apx_model *model, const char *path);
 /* True if a batch may be cut into slices of rows (see apx_tensor_info.row_axis). */
 bool apx_model_rows_are_independent(const struct apx_model *model);
 /* True if a NaN in its floating point inputs says "missing": whatever the model reads there goes to

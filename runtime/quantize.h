@@ -3,7 +3,7 @@
 #ifndef APX_RUNTIME_QUANTIZE_H
 #define APX_RUNTIME_QUANTIZE_H
 
-#include "runtime/auspex.h"
+#include "runtime/base/file.h"
 
 /* Zero means "the default" for every field. */
 struct apx_quantize_options {
@@ -30,6 +30,8 @@ struct apx_quantize_report {
     struct apx_quantize_layer *layers; /* [layer_count] in the order of the file */
     size_t layer_count, done_count;
     int hidden_levels, weight_levels; /* of weights: the most that a row may have */
+    struct apx_file_id *files;        /* [file_count] that hold external tensors, each once */
+    size_t file_count;
 };
 
 /* The ONNX model of `bytes` bytes at `data` with each LSTM and GRU that can be said so as an

@@ -163,6 +163,12 @@ enum apx_status apx_file_sync_parent(const char *path, struct apx_error *error)
     return status;
 }
 
+bool apx_file_has_id(const char *path, const struct apx_file_id *id)
+{
+    struct stat about;
+    return stat(path, &about) == 0 && about.st_dev == id->device && about.st_ino == id->inode;
+}
+
 bool apx_file_is_same(const char *a, const char *b)
 {
     struct stat one, other;

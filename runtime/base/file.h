@@ -18,6 +18,12 @@ enum apx_status apx_file_read(const char *path, size_t limit, char **data, size_
 enum apx_status apx_file_replace(const char *path, const void *data, size_t bytes,
                                  struct apx_error *error);
 
+/* A file whatever its names are: struct stat's st_dev and st_ino. */
+struct apx_file_id {
+    uint64_t device, inode;
+    uint64_t bytes; /* its size */
+};
+bool apx_file_has_id(const char *path, const struct apx_file_id *id);
 /* True if both paths lead to one regular file, by whatever names: links, "./", "..". */
 bool apx_file_is_same(const char *a, const char *b);
 

@@ -138,6 +138,25 @@ static int read_inputs(struct job *job)
     return status;
 }
 
+/* No output goes where something is read from. */
+static int check_outputs(const struct job *job)
+{
+    int status = CLI_DONE;
+    for (size_t i = 0; i < apx_model_output_count(job->model); i++) {
+        const char *target = job->out_file[i];
+        if (target == NULL)
+            continue;
+        status = apx_cli_spare("predict", target, job->path, "the model");
+        if (status == CLI_DONE && apx_model_has_file(job->model, target))
+            status = apx_cli_spare("predict", target, target, "the model's external data");
+        for (size_t k = 0; status == CLI_DONE && k < apx_model_input_count(job->model); k++)
+            status = apx_cli_spare("predict", target, job->in_file[k], "an input's file");
+        if (status != CLI_DONE)
+            break;
+    }
+    return status;
+}
+
 static int run(struct job *job)
 {
     struct apx_error error = {0};
@@ -249,6 +268,8 @@ int apx_cli_predict(int argc, char **argv)
         status = apx_cli_refuse("predict", NULL, "out of memory");
     if (status == CLI_DONE)
         status = assign_all(&job);
+    if (status == CLI_DONE)
+        status = check_outputs(&job);
     if (status == CLI_DONE)
         status = run(&job);
     for (size_t i = 0; job.in != NULL && i < inputs; i++)

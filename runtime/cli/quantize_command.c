@@ -47,7 +47,8 @@ struct job {
 
     char *bytes; /* of the source */
     size_t byte_count;
-    void *made; /* of the target */
+    char *directory; /* of its external tensors */
+    void *made;      /* of the target */
     size_t made_count;
     struct apx_quantize_report *report;
     struct apx_quantize_error *errors; /* [output_count]; NULL: not measured */
@@ -61,6 +62,15 @@ struct job {
 static json_t *json_number(double value)
 {
     return isfinite(value) ? json_real(value) : json_null();
+}
+
+/* The model's file and those with its external tensors. */
+static unsigned long long source_bytes(const struct job *job)
+{
+    unsigned long long bytes = job->byte_count;
+    for (size_t i = 0; i < job->report->file_count; i++)
+        bytes += job->report->files[i].bytes;
+    return bytes;
 }
 
 static int print_json(const struct job *job)
@@ -97,7 +107,7 @@ static int print_json(const struct job *job)
     }
     json_t *json =
         json_pack("{s:s, s:s, s:I, s:I, s:i, s:i, s:o}", "source", job->source, "output",
-                  job->target, "source_bytes", (json_int_t)job->byte_count, "output_bytes",
+                  job->target, "source_bytes", (json_int_t)source_bytes(job), "output_bytes",
                   (json_int_t)job->made_count, "levels", job->report->hidden_levels,
                   "weight_levels", job->report->weight_levels, "layers", layers);
     if (job->errors != NULL) {
@@ -157,7 +167,10 @@ static void print(const struct job *job)
            job->target, report->done_count, report->layer_count,
            report->layer_count == 1 ? "" : "s", report->hidden_levels, report->weight_levels);
     print_layers(job);
-    printf("file      %zu bytes instead of %zu\n", job->made_count, job->byte_count);
+    printf("file      %zu bytes instead of %llu", job->made_count, source_bytes(job));
+    if (report->file_count > 0)
+        printf(", %llu of them in external data", source_bytes(job) - job->byte_count);
+    putchar('\n');
     if (job->errors != NULL)
         print_errors(job);
     else
@@ -263,44 +276,70 @@ static int read_arguments(int argc, char **argv, struct job *job)
     return '?';
 }
 
+/* Nothing that is read may be written to. */
+static int check_target(const struct job *job)
+{
+    int status = apx_cli_spare("quantize", job->target, job->source, "the model");
+    for (int i = 0; status == CLI_DONE && i < job->data_count; i++)
+        status = apx_cli_spare("quantize", job->target, apx_quantize_file(job->data[i]),
+                               "a file of --data");
+    if (status == CLI_DONE && job->targets != NULL)
+        status = apx_cli_spare("quantize", job->target, apx_quantize_file(job->targets),
+                               "the file of --targets");
+    return status;
+}
+
+static int check_external(const struct job *job)
+{
+    for (size_t i = 0; i < job->report->file_count; i++)
+        if (apx_file_has_id(job->target, &job->report->files[i]))
+            return apx_cli_spare("quantize", job->target, job->target, "the model's external data");
+    return CLI_DONE;
+}
+
 static int make(struct job *job)
 {
     struct apx_error error = {0};
-    if (apx_cli_spare("quantize", job->target, job->source, "the model") != CLI_DONE)
+    if (check_target(job) != CLI_DONE)
         return CLI_FAILED;
     if (apx_file_read(job->source, APX_LIMIT_FILE_BYTES, &job->bytes, &job->byte_count, &error) !=
         APX_OK)
         return apx_cli_failed("quantize", job->source, &error);
     const char *slash = strrchr(job->source, '/');
-    char *directory = slash == NULL          ? strdup(".")
-                      : slash == job->source ? strdup("/")
-                                             : strndup(job->source, (size_t)(slash - job->source));
-    if (directory == NULL)
+    job->directory = slash == NULL          ? strdup(".")
+                     : slash == job->source ? strdup("/")
+                                            : strndup(job->source, (size_t)(slash - job->source));
+    if (job->directory == NULL)
         return apx_cli_refuse("quantize", NULL, "out of memory");
-    enum apx_status status = apx_quantize(job->bytes, job->byte_count, directory, &job->options,
-                                          &job->made, &job->made_count, &job->report, &error);
-    free(directory);
-    if (status == APX_OK)
-        return CLI_DONE;
+    job->model_options.load.directory = job->directory;
+    if (apx_quantize(job->bytes, job->byte_count, job->directory, &job->options, &job->made,
+                     &job->made_count, &job->report, &error) == APX_OK)
+        return check_external(job);
     if (job->report != NULL && job->report->layer_count > 1 && !job->as_json)
         print_layers(job);
     return apx_cli_failed("quantize", job->source, &error);
 }
 
+/* Of the job's bytes, which stay. */
+static int load(const struct job *job, const char *name, const void *bytes, size_t count,
+                struct apx_model **model, struct apx_session **session)
+{
+    struct apx_error error = {0};
+    struct apx_session_options options = {.threads = job->model_options.threads};
+    if (apx_model_load_memory(bytes, count, &job->model_options.load, model, &error) != APX_OK ||
+        apx_session_create(*model, &options, session, &error) != APX_OK)
+        return apx_cli_failed("quantize", name, &error);
+    return CLI_DONE;
+}
+
 /* Both models, over the rows if there are any. */
 static int compare(struct job *job)
 {
-    struct apx_error error = {0};
     struct apx_model *before = NULL, *after = NULL;
     struct apx_session *sessions[2] = {NULL, NULL};
-    struct apx_session_options session_options = {.threads = job->model_options.threads};
-    int status = apx_cli_load("quantize", job->source, &job->model_options, &before, &sessions[0]);
-    if (status != CLI_DONE)
-        return status;
-    if (apx_model_load_memory(job->made, job->made_count, &job->model_options.load, &after,
-                              &error) != APX_OK ||
-        apx_session_create(after, &session_options, &sessions[1], &error) != APX_OK)
-        status = apx_cli_failed("quantize", job->target, &error);
+    int status = load(job, job->source, job->bytes, job->byte_count, &before, &sessions[0]);
+    if (status == CLI_DONE)
+        status = load(job, job->target, job->made, job->made_count, &after, &sessions[1]);
     if (status == CLI_DONE && job->data_count > 0) {
         struct apx_quantize_trial trial = {.source = job->source,
                                            .models = {before, after},
@@ -350,6 +389,7 @@ int apx_cli_quantize(int argc, char **argv)
     apx_quantize_report_destroy(job.report);
     free(job.made);
     free(job.bytes);
+    free(job.directory);
     free(job.layer_text);
     return status;
 }

@@ -26,7 +26,7 @@ static size_t tensor_of(const struct apx_model *model, const char *given, get_in
     return SIZE_MAX;
 }
 
-static const char *file_of(const char *given)
+const char *apx_quantize_file(const char *given)
 {
     const char *equals = strchr(given, '=');
     return equals != NULL ? equals + 1 : given;
@@ -41,7 +41,7 @@ static int read_inputs(const struct apx_quantize_trial *trial, struct apx_tensor
     struct apx_error error = {0};
     int status = CLI_DONE;
     for (int k = 0; status == CLI_DONE && k < trial->data_count; k++) {
-        const char *file = file_of(trial->data[k]);
+        const char *file = apx_quantize_file(trial->data[k]);
         size_t next = 0;
         while (next < count && inputs[next].data != NULL)
             next++;
@@ -161,7 +161,7 @@ static int measure_targets(const struct apx_quantize_trial *trial, const struct 
                            const struct apx_tensor *after, struct apx_quantize_error *errors)
 {
     const struct apx_model *model = trial->models[0];
-    const char *file = file_of(trial->targets);
+    const char *file = apx_quantize_file(trial->targets);
     struct apx_tensor target = {0};
     struct apx_error error = {0};
     size_t at =

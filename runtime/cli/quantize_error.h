@@ -24,6 +24,8 @@ struct apx_quantize_trial {
     const char *targets; /* likewise, of an output; NULL: none */
 };
 
+/* FILE of "[NAME=]FILE". */
+const char *apx_quantize_file(const char *given);
 /* *errors: one for each output, with *rows rows; to be released. Failures are printed; returns an
  * exit status. */
 int apx_quantize_try(const struct apx_quantize_trial *trial, struct apx_quantize_error **errors,

@@ -192,12 +192,16 @@ static enum apx_status read_int8(struct apx_model *model, const void *data, size
                         "precision \"int8\" is for recurrent layers; this is a tree ensemble");
     enum apx_status status =
         apx_quantize(data, bytes, directory, NULL, &made, &made_bytes, &report, &why);
-    apx_quantize_report_destroy(report);
     if (status == APX_OK) {
         status = apx_model_read(made, made_bytes, NULL, model->allocator, &model->graph, error);
+        for (size_t i = 0; status == APX_OK && i < report->file_count; i++)
+            if (!apx_graph_add_file(model->graph, &report->files[i]))
+                status = apx_fail(error, APX_ENOMEM, "", "out of memory");
+        apx_quantize_report_destroy(report);
         free(made);
         return status;
     }
+    apx_quantize_report_destroy(report);
     if (status == APX_EUNSUPPORTED &&
         apx_model_read(data, bytes, directory, model->allocator, &model->graph, NULL) == APX_OK &&
         has_int8(model->graph))
@@ -270,7 +274,7 @@ enum apx_status apx_model_load_memory(const void *data, size_t bytes,
     if (bytes > options.max_file_bytes)
         return apx_fail(error, APX_ELIMIT, "", "a model of %zu bytes; at most %zu are read", bytes,
                         options.max_file_bytes);
-    return load_bytes(data, bytes, NULL, &options, out, error);
+    return load_bytes(data, bytes, options.directory, &options, out, error);
 }
 
 enum apx_status apx_model_load(const char *path, const struct apx_load_options *given,
@@ -337,6 +341,14 @@ const char *apx_model_metadata(const struct apx_model *model, const char *key)
         if (strcmp(model->graph->metadata[i].key, key) == 0)
             return model->graph->metadata[i].value;
     return NULL;
+}
+
+bool apx_model_has_file(const struct apx_model *model, const char *path)
+{
+    for (const struct apx_graph_file *file = model->graph->files; file != NULL; file = file->next)
+        if (apx_file_has_id(path, &file->id))
+            return true;
+    return false;
 }
 
 bool apx_model_nan_is_missing(const struct apx_model *model)

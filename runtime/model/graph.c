@@ -220,6 +220,20 @@ int apx_graph_symbol(struct apx_graph *graph, const char *name)
     return graph->symbol_count++;
 }
 
+bool apx_graph_add_file(struct apx_graph *graph, const struct apx_file_id *id)
+{
+    for (const struct apx_graph_file *file = graph->files; file != NULL; file = file->next)
+        if (file->id.device == id->device && file->id.inode == id->inode)
+            return true;
+    struct apx_graph_file *file = apx_graph_alloc(graph, sizeof *file);
+    if (file == NULL)
+        return false;
+    file->id = *id;
+    file->next = graph->files;
+    graph->files = file;
+    return true;
+}
+
 struct apx_attr *apx_graph_add_attr(struct apx_graph *graph, struct apx_node *node,
                                     const char *name, enum apx_attr_type type)
 {

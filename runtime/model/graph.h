@@ -16,7 +16,7 @@
 #ifndef APX_MODEL_GRAPH_H
 #define APX_MODEL_GRAPH_H
 
-#include "runtime/auspex.h"
+#include "runtime/base/file.h"
 #include "runtime/model/dims.h"
 
 /* Limits on what a file may ask for; each is named in the error that it causes. */
@@ -105,6 +105,12 @@ struct apx_metadata {
     const char *key, *value;
 };
 
+/* A file beside the model's own that holds tensors of it. */
+struct apx_graph_file {
+    struct apx_file_id id;
+    const struct apx_graph_file *next;
+};
+
 struct apx_graph {
     const struct apx_allocator *allocator;
     const char *name, *producer;
@@ -123,8 +129,9 @@ struct apx_graph {
     int metadata_count;
     const char **left_out; /* [left_out_count] outputs of the file that hold text */
     int left_out_count;
-    struct apx_graph_block *blocks; /* the graph's memory */
-    struct apx_forest *forests;     /* of its Forest nodes */
+    struct apx_graph_block *blocks;     /* the graph's memory */
+    struct apx_forest *forests;         /* of its Forest nodes */
+    const struct apx_graph_file *files; /* each once */
 };
 
 /* An empty graph. *out is NULL on failure (APX_ENOMEM). The allocator must outlive the graph. */
@@ -144,6 +151,9 @@ int apx_graph_add_node(struct apx_graph *graph, enum apx_op op, const char *name
                        int out_count); /* in/out preset to -1 */
 /* Index of the symbol, added if new; -1 when there are APX_MAX_SYMBOLS already. */
 int apx_graph_symbol(struct apx_graph *graph, const char *name);
+
+/* Adds the file unless it is there; false: out of memory. */
+bool apx_graph_add_file(struct apx_graph *graph, const struct apx_file_id *id);
 
 /* One more attribute of `node`, its payload for the caller to fill; NULL if out of memory. */
 struct apx_attr *apx_graph_add_attr(struct apx_graph *graph, struct apx_node *node,

@@ -106,6 +106,19 @@ static enum apx_status read_exactly(const struct apx_onnx_reader *reader, int fi
     return APX_OK;
 }
 
+/* Who writes files wants to know which ones the model is made of. */
+static enum apx_status note_file(struct apx_onnx_reader *reader, int file, const char *name)
+{
+    struct stat about;
+    if (reader->graph == NULL || fstat(file, &about) != 0)
+        return APX_OK;
+    const struct apx_file_id id = {
+        .device = about.st_dev, .inode = about.st_ino, .bytes = (uint64_t)about.st_size};
+    return apx_graph_add_file(reader->graph, &id)
+               ? APX_OK
+               : apx_fail(reader->error, APX_ENOMEM, name, "out of memory");
+}
+
 bool apx_onnx_is_external(const Onnx__TensorProto *tensor)
 {
     return tensor->has_data_location &&
@@ -182,7 +195,9 @@ enum apx_status apx_onnx_read_external(struct apx_onnx_reader *reader,
     enum apx_status status = open_payload(reader, tensor, name, bytes, &place, &file);
     if (status != APX_OK)
         return status;
-    status = read_exactly(reader, file, &place, name, bytes, data);
+    status = note_file(reader, file, name);
+    if (status == APX_OK)
+        status = read_exactly(reader, file, &place, name, bytes, data);
     close(file);
     reader->external_bytes += bytes;
     return status;

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # `auspex quantize`: files written whole or not at all, reports, refusals.
 . tests/harness/cli.sh
-auspex=$APX_BIN/auspex golden=tests/golden
+auspex=$APX_BIN/auspex tool=$APX_BIN/cli_tool golden=tests/golden
 
 # rows STEPS FEATURES ROWS: a CSV of windows; targets: two columns.
 rows() {
@@ -69,6 +69,49 @@ err_has 'this is the model itself'
 run 1 "$auspex" quantize "$dir/own.onnx" "$dir/link.onnx"
 err_has 'this is the model itself'
 run 0 cmp $model "$dir/own.onnx"
+run 0 "$tool" external $model "$dir" split
+cp "$dir/x.csv" "$dir/own.csv"
+cp "$dir/y.csv" "$dir/own_y.csv"
+sum=$(cat "$dir"/split.onnx "$dir"/split.data "$dir"/own*.csv | cksum)
+ln "$dir/own.csv" "$dir/hard.csv"
+ln "$dir/split.data" "$dir/split.csv"
+for target in own.csv hard.csv ./own.csv; do
+    run 1 "$auspex" quantize $model "$dir/$target" --data "input=$dir/own.csv"
+    err_has "$target: this is a file of --data itself"
+    run 1 "$auspex" predict $model --input "$dir/own.csv" --output "$dir/$target"
+    err_has "$target: this is an input's file itself"
+done
+run 1 "$auspex" quantize $model "$dir/own_y.csv" --data "$dir/x.csv" --targets "$dir/own_y.csv"
+err_has 'own_y.csv: this is the file of --targets itself'
+for target in split.data split.csv; do
+    run 1 "$auspex" quantize "$dir/split.onnx" "$dir/$target"
+    err_has "$target: this is the model's external data itself"
+done
+for precision in fp32 int8; do
+    run 1 "$auspex" predict "$dir/split.onnx" --input "$dir/x.csv" --output "$dir/split.csv" --precision $precision
+    err_has "split.csv: this is the model's external data itself"
+done
+cp $model "$dir/model.csv"
+run 1 "$auspex" predict "$dir/model.csv" --input "$dir/x.csv" --output "$dir/./model.csv"
+err_has 'this is the model itself'
+run 0 cmp $model "$dir/model.csv"
+checks=$((checks + 1))
+[ "$sum" = "$(cat "$dir"/split.onnx "$dir"/split.data "$dir"/own*.csv | cksum)" ] || fail "something that was read was written to"
+rm "$dir/split.csv"
+
+# external data count, and come into the model
+size=$(cat "$dir"/split.onnx "$dir"/split.data | wc -c) data=$(wc -c <"$dir/split.data")
+run 0 "$auspex" quantize "$dir/split.onnx" "$dir/whole.onnx" --data "$dir/x.csv"
+out_has " bytes instead of $size, $data of them in external data"
+run 0 cmp "$dir/whole.onnx" "$dir/a.onnx"
+run 0 "$auspex" quantize "$dir/split.onnx" "$dir/whole.onnx" --json
+out_has "\"source_bytes\": $size,"
+
+# a pipe is read once
+run 0 bash -c 'cat "$1" | "$2" quantize /dev/stdin "$3" --data "$4"' - $model "$auspex" "$dir/piped.onnx" "$dir/x.csv"
+out_has 'max error'
+run 0 cmp "$dir/piped.onnx" "$dir/a.onnx"
+
 run 1 "$auspex" quantize "$dir/nowhere.onnx" "$dir/none.onnx"
 err_has 'No such file'
 run 1 "$auspex" quantize $model "$dir/none/none.onnx"

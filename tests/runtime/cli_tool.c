@@ -7,12 +7,14 @@
  *                                   once rounded to that
  *     cli_tool fill FILE VALUE DIM...   a float32 .npy of that value
  *     cli_tool wide FROM TO         float32 .npy to float64
+ *     cli_tool external FROM DIR NAME   DIR/NAME.onnx: FROM with its weights in DIR/NAME.data
  */
 #include "runtime/base/file.h"
 #include "runtime/table.h"
 
 #include <jansson.h>
 #include <math.h>
+#include <onnx/onnx.pb-c.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -163,6 +165,59 @@ static void near(const char *a, const char *b, const char *how)
     free(y);
 }
 
+static void write_file(const char *directory, const char *name, const char *ending,
+                       const void *data, size_t bytes)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s/%s%s", directory, name, ending);
+    if (apx_file_replace(path, data, bytes, NULL) != APX_OK)
+        fail(path, "cannot be written");
+}
+
+static void move_weights(const char *from, const char *directory, const char *name)
+{
+    char location[256], *bytes;
+    size_t size, used = 0;
+    if (apx_file_read(from, 1 << 28, &bytes, &size, NULL) != APX_OK)
+        fail(from, "cannot be read");
+    Onnx__ModelProto *model = onnx__model_proto__unpack(NULL, size, (uint8_t *)bytes);
+    char *data = malloc(size);
+    snprintf(location, sizeof location, "%s.data", name);
+    for (size_t i = 0; i < model->graph->n_initializer; i++) {
+        Onnx__TensorProto *tensor = model->graph->initializer[i];
+        if (!tensor->has_raw_data)
+            continue;
+        const char *keys[] = {"location", "offset"};
+        char offset[32];
+        snprintf(offset, sizeof offset, "%zu", used);
+        memcpy(data + used, tensor->raw_data.data, tensor->raw_data.len);
+        used += tensor->raw_data.len;
+        free(tensor->raw_data.data);
+        tensor->raw_data = (ProtobufCBinaryData){0};
+        tensor->has_raw_data = 0;
+        tensor->has_data_location = 1;
+        tensor->data_location = ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL;
+        tensor->n_external_data = 2;
+        tensor->external_data = malloc(2 * sizeof *tensor->external_data);
+        for (int k = 0; k < 2; k++) {
+            Onnx__StringStringEntryProto *entry = malloc(sizeof *entry);
+            onnx__string_string_entry_proto__init(entry);
+            entry->key = strdup(keys[k]);
+            entry->value = strdup(k == 0 ? location : offset);
+            tensor->external_data[k] = entry;
+        }
+    }
+    if (used == 0)
+        fail(from, "has no weights to move");
+    write_file(directory, name, ".data", data, used);
+    uint8_t *packed = malloc(onnx__model_proto__get_packed_size(model));
+    write_file(directory, name, ".onnx", packed, onnx__model_proto__pack(model, packed));
+    free(packed);
+    free(data);
+    free(bytes);
+    onnx__model_proto__free_unpacked(model, NULL);
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 4 && strcmp(argv[1], "unpack") == 0) {
@@ -179,6 +234,8 @@ int main(int argc, char **argv)
         if (apx_npy_write(argv[2], &tensor, NULL) != APX_OK)
             fail(argv[2], "cannot be written");
         free(x);
+    } else if (argc == 5 && strcmp(argv[1], "external") == 0) {
+        move_weights(argv[2], argv[3], argv[4]);
     } else if (argc == 4 && strcmp(argv[1], "wide") == 0) {
         struct apx_tensor tensor;
         if (apx_npy_read(argv[2], &tensor, NULL) != APX_OK)
@@ -195,7 +252,8 @@ int main(int argc, char **argv)
         free(wide);
     } else {
         fail("usage",
-             "unpack NAME DIR | near A B TOLERANCE | fill FILE VALUE DIM... | wide FROM TO");
+             "unpack NAME DIR | near A B TOLERANCE | fill FILE VALUE DIM... | wide FROM TO | "
+             "external FROM DIR NAME");
     }
     return 0;
 }

@@ -54,6 +54,7 @@ void apx_quantize_report_destroy(struct apx_quantize_report *report)
         free(text);
     }
     free(report->layers);
+    free(report->files);
     free(memory);
 }
 
@@ -261,6 +262,20 @@ static enum apx_status read_options(const struct apx_quantize_options *given,
     return APX_OK;
 }
 
+static enum apx_status note_files(struct job *job)
+{
+    const struct apx_graph_file *file;
+    size_t count = 0;
+    for (file = job->graph->files; file != NULL; file = file->next)
+        count++;
+    job->report->files = calloc(count + 1, sizeof *job->report->files);
+    if (job->report->files == NULL)
+        return apx_fail(job->error, APX_ENOMEM, "", "out of memory");
+    for (file = job->graph->files; file != NULL; file = file->next)
+        job->report->files[job->report->file_count++] = file->id;
+    return APX_OK;
+}
+
 static enum apx_status read_model(struct job *job, const void *data, size_t bytes,
                                   const char *directory)
 {
@@ -274,8 +289,10 @@ static enum apx_status read_model(struct job *job, const void *data, size_t byte
         job->report = &memory->report;
     if (job->model == NULL || memory == NULL)
         return apx_fail(job->error, APX_ENOMEM, "", "out of memory");
-    status =
-        apx_quantize_find_loops(job->graph, job->model, &job->loops, &job->loop_count, job->error);
+    status = note_files(job);
+    if (status == APX_OK)
+        status = apx_quantize_find_loops(job->graph, job->model, &job->loops, &job->loop_count,
+                                         job->error);
     if (status == APX_OK)
         status = apx_graph_infer(job->graph, job->error);
     if (status == APX_OK)
