@@ -94,9 +94,12 @@ static int print_json(const struct job *job)
     for (size_t i = 0; job->errors != NULL && i < job->output_count; i++) {
         const struct apx_quantize_error *error = &job->errors[i];
         json_t *json = json_pack(
-            "{s:s, s:o, s:o, s:I, s:o}", "name", error->name, "max_abs_error",
-            json_number(error->greatest), "mean_abs_error", json_number(error->mean), "worst_row",
-            (json_int_t)error->worst_row, "max_abs_value", json_number(error->magnitude));
+            "{s:s, s:I, s:I, s:o, s:o, s:o, s:o}", "name", error->name, "rows_compared",
+            (json_int_t)(error->rows - error->nan_rows), "rows_with_nan",
+            (json_int_t)error->nan_rows, "max_abs_error", json_number(error->greatest),
+            "mean_abs_error", json_number(error->mean), "worst_row",
+            error->worst_row >= 0 ? json_integer((json_int_t)error->worst_row) : json_null(),
+            "max_abs_value", json_number(error->magnitude));
         if (error->has_targets) {
             json_object_set_new(json, "rmse_float", json_number(error->rmse_float));
             json_object_set_new(json, "rmse_int8", json_number(error->rmse_int8));
@@ -139,6 +142,33 @@ static void print_layers(const struct job *job)
     }
 }
 
+static void print_error(const struct apx_quantize_error *error)
+{
+    char row[24] = "none";
+    if (error->worst_row >= 0)
+        snprintf(row, sizeof row, "%lld", (long long)error->worst_row);
+    printf("          %12.4g %12.4g %10s %12.4g  %s\n", error->greatest, error->mean, row,
+           error->magnitude, error->name);
+}
+
+static void print_targets(const struct apx_quantize_error *error)
+{
+    char change[32] = "nan";
+    if (!isnan(apx_quantize_change(error)))
+        snprintf(change, sizeof change, "%+.3f%%", apx_quantize_change(error));
+    printf("          %12.6g %12.6g %10s  %s\n", error->rmse_float, error->rmse_int8, change,
+           error->name);
+}
+
+static void print_nan(const struct apx_quantize_error *error)
+{
+    printf("nan       %lld of %lld rows hold NaN %s: %s\n", (long long)error->nan_rows,
+           (long long)error->rows,
+           error->nan_rows < error->rows ? "and are left out of the figures"
+                                         : "and no error was measured",
+           error->name);
+}
+
 static void print_errors(const struct job *job)
 {
     bool has_targets = false;
@@ -146,18 +176,17 @@ static void print_errors(const struct job *job)
     printf("outputs   %12s %12s %10s %12s  name\n", "max error", "mean error", "worst row",
            "max value");
     for (size_t i = 0; i < job->output_count; i++) {
-        const struct apx_quantize_error *error = &job->errors[i];
-        printf("          %12.4g %12.4g %10lld %12.4g  %s\n", error->greatest, error->mean,
-               (long long)error->worst_row, error->magnitude, error->name);
-        has_targets |= error->has_targets;
+        print_error(&job->errors[i]);
+        has_targets |= job->errors[i].has_targets;
     }
     if (has_targets)
         printf("targets   %12s %12s %10s\n", "float RMSE", "int8 RMSE", "change");
     for (size_t i = 0; i < job->output_count; i++)
         if (job->errors[i].has_targets)
-            printf("          %12.6g %12.6g %+9.3f%%  %s\n", job->errors[i].rmse_float,
-                   job->errors[i].rmse_int8, apx_quantize_change(&job->errors[i]),
-                   job->errors[i].name);
+            print_targets(&job->errors[i]);
+    for (size_t i = 0; i < job->output_count; i++)
+        if (job->errors[i].nan_rows > 0)
+            print_nan(&job->errors[i]);
 }
 
 static void print(const struct job *job)

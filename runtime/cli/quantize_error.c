@@ -122,39 +122,63 @@ static int64_t row_of(const struct apx_tensor_info *info, const struct apx_tenso
     return tensor->rank > axis ? (int64_t)(i / inner % (size_t)tensor->dims[axis]) : 0;
 }
 
+/* Which rows hold NaN in either output. */
+static bool find_nan(const struct apx_tensor_info *info, const struct apx_tensor *before,
+                     const struct apx_tensor *after, struct apx_quantize_error *error)
+{
+    int axis = info->row_axis < 0 ? 0 : info->row_axis;
+    error->rows = before->rank > axis ? before->dims[axis] : 1;
+    error->holds_nan = calloc((size_t)error->rows + 1, sizeof *error->holds_nan);
+    if (error->holds_nan == NULL)
+        return false;
+    for (size_t i = 0; i < elements_of(before); i++)
+        if (isnan(element(before, i)) || isnan(element(after, i))) {
+            bool *holds_nan = &error->holds_nan[row_of(info, before, i)];
+            error->nan_rows += !*holds_nan;
+            *holds_nan = true;
+        }
+    return true;
+}
+
 static void compare(const struct apx_tensor_info *info, const struct apx_tensor *before,
                     const struct apx_tensor *after, struct apx_quantize_error *error)
 {
-    size_t count = elements_of(before);
+    size_t count = 0;
     double sum = 0;
-    for (size_t i = 0; i < count; i++) {
+    error->greatest = error->mean = error->magnitude = NAN;
+    error->worst_row = -1;
+    for (size_t i = 0; i < elements_of(before); i++) {
+        int64_t row = row_of(info, before, i);
+        if (error->holds_nan[row])
+            continue;
         double a = element(before, i), b = element(after, i);
-        double difference = a == b || (isnan(a) && isnan(b)) ? 0 : fabs(a - b);
-        if (isnan(difference)) /* one of the two is NaN */
-            difference = INFINITY;
-        if (difference > error->greatest) {
+        double difference = a == b ? 0 : fabs(a - b); /* of infinities too */
+        if (!(difference <= error->greatest)) {
             error->greatest = difference;
-            error->worst_row = row_of(info, before, i);
+            error->worst_row = row;
         }
-        if (fabs(a) > error->magnitude)
-            error->magnitude = fabs(a);
+        error->magnitude = fmax(error->magnitude, fabs(a));
         sum += difference;
+        count++;
     }
-    error->mean = count > 0 ? sum / (double)count : 0;
+    if (count > 0)
+        error->mean = sum / (double)count;
 }
 
-static double rmse(const struct apx_tensor *output, const struct apx_tensor *target)
+static double rmse(const struct apx_tensor_info *info, const struct apx_tensor *output,
+                   const struct apx_tensor *target, const bool *holds_nan)
 {
-    size_t count = elements_of(output), used = 0;
+    size_t used = 0;
     double sum = 0;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < elements_of(output); i++) {
         double difference = element(output, i) - element(target, i);
-        if (isnan(element(target, i))) /* nothing is known there */
+        if (isnan(element(target, i)) /* nothing is known there */ ||
+            holds_nan[row_of(info, output, i)])
             continue;
         sum += difference * difference;
         used++;
     }
-    return used > 0 ? sqrt(sum / (double)used) : 0;
+    return used > 0 && !isnan(sum) ? sqrt(sum / (double)used) : NAN;
 }
 
 static int measure_targets(const struct apx_quantize_trial *trial, const struct apx_tensor *before,
@@ -178,8 +202,8 @@ static int measure_targets(const struct apx_quantize_trial *trial, const struct 
                                 elements_of(&target), elements_of(&before[at]), info->name);
     } else {
         errors[at].has_targets = true;
-        errors[at].rmse_float = rmse(&before[at], &target);
-        errors[at].rmse_int8 = rmse(&after[at], &target);
+        errors[at].rmse_float = rmse(info, &before[at], &target, errors[at].holds_nan);
+        errors[at].rmse_int8 = rmse(info, &after[at], &target, errors[at].holds_nan);
     }
     free(target.data);
     return status;
@@ -219,12 +243,19 @@ int apx_quantize_try(const struct apx_quantize_trial *trial, struct apx_quantize
         status = apx_cli_refuse("quantize", NULL, "out of memory");
     if (status == CLI_DONE)
         status = read_inputs(trial, inputs);
+    if (status == CLI_DONE && rows_of(model, inputs) == 0)
+        status = apx_cli_refuse("quantize", apx_quantize_file(trial->data[0]),
+                                "no rows: no error can be measured");
     if (status == CLI_DONE)
         status = run_model(trial, 0, inputs, before);
     if (status == CLI_DONE)
         status = run_model(trial, 1, inputs, after);
-    for (size_t i = 0; status == CLI_DONE && i < out_count; i++)
-        compare(apx_model_output(model, i), &before[i], &after[i], &made[i]);
+    for (size_t i = 0; status == CLI_DONE && i < out_count; i++) {
+        if (find_nan(apx_model_output(model, i), &before[i], &after[i], &made[i]))
+            compare(apx_model_output(model, i), &before[i], &after[i], &made[i]);
+        else
+            status = apx_cli_refuse("quantize", NULL, "out of memory");
+    }
     if (status == CLI_DONE && trial->targets != NULL)
         status = measure_targets(trial, before, after, made);
     if (status == CLI_DONE) {
@@ -241,12 +272,18 @@ int apx_quantize_try(const struct apx_quantize_trial *trial, struct apx_quantize
 
 void apx_quantize_errors_release(struct apx_quantize_error *errors, size_t count)
 {
-    for (size_t i = 0; errors != NULL && i < count; i++)
+    for (size_t i = 0; errors != NULL && i < count; i++) {
         free(errors[i].name);
+        free(errors[i].holds_nan);
+    }
     free(errors);
 }
 
 double apx_quantize_change(const struct apx_quantize_error *error)
 {
-    return error->rmse_float > 0 ? 100 * (error->rmse_int8 / error->rmse_float - 1) : 0;
+    if (error->rmse_float == error->rmse_int8 && isfinite(error->rmse_float))
+        return 0;
+    return error->rmse_float > 0 && isfinite(error->rmse_float) && isfinite(error->rmse_int8)
+               ? 100 * (error->rmse_int8 / error->rmse_float - 1)
+               : NAN;
 }

@@ -5,12 +5,16 @@
 
 #include "runtime/auspex.h"
 
-/* Of one output, over all of its elements. */
+/* Of one output, over all elements of the rows that are compared: those in which neither model has
+ * a NaN. A figure is NaN where there is nothing to tell it from. */
 struct apx_quantize_error {
     char *name;
+    int64_t rows;
+    bool *holds_nan; /* [rows] */
+    int64_t nan_rows;
     double greatest, mean; /* absolute difference of the two */
     double magnitude;      /* largest absolute value of the first */
-    int64_t worst_row;     /* where the greatest is */
+    int64_t worst_row;     /* where the greatest is; -1: nowhere */
     bool has_targets;
     double rmse_float, rmse_int8; /* against the targets */
 };
@@ -31,7 +35,7 @@ const char *apx_quantize_file(const char *given);
 int apx_quantize_try(const struct apx_quantize_trial *trial, struct apx_quantize_error **errors,
                      int64_t *rows);
 void apx_quantize_errors_release(struct apx_quantize_error *errors, size_t count);
-/* By how many percent the second model's RMSE is larger. */
+/* By how many percent the second model's RMSE is larger; NaN where that says nothing. */
 double apx_quantize_change(const struct apx_quantize_error *error);
 
 #endif

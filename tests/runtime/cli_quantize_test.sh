@@ -43,6 +43,36 @@ found=$(paste -d , "$dir/float.csv" "$dir/int8.csv" | awk -F , 'NR > 1 { for (i 
 checks=$((checks + 1))
 awk -v a="$reported" -v b="$found" 'BEGIN { exit !(a > 0 && a < 0.02 && (a - b) ^ 2 < 1e-16) }' || fail "max_abs_error $reported, found $found"
 
+# Rows with NaN are counted, and are in no figure: those of the others alone.
+awk 'BEGIN { FS = OFS = "," } NR > 43 { $7 = "nan" } 1' "$dir/x.csv" >"$dir/nan.csv"
+head -43 "$dir/x.csv" >"$dir/x43.csv"
+head -43 "$dir/y.csv" >"$dir/y43.csv"
+run 0 "$auspex" quantize $model "$dir/c.onnx" --data "$dir/x43.csv" --targets "$dir/y43.csv"
+sed -n '/^outputs/,$p' "$dir/out" >"$dir/expected"
+run 0 "$auspex" quantize $model "$dir/c.onnx" --data "$dir/nan.csv" --targets "$dir/y.csv"
+out_has 'nan       7 of 50 rows hold NaN and are left out of the figures: '
+sed -n '/^outputs/,/^nan/p' "$dir/out" | sed '$d' >"$dir/found"
+run 0 cmp "$dir/expected" "$dir/found"
+run 0 "$auspex" quantize $model "$dir/c.onnx" --data "$dir/nan.csv" --targets "$dir/y.csv" --json
+for word in '"rows": 50' '"rows_compared": 43' '"rows_with_nan": 7'; do out_has "$word"; done
+sed 's/[^,]*/nan/' "$dir/x.csv" >"$dir/nan.csv"
+run 0 "$auspex" quantize $model "$dir/c.onnx" --data "$dir/nan.csv" --targets "$dir/y.csv"
+out_has '50 of 50 rows hold NaN and no error was measured: '
+checks=$((checks + 2))
+grep -qE '^ +nan +nan +none +nan ' "$dir/out" || fail "figures without a row to tell them from"
+grep -qE '^ +nan +nan +nan ' "$dir/out" || fail "RMSE without a row to tell it from"
+run 0 "$auspex" quantize $model "$dir/c.onnx" --data "$dir/nan.csv" --targets "$dir/y.csv" --json
+out_has '"rows_compared": 0'
+for key in max_abs_error mean_abs_error worst_row max_abs_value rmse_float rmse_int8 rmse_change_percent; do out_has "\"$key\": null"; done
+# Without targets that are known there is no RMSE.
+sed 's/[^,]*/nan/g' "$dir/y.csv" >"$dir/nan.csv"
+run 0 "$auspex" quantize $model "$dir/c.onnx" --data "$dir/x.csv" --targets "$dir/nan.csv" --json
+for key in rmse_float rmse_int8 rmse_change_percent; do out_has "\"$key\": null"; done
+out_has '"rows_compared": 50'
+run 0 "$tool" fill "$dir/empty.npy" 0 0 10 4
+run 1 "$auspex" quantize $model "$dir/none.onnx" --data "$dir/empty.npy"
+err_has 'empty.npy: no rows: no error can be measured'
+
 # --precision int8 is the same model without the file, and no other for one that is int8 already.
 for file in $model "$dir/a.onnx"; do
     run 0 "$auspex" predict $file --precision int8 --input "$dir/x.csv" --output "$dir/once.csv" --quiet
