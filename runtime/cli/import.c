@@ -14,7 +14,8 @@ static const char help[] =
     "library's own predict(). Comparisons are exact: every row reaches the same leaves, missing\n"
     "values and categories included. Sums are made in float for XGBoost (TreeEnsembleRegressor,\n"
     "ai.onnx.ml 3) and in double for LightGBM (TreeEnsemble, ai.onnx.ml 5: ONNX Runtime 1.20 or\n"
-    "newer), whose input is float64 as well; the order of additions is the runtime's.\n\n"
+    "newer), whose input is float64 as well; the order of additions is the runtime's. Linear\n"
+    "trees (LightGBM's linear_tree) are refused: ONNX has no such leaves.\n\n"
     "  -o, --output FILE        the ONNX file\n"
     "  --json                   what was written, for programs\n";
 

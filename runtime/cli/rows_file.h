@@ -20,7 +20,8 @@ void apx_rows_names_release(struct apx_rows_names *names);
 
 /* Read `path` as the input `info` describes. A CSV line is one row: its columns are the row's
  * elements in row-major order. names: those of an input [rows, columns], or NULL; if the CSV has a
- * header with all of them, its columns are taken by name and others are left alone. float64 files
+ * header with all of them, its columns are taken by name (a space stands for '_' too) and others
+ * are left alone. float64 files
  * become float32 where the model wants that, float32 files float64, and whole numbers of any type
  * the model's if it has them exactly. On success the caller frees
  * tensor->data with free().

@@ -33,6 +33,30 @@ bool apx_rows_is_npy(const char *path)
 
 /* ---- columns by name ------------------------------------------------------------------------- */
 
+/* A column of that name; or else the only one that has spaces where the name has '_', as LightGBM
+ * writes it, unless the model has a feature of the column's own name. */
+static int find_column(const struct apx_table *table, const char *const *names, size_t count,
+                       const char *name)
+{
+    int at = apx_table_find(table, name);
+    if (at >= 0)
+        return at;
+    for (size_t c = 0; c < table->columns; c++) {
+        const char *own = table->column[c].name;
+        size_t k = 0;
+        while (own[k] != '\0' && (own[k] == ' ' ? '_' : own[k]) == name[k])
+            k++;
+        bool alike = own[k] == name[k];
+        for (size_t i = 0; alike && i < count; i++)
+            alike = strcmp(names[i], own) != 0;
+        if (alike && at >= 0)
+            return -1;
+        if (alike)
+            at = (int)c;
+    }
+    return at;
+}
+
 /* The table's columns as `names` order them take the place of its own. Nothing changes unless the
  * header has all of them; *found counts those it has, *missing is the first that it lacks. */
 static bool choose_columns(struct apx_table *table, const char *const *names, size_t count,
@@ -49,7 +73,7 @@ static bool choose_columns(struct apx_table *table, const char *const *names, si
         return false;
     }
     for (size_t i = 0; i < count; i++) {
-        int at = apx_table_find(table, names[i]);
+        int at = find_column(table, names, count, names[i]);
         if (at >= 0)
             chosen[(*found)++] = table->column[at];
         else if (*missing == count)

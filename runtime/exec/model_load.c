@@ -10,6 +10,7 @@
 #include "runtime/model/forest/forest.h"
 #include "runtime/model/forest/forest_fold.h"
 #include "runtime/model/forest/forest_output.h"
+#include "runtime/model/forest/forest_sets.h"
 #include "runtime/model/model_format.h"
 #include "runtime/model/nan_missing.h"
 #include "runtime/model/passes/passes.h"
@@ -160,9 +161,11 @@ static enum apx_status note_forests(struct apx_model *model, struct apx_error *e
         facts->leaves = desc->leaf_count;
         facts->features = desc->features;
         facts->margins = desc->outputs;
-        facts->sets = desc->set_count;
         facts->compares_double = desc->compares_double;
         facts->sums_double = desc->sums_double;
+        enum apx_status status = apx_forest_sets_count(forest, &facts->sets, error);
+        if (status != APX_OK)
+            return status;
     }
     return APX_OK;
 }

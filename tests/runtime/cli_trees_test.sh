@@ -77,6 +77,32 @@ for model in xgboost.ubj lightgbm.txt; do
     out_has '30 trees'
 done
 
+# LightGBM writes '_' for spaces in names; the header has what the columns were called.
+sed '/^feature_names/s/f\([0-9]\)/a_b_f\1/g' $trees/lightgbm.txt >"$dir/spaces.txt"
+predict "$dir/a.csv" $trees/lightgbm.txt --input $rows
+sed '1s/f\([0-9]\)/a b f\1/g' "$dir/by_name.csv" >"$dir/spaces.csv"
+predict "$dir/b.csv" "$dir/spaces.txt" --input "$dir/spaces.csv"
+equal "$dir/a.csv" "$dir/b.csv"
+sed '1s/label/a_b f3/' "$dir/spaces.csv" >"$dir/two.csv" # either may be meant
+run 1 "$auspex" predict "$dir/spaces.txt" --input "$dir/two.csv"
+err_has 'the header has no "a_b_f3"'
+sed '1s/label/a_b_f3/; s/^yes/7/' "$dir/spaces.csv" >"$dir/exactly.csv"
+sed '1s/label/a_b_f3/; 1s/a b f3,/other,/; s/^yes/7/' "$dir/spaces.csv" >"$dir/one.csv"
+predict "$dir/b.csv" "$dir/spaces.txt" --input "$dir/one.csv"
+predict "$dir/c.csv" "$dir/spaces.txt" --input "$dir/exactly.csv"
+equal "$dir/b.csv" "$dir/c.csv"
+
+# Sets of categories are counted alike of a file and of what import makes of it.
+for model in tests/golden/lightgbm/{2.2.3,4.7.0}_{forest,three}.txt tests/golden/xgboost/*.json; do
+    run 0 "$auspex" import "$model" -o "$dir/sets.onnx" --json
+    sets=$(sed -n 's/.*"sets": \([0-9]*\).*/\1/p' "$dir/out")
+    for file in "$model" "$dir/sets.onnx"; do
+        run 0 "$auspex" inspect "$file" --json
+        out_has "\"sets\": $sets"
+    done
+done
+[ "$sets" -ge 0 ] || fail 'no number of sets'
+
 # Numbers between floats count for LightGBM: they are not rounded on the way.
 sed 1q $rows >"$dir/exact.csv"
 threshold=$(sed -n 's/^threshold=\([^ ]*\) .*/\1/p;T;q' $trees/lightgbm.txt)

@@ -5,6 +5,7 @@
 #include "runtime/base/memory.h"
 #include "runtime/model/forest/forest_onnx.h"
 #include "runtime/model/forest/forest_read.h"
+#include "runtime/model/forest/forest_sets.h"
 #include "tests/harness/check.h"
 #include "tests/kernels/forest_problem.h"
 
@@ -157,9 +158,10 @@ static int count_different(const struct apx_tensor *tensor, const double *expect
     return different;
 }
 
-/* Only the Forest node is left. */
-static void is_one_forest(const void *data, size_t bytes, const char *what)
+/* Only the Forest node is left, and it counts the sets that were written. */
+static void is_one_forest(const void *data, size_t bytes, const char *what, size_t sets)
 {
+    char counted[32];
     struct apx_model *model = load(data, bytes, NULL);
     char *text;
     int nodes = 0;
@@ -171,6 +173,8 @@ static void is_one_forest(const void *data, size_t bytes, const char *what)
     if (!check_that(nodes == 1, __FILE__, __LINE__, what))
         fprintf(stderr, "%s\n", text);
     CHECK_HAS(text, "\"Forest\"");
+    snprintf(counted, sizeof counted, "\"sets\": %zu,", sets);
+    CHECK_HAS(text, counted);
     CHECK_STR(apx_model_metadata(model, "source"), "a test, with trees");
     CHECK_HAS(apx_model_metadata(model, "feature_names"), "[\"column\"");
     apx_string_release(text);
@@ -178,6 +182,8 @@ static void is_one_forest(const void *data, size_t bytes, const char *what)
 }
 
 /* ---- random forests -------------------------------------------------------------------------- */
+
+static int sets_met_twice; /* forests with a set that two features are asked for */
 
 static void check_forest(struct forest_problem *p, bool keeps_bits)
 {
@@ -187,12 +193,16 @@ static void check_forest(struct forest_problem *p, bool keeps_bits)
     struct apx_forest_written written = {0};
     struct apx_tensor out;
     void *data;
-    size_t bytes;
+    size_t bytes, sets;
     number_leaves(p);
     forest_problem_solve(p, margins, leaves);
-    enum apx_status status = write_forest(make_forest(p), &data, &bytes, &written);
+    struct apx_forest *forest = make_forest(p);
+    REQUIRE(apx_forest_sets_count(forest, &sets, &error) == APX_OK);
+    sets_met_twice += sets > forest->desc.set_count;
+    enum apx_status status = write_forest(forest, &data, &bytes, &written);
     if (!check_that(status == APX_OK, __FILE__, __LINE__, error.message))
         exit(1);
+    CHECK_EQ(written.sets, sets);
     CHECK_STR(written.op, p->desc.sums_double ? "TreeEnsemble" : "TreeEnsembleRegressor");
     run(data, bytes, "leaf", p, &out);
     REQUIRE(size_of(&out) == rows * trees);
@@ -209,7 +219,7 @@ static void check_forest(struct forest_problem *p, bool keeps_bits)
         free(out.data);
     }
     if (keeps_bits)
-        is_one_forest(data, bytes, "one node");
+        is_one_forest(data, bytes, "one node", sets);
     free(data);
     free(margins);
     free(leaves);
@@ -242,6 +252,7 @@ static void random_forests_are_read_back(void)
                     plan.trees, plan.leaves, plan.sets, plan.outputs);
         forest_problem_free(&problem);
     }
+    CHECK(sets_met_twice > 0);
 }
 
 /* Rows of floats, sums in double: what scikit-learn's forests are. */
@@ -352,7 +363,7 @@ static void check_link(struct rng *rng, size_t l, bool is_double)
     void *expected = kcheck_alloc(predictions * sizeof(double));
     apx_link_run(link, p.plan.rows, k, margins.data, is_double, expected, is_double);
     CHECK(memcmp(out.data, expected, out.bytes) == 0);
-    is_one_forest(data, bytes, links[l].name);
+    is_one_forest(data, bytes, links[l].name, 0);
     free(expected);
     free(margins.data);
     free(out.data);

@@ -118,6 +118,40 @@ static void simplify(const struct apx_forest_desc *desc, struct apx_tree_node *n
     }
 }
 
+/* The nodes that want columns, into asking[node_count], sorted. */
+static size_t list_asking(struct apx_forest_desc *desc, uint32_t *asking)
+{
+    size_t count = 0;
+    for (size_t n = 0; n < desc->node_count; n++)
+        if (wants_column(desc, &desc->nodes[n]))
+            asking[count++] = (uint32_t)n;
+    qsort_r(asking, count, sizeof *asking, compare, desc);
+    return count;
+}
+
+static size_t count_different(struct apx_forest_desc *desc, const uint32_t *asking, size_t count)
+{
+    size_t columns = count > 0;
+    for (size_t i = 1; i < count; i++)
+        columns += compare(&asking[i - 1], &asking[i], desc) != 0;
+    return columns;
+}
+
+enum apx_status apx_forest_sets_count(const struct apx_forest *forest, size_t *count,
+                                      struct apx_error *error)
+{
+    struct apx_forest_desc context = forest->desc;
+    *count = 0;
+    if (forest->desc.set_count == 0)
+        return APX_OK;
+    uint32_t *asking = apx_alloc(forest->allocator, context.node_count, sizeof *asking);
+    if (asking == NULL)
+        return apx_fail(error, APX_ENOMEM, "", "out of memory for the sets of categories");
+    *count = count_different(&context, asking, list_asking(&context, asking));
+    apx_release(forest->allocator, asking);
+    return APX_OK;
+}
+
 /* asking: [count] nodes with columns, sorted. */
 static enum apx_status build(const struct apx_forest *forest, const uint32_t *asking, size_t count,
                              struct apx_forest_sets *out, struct apx_error *error)
@@ -125,9 +159,7 @@ static enum apx_status build(const struct apx_forest *forest, const uint32_t *as
     const struct apx_forest_desc *desc = &forest->desc;
     struct apx_forest_desc context = *desc;
     struct apx_forest_builder *builder = NULL;
-    size_t columns = count > 0;
-    for (size_t i = 1; i < count; i++)
-        columns += compare(&asking[i - 1], &asking[i], &context) != 0;
+    size_t columns = count_different(&context, asking, count);
     if (columns == 0)
         return APX_OK;
     if (columns > APX_LIMIT_TREE_OUTPUTS)
@@ -166,7 +198,6 @@ enum apx_status apx_forest_sets_to_columns(const struct apx_forest *forest,
 {
     const struct apx_forest_desc *desc = &forest->desc;
     struct apx_forest_desc context = *desc;
-    size_t count = 0;
     *out = (struct apx_forest_sets){
         .nodes = apx_alloc(forest->allocator, desc->node_count, sizeof *out->nodes)};
     uint32_t *asking = apx_alloc(forest->allocator, desc->node_count + 1, sizeof *asking);
@@ -177,11 +208,7 @@ enum apx_status apx_forest_sets_to_columns(const struct apx_forest *forest,
         if (desc->node_count > 0)
             memcpy(out->nodes, desc->nodes, desc->node_count * sizeof *out->nodes);
         simplify(desc, out->nodes);
-        for (size_t n = 0; n < desc->node_count; n++)
-            if (wants_column(desc, &desc->nodes[n]))
-                asking[count++] = (uint32_t)n;
-        qsort_r(asking, count, sizeof *asking, compare, &context);
-        status = build(forest, asking, count, out, error);
+        status = build(forest, asking, list_asking(&context, asking), out, error);
     }
     apx_release(forest->allocator, asking);
     if (status != APX_OK)

@@ -19,6 +19,10 @@ struct apx_forest_sets {
  *   APX_ELIMIT   more columns than APX_LIMIT_TREE_OUTPUTS; APX_ENOMEM. Nothing is kept then. */
 enum apx_status apx_forest_sets_to_columns(const struct apx_forest *forest,
                                            struct apx_forest_sets *out, struct apx_error *error);
+/* How many columns that would be: different sets, those of different features being different, and
+ * those that one comparison can say left out. APX_ENOMEM */
+enum apx_status apx_forest_sets_count(const struct apx_forest *forest, size_t *count,
+                                      struct apx_error *error);
 void apx_forest_sets_release(const struct apx_forest *forest, struct apx_forest_sets *sets);
 
 #endif
