@@ -24,7 +24,7 @@ static enum apx_status system_failure(struct apx_error *error, const char *doing
     int number = errno;
     const char *text = strerror_r(number, reason, sizeof reason);
     return apx_fail(error, number == ENOENT || number == ENOTDIR ? APX_ENOTFOUND : APX_EIO, path,
-                    "cannot %s %s: %s", doing, path, text);
+                    "cannot %s %s: %s", doing, path[0] != '\0' ? path : "\"\"", text);
 }
 
 /* A pipe had nothing: *again unless it is at its end. One that somebody writes into is read to its

@@ -97,7 +97,8 @@ static int read_sample(struct job *job)
         return apx_cli_refuse("bench", job->path,
                               "--input is for models with one input whose rows come first");
     struct apx_rows_names names = apx_rows_names_of(job->model);
-    enum apx_status status = apx_rows_read(job->input, info, names.list, &job->sample, &error);
+    enum apx_status status =
+        apx_rows_read(job->input, "input", info, names.list, &job->sample, &error);
     apx_rows_names_release(&names);
     if (status != APX_OK)
         return apx_cli_failed("bench", job->input, &error);

@@ -79,6 +79,8 @@ int apx_cli_import(int argc, char **argv)
         return CLI_USAGE;
     if (target == NULL)
         return apx_cli_usage("import", "say -o MODEL.onnx");
+    if (target[0] == '\0')
+        return apx_cli_usage("import", "the name of the file to write is empty");
     int status = apx_cli_spare("import", target, source, "the source");
     if (status != CLI_DONE)
         return status;

@@ -131,8 +131,8 @@ static int read_inputs(struct job *job)
     struct apx_rows_names names = apx_rows_names_of(job->model);
     int status = CLI_DONE;
     for (size_t i = 0; i < inputs && status == CLI_DONE; i++)
-        if (apx_rows_read(job->in_file[i], apx_model_input(job->model, i), names.list, &job->in[i],
-                          &error) != APX_OK)
+        if (apx_rows_read(job->in_file[i], "input", apx_model_input(job->model, i), names.list,
+                          &job->in[i], &error) != APX_OK)
             status = apx_cli_failed("predict", job->in_file[i], &error);
     apx_rows_names_release(&names);
     return status;

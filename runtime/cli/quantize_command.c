@@ -296,6 +296,8 @@ static int read_arguments(int argc, char **argv, struct job *job)
         apx_cli_usage("quantize", "name a model file");
     else if (job->target == NULL)
         apx_cli_usage("quantize", "name the file to write: MODEL.onnx OUT.onnx");
+    else if (job->target[0] == '\0')
+        apx_cli_usage("quantize", "the name of the file to write is empty");
     else if (left > 1)
         apx_cli_usage("quantize", "\"%s\" is one argument too many", argv[argc - 1]);
     else if (job->targets != NULL && job->data_count == 0)
@@ -344,9 +346,10 @@ static int make(struct job *job)
     if (apx_quantize(job->bytes, job->byte_count, job->directory, &job->options, &job->made,
                      &job->made_count, &job->report, &error) == APX_OK)
         return check_external(job);
+    apx_cli_failed("quantize", job->source, &error);
     if (job->report != NULL && job->report->layer_count > 1 && !job->as_json)
         print_layers(job);
-    return apx_cli_failed("quantize", job->source, &error);
+    return CLI_FAILED;
 }
 
 /* Of the job's bytes, which stay. */

@@ -26,6 +26,18 @@ static size_t tensor_of(const struct apx_model *model, const char *given, get_in
     return SIZE_MAX;
 }
 
+static int refuse_name(const struct apx_quantize_trial *trial, const char *what, const char *given,
+                       get_info *get, size_t count)
+{
+    char names[512] = "";
+    size_t used = 0;
+    for (size_t i = 0; i < count && used < 400; i++)
+        used += (size_t)snprintf(names + used, sizeof names - used, "%s%.64s", i > 0 ? ", " : "",
+                                 get(trial->models[0], i)->name);
+    return apx_cli_refuse("quantize", trial->source, "no %s is named \"%.*s\"; %ss: %s", what,
+                          (int)strcspn(given, "="), given, what, names);
+}
+
 const char *apx_quantize_file(const char *given)
 {
     const char *equals = strchr(given, '=');
@@ -46,14 +58,16 @@ static int read_inputs(const struct apx_quantize_trial *trial, struct apx_tensor
         while (next < count && inputs[next].data != NULL)
             next++;
         size_t i = tensor_of(model, trial->data[k], apx_model_input, count, next);
-        if (i == SIZE_MAX)
+        if (i == SIZE_MAX && strchr(trial->data[k], '=') != NULL)
+            status = refuse_name(trial, "input", trial->data[k], apx_model_input, count);
+        else if (i == SIZE_MAX)
             status = apx_cli_refuse("quantize", trial->source, "no input is left for --data %s",
                                     trial->data[k]);
         else if (inputs[i].data != NULL)
             status = apx_cli_refuse("quantize", trial->source, "input \"%s\" is given twice",
                                     apx_model_input(model, i)->name);
-        else if (apx_rows_read(file, apx_model_input(model, i), names.list, &inputs[i], &error) !=
-                 APX_OK)
+        else if (apx_rows_read(file, "input", apx_model_input(model, i), names.list, &inputs[i],
+                               &error) != APX_OK)
             status = apx_cli_failed("quantize", file, &error);
     }
     for (size_t i = 0; status == CLI_DONE && i < count; i++)
@@ -191,10 +205,10 @@ static int measure_targets(const struct apx_quantize_trial *trial, const struct 
     size_t at =
         tensor_of(model, trial->targets, apx_model_output, apx_model_output_count(model), 0);
     if (at == SIZE_MAX)
-        return apx_cli_refuse("quantize", trial->source, "no output is named as in --targets %s",
-                              trial->targets);
+        return refuse_name(trial, "output", trial->targets, apx_model_output,
+                           apx_model_output_count(model));
     const struct apx_tensor_info *info = apx_model_output(model, at);
-    if (apx_rows_read(file, info, NULL, &target, &error) != APX_OK)
+    if (apx_rows_read(file, "output", info, NULL, &target, &error) != APX_OK)
         return apx_cli_failed("quantize", file, &error);
     int status = CLI_DONE;
     if (elements_of(&target) != elements_of(&before[at])) {

@@ -18,7 +18,8 @@ struct apx_rows_names {
 struct apx_rows_names apx_rows_names_of(const struct apx_model *model);
 void apx_rows_names_release(struct apx_rows_names *names);
 
-/* Read `path` as the input `info` describes. A CSV line is one row: its columns are the row's
+/* Read `path` as the tensor `info` describes, an "input" of the model or, for messages, another
+ * `kind`. A CSV line is one row: its columns are the row's
  * elements in row-major order. names: those of an input [rows, columns], or NULL; if the CSV has a
  * header with all of them, its columns are taken by name (a space stands for '_' too) and others
  * are left alone. float64 files
@@ -26,9 +27,9 @@ void apx_rows_names_release(struct apx_rows_names *names);
  * the model's if it has them exactly. On success the caller frees
  * tensor->data with free().
  *   APX_EINVAL (does not fit the input), and what the readers in runtime/table.h say */
-enum apx_status apx_rows_read(const char *path, const struct apx_tensor_info *info,
-                              const char *const *names, struct apx_tensor *tensor,
-                              struct apx_error *error);
+enum apx_status apx_rows_read(const char *path, const char *kind,
+                              const struct apx_tensor_info *info, const char *const *names,
+                              struct apx_tensor *tensor, struct apx_error *error);
 
 /* Write an output whose rows lie along dimension row_axis (-1: the first). A .csv gets a header of
  * the output's name, numbered if a row has several elements, and numbers that read back to the same

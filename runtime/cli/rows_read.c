@@ -92,7 +92,7 @@ static bool choose_columns(struct apx_table *table, const char *const *names, si
 /* ---- CSV ----------------------------------------------------------------------------------- */
 
 /* Fills dims from the table's extents, or says why the table does not fit. */
-static enum apx_status fit(const char *path, const struct apx_table *table,
+static enum apx_status fit(const char *path, const char *kind, const struct apx_table *table,
                            const struct apx_tensor_info *info, struct apx_tensor *tensor,
                            struct apx_error *error)
 {
@@ -102,7 +102,7 @@ static enum apx_status fit(const char *path, const struct apx_table *table,
     int64_t columns = 1;
     if (info->rank == 0)
         return apx_fail(error, APX_EINVAL, info->name,
-                        "%s: input \"%s\" is a single number; give it as a .npy file", path,
+                        "%s: %s \"%s\" is a single number; give it as a .npy file", path, kind,
                         info->name);
     tensor->rank = info->rank;
     for (int i = 0; i < info->rank; i++) {
@@ -113,9 +113,9 @@ static enum apx_status fit(const char *path, const struct apx_table *table,
             columns *= info->dims[i];
         else if (free_axis >= 0)
             return apx_fail(error, APX_EINVAL, info->name,
-                            "%s: input \"%s\" is %s: a table cannot tell its free dimensions "
+                            "%s: %s \"%s\" is %s: a table cannot tell its free dimensions "
                             "apart; give it as a .npy file",
-                            path, info->name, expected);
+                            path, kind, info->name, expected);
         else
             free_axis = i;
     }
@@ -124,26 +124,27 @@ static enum apx_status fit(const char *path, const struct apx_table *table,
         tensor->dims[free_axis] = given / columns;
     else if (free_axis >= 0)
         return apx_fail(error, APX_EINVAL, info->name,
-                        "%s: input \"%s\" is %s: it takes a multiple of %lld columns, the file has "
+                        "%s: %s \"%s\" is %s: it takes a multiple of %lld columns, the file has "
                         "%lld",
-                        path, info->name, expected, (long long)columns, (long long)given);
+                        path, kind, info->name, expected, (long long)columns, (long long)given);
     else if (given != columns)
         return apx_fail(error, APX_EINVAL, info->name,
-                        "%s: input \"%s\" is %s: it takes %lld column%s, the file has %lld", path,
-                        info->name, expected, (long long)columns, columns == 1 ? "" : "s",
+                        "%s: %s \"%s\" is %s: it takes %lld column%s, the file has %lld", path,
+                        kind, info->name, expected, (long long)columns, columns == 1 ? "" : "s",
                         (long long)given);
     if (info->dims[axis] >= 0 && info->dims[axis] != (int64_t)table->rows)
         return apx_fail(error, APX_EINVAL, info->name,
-                        "%s: input \"%s\" is %s: the model is fixed to %lld row%s a call, the file "
+                        "%s: %s \"%s\" is %s: the model is fixed to %lld row%s a call, the file "
                         "has %zu; export the model with a free batch dimension",
-                        path, info->name, expected, (long long)info->dims[axis],
+                        path, kind, info->name, expected, (long long)info->dims[axis],
                         info->dims[axis] == 1 ? "" : "s", table->rows);
     tensor->dims[axis] = (int64_t)table->rows;
     return APX_OK;
 }
 
 /* Why a column cannot be an input. */
-static enum apx_status check_columns(const char *path, const struct apx_table *table,
+static enum apx_status check_columns(const char *path, const char *kind,
+                                     const struct apx_table *table,
                                      const struct apx_tensor_info *info, struct apx_error *error)
 {
     bool whole = info->dtype != APX_F32 && info->dtype != APX_F64;
@@ -151,14 +152,14 @@ static enum apx_status check_columns(const char *path, const struct apx_table *t
         const struct apx_table_column *column = &table->column[i];
         if (column->is_text)
             return apx_fail(error, APX_EINVAL, info->name,
-                            "%s: line %zu: column \"%s\" holds text; input \"%s\" takes numbers "
+                            "%s: line %zu: column \"%s\" holds text; %s \"%s\" takes numbers "
                             "only: remove the column or mend the line",
-                            path, column->first_text, column->name, info->name);
+                            path, column->first_text, column->name, kind, info->name);
         if (whole && column->missing > 0)
             return apx_fail(error, APX_EINVAL, info->name,
-                            "%s: line %zu: column \"%s\" has no value; input \"%s\" is %s and "
+                            "%s: line %zu: column \"%s\" has no value; %s \"%s\" is %s and "
                             "cannot hold a missing one",
-                            path, column->first_missing, column->name, info->name,
+                            path, column->first_missing, column->name, kind, info->name,
                             apx_dtype_name(info->dtype));
     }
     return APX_OK;
@@ -174,7 +175,7 @@ static void range_of(enum apx_dtype dtype, double *least, double *most)
                                : 1;
 }
 
-static enum apx_status fill(const char *path, const struct apx_table *table,
+static enum apx_status fill(const char *path, const char *kind, const struct apx_table *table,
                             const struct apx_tensor_info *info, struct apx_tensor *tensor,
                             struct apx_error *error)
 {
@@ -191,9 +192,9 @@ static enum apx_status fill(const char *path, const struct apx_table *table,
             double value = column->numbers[r];
             if (whole && !(value == floor(value) && value >= least && value <= most))
                 return apx_fail(error, APX_EINVAL, info->name,
-                                "%s: line %zu: %.9g in column \"%s\" does not fit input \"%s\", "
+                                "%s: line %zu: %.9g in column \"%s\" does not fit %s \"%s\", "
                                 "which is %s",
-                                path, table->lines[r], value, column->name, info->name,
+                                path, table->lines[r], value, column->name, kind, info->name,
                                 apx_dtype_name(info->dtype));
             /* Column c is element (c / inner, c % inner) around the row dimension. */
             size_t at = (c / inner * rows + r) * inner + c % inner;
@@ -223,24 +224,24 @@ static enum apx_status order_columns(const char *path, struct apx_table *table,
     return APX_OK;
 }
 
-static enum apx_status read_csv(const char *path, const struct apx_tensor_info *info,
-                                const char *const *names, struct apx_tensor *tensor,
-                                struct apx_error *error)
+static enum apx_status read_csv(const char *path, const char *kind,
+                                const struct apx_tensor_info *info, const char *const *names,
+                                struct apx_tensor *tensor, struct apx_error *error)
 {
     struct apx_table *table;
     enum apx_status status = apx_table_read_csv(path, 0, &table, error);
     if (status == APX_OK && names != NULL)
         status = order_columns(path, table, info, names, error);
     if (status == APX_OK)
-        status = check_columns(path, table, info, error);
+        status = check_columns(path, kind, table, info, error);
     if (status == APX_OK)
-        status = fit(path, table, info, tensor, error);
+        status = fit(path, kind, table, info, tensor, error);
     if (status == APX_OK) {
         tensor->dtype = info->dtype;
         tensor->bytes = table->rows * table->columns * apx_dtype_size(info->dtype);
         tensor->data = malloc(tensor->bytes > 0 ? tensor->bytes : 1);
         status = tensor->data != NULL
-                     ? fill(path, table, info, tensor, error)
+                     ? fill(path, kind, table, info, tensor, error)
                      : apx_fail(error, APX_ENOMEM, info->name, "out of memory for %s", path);
     }
     apx_table_destroy(table);
@@ -286,7 +287,8 @@ static bool put_integer(int64_t value, enum apx_dtype dtype, void *to)
 }
 
 /* What a model of numbers makes of whole numbers: the same ones in its type, or none. */
-static enum apx_status convert_integers(const char *path, const struct apx_tensor_info *info,
+static enum apx_status convert_integers(const char *path, const char *kind,
+                                        const struct apx_tensor_info *info,
                                         struct apx_tensor *tensor, struct apx_error *error)
 {
     size_t size = apx_dtype_size(info->dtype);
@@ -300,9 +302,9 @@ static enum apx_status convert_integers(const char *path, const struct apx_tenso
             continue;
         free(data);
         return apx_fail(error, APX_EINVAL, info->name,
-                        "%s: element %zu, %lld, has no equal in %s, the type of input \"%s\"; "
+                        "%s: element %zu, %lld, has no equal in %s, the type of %s \"%s\"; "
                         "convert the array with astype if rounding is meant",
-                        path, i, (long long)value, apx_dtype_name(info->dtype), info->name);
+                        path, i, (long long)value, apx_dtype_name(info->dtype), kind, info->name);
     }
     free(tensor->data);
     tensor->data = data;
@@ -328,13 +330,14 @@ static enum apx_status widen(const char *path, const struct apx_tensor_info *inf
 }
 
 /* The input's type, where a file's type can be made it. */
-static enum apx_status convert(const char *path, const struct apx_tensor_info *info,
-                               struct apx_tensor *tensor, struct apx_error *error)
+static enum apx_status convert(const char *path, const char *kind,
+                               const struct apx_tensor_info *info, struct apx_tensor *tensor,
+                               struct apx_error *error)
 {
     if (tensor->dtype == info->dtype || apx_dtype_size(info->dtype) == 0)
         return APX_OK;
     if (tensor->dtype != APX_F32 && tensor->dtype != APX_F64)
-        return convert_integers(path, info, tensor, error);
+        return convert_integers(path, kind, info, tensor, error);
     if (tensor->dtype == APX_F32 && info->dtype == APX_F64)
         return widen(path, info, tensor, error);
     if (tensor->dtype == APX_F64 && info->dtype == APX_F32)
@@ -342,7 +345,8 @@ static enum apx_status convert(const char *path, const struct apx_tensor_info *i
     return APX_OK;
 }
 
-static enum apx_status check_npy(const char *path, const struct apx_tensor_info *info,
+static enum apx_status check_npy(const char *path, const char *kind,
+                                 const struct apx_tensor_info *info,
                                  const struct apx_tensor *tensor, struct apx_error *error)
 {
     char shape[256], has[256];
@@ -353,32 +357,33 @@ static enum apx_status check_npy(const char *path, const struct apx_tensor_info 
         fits = fits && (info->dims[i] < 0 || info->dims[i] == tensor->dims[i]);
     }
     if (!fits)
-        return apx_fail(error, APX_EINVAL, info->name, "%s: input \"%s\" is %s, the array is %s%s",
-                        path, info->name, apx_cli_shape(info, shape), apx_cli_shape(&given, has),
+        return apx_fail(error, APX_EINVAL, info->name, "%s: %s \"%s\" is %s, the array is %s%s",
+                        path, kind, info->name, apx_cli_shape(info, shape),
+                        apx_cli_shape(&given, has),
                         info->row_axis < 0 && info->rank > 0 && tensor->rank == info->rank
                             ? "; the model fixes its batch: export it with a free batch dimension"
                             : "");
     if (tensor->dtype != info->dtype)
         return apx_fail(error, APX_EINVAL, info->name,
-                        "%s: input \"%s\" is %s, the array is %s; convert it with astype", path,
+                        "%s: %s \"%s\" is %s, the array is %s; convert it with astype", path, kind,
                         info->name, apx_dtype_name(info->dtype), apx_dtype_name(tensor->dtype));
     return APX_OK;
 }
 
-enum apx_status apx_rows_read(const char *path, const struct apx_tensor_info *info,
-                              const char *const *names, struct apx_tensor *tensor,
-                              struct apx_error *error)
+enum apx_status apx_rows_read(const char *path, const char *kind,
+                              const struct apx_tensor_info *info, const char *const *names,
+                              struct apx_tensor *tensor, struct apx_error *error)
 {
     *tensor = (struct apx_tensor){0};
     enum apx_status status;
     if (apx_rows_is_csv(path)) {
-        status = read_csv(path, info, names, tensor, error);
+        status = read_csv(path, kind, info, names, tensor, error);
     } else {
         status = apx_npy_read(path, tensor, error);
         if (status == APX_OK)
-            status = convert(path, info, tensor, error);
+            status = convert(path, kind, info, tensor, error);
         if (status == APX_OK)
-            status = check_npy(path, info, tensor, error);
+            status = check_npy(path, kind, info, tensor, error);
     }
     if (status != APX_OK) {
         free(tensor->data);

@@ -172,15 +172,6 @@ static enum apx_status note_forests(struct apx_model *model, struct apx_error *e
 
 /* ---- load ------------------------------------------------------------------------------------ */
 
-static bool has_int8(const struct apx_graph *graph)
-{
-    for (int n = 0; n < graph->node_count; n++)
-        if (graph->nodes[n].op == APX_OP_QUANTIZED_LSTM ||
-            graph->nodes[n].op == APX_OP_QUANTIZED_GRU)
-            return true;
-    return false;
-}
-
 /* Precision "int8": the model that apx_quantize makes of the file, or the file itself if its layers
  * are int8 already. */
 static enum apx_status read_int8(struct apx_model *model, const void *data, size_t bytes,
@@ -207,7 +198,7 @@ static enum apx_status read_int8(struct apx_model *model, const void *data, size
     apx_quantize_report_destroy(report);
     if (status == APX_EUNSUPPORTED &&
         apx_model_read(data, bytes, directory, model->allocator, &model->graph, NULL) == APX_OK &&
-        has_int8(model->graph))
+        apx_graph_has_int8(model->graph))
         return APX_OK;
     return apx_fail(error, status, why.field, "%s", why.message);
 }

@@ -220,6 +220,15 @@ int apx_graph_symbol(struct apx_graph *graph, const char *name)
     return graph->symbol_count++;
 }
 
+bool apx_graph_has_int8(const struct apx_graph *graph)
+{
+    for (int n = 0; n < graph->node_count; n++)
+        if (graph->nodes[n].op == APX_OP_QUANTIZED_LSTM ||
+            graph->nodes[n].op == APX_OP_QUANTIZED_GRU)
+            return true;
+    return false;
+}
+
 bool apx_graph_add_file(struct apx_graph *graph, const struct apx_file_id *id)
 {
     for (const struct apx_graph_file *file = graph->files; file != NULL; file = file->next)

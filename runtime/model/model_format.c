@@ -55,6 +55,17 @@ static enum apx_status refuse_foreign(const void *data, size_t bytes, struct apx
     return APX_OK;
 }
 
+/* The first bytes are of letters, and of no other kind than a text has. An ONNX file has others. */
+static bool is_text(const void *data, size_t bytes)
+{
+    const unsigned char *text = data;
+    for (size_t i = 0; i < bytes && i < 512; i++)
+        if (text[i] == 0x7f || (text[i] < ' ' && strchr("\t\n\r", text[i]) == NULL) ||
+            text[i] == '\0')
+            return false;
+    return bytes > 0;
+}
+
 enum apx_status apx_model_read(const void *data, size_t bytes, const char *directory,
                                const struct apx_allocator *allocator, struct apx_graph **out,
                                struct apx_error *error)
@@ -69,5 +80,11 @@ enum apx_status apx_model_read(const void *data, size_t bytes, const char *direc
         break;
     }
     enum apx_status status = refuse_foreign(data, bytes, error);
-    return status == APX_OK ? apx_onnx_read(data, bytes, directory, allocator, out, error) : status;
+    if (status == APX_OK)
+        status = apx_onnx_read(data, bytes, directory, allocator, out, error);
+    if (status == APX_EFORMAT && is_text(data, bytes))
+        return apx_fail(error, APX_EFORMAT, "",
+                        "text that is no model; ONNX is read, XGBoost (.json, .ubj) and LightGBM "
+                        "(text as Booster.save_model writes it)");
+    return status;
 }

@@ -86,10 +86,38 @@ out_has '3 of 3 recurrent layers'
 out_has 'its input too'
 run 1 "$auspex" quantize $golden/torch_legacy_lstm_3_nobias.onnx "$dir/none.onnx" --layers nobody
 err_has 'no recurrent layer "nobody"'
+out_has '7 units: left as it is: not among the layers asked for'
+run 1 bash -c '"$@" 2>&1' - "$auspex" quantize $golden/torch_legacy_lstm_3_nobias.onnx "$dir/none.onnx" --layers nobody
+cp "$dir/out" "$dir/both"
+run 0 sed 1q "$dir/both" # the error first
+out_has 'no recurrent layer "nobody"'
 run 1 "$auspex" quantize $golden/keras_lstm_relu.onnx "$dir/none.onnx"
 err_has 'its activations are not Sigmoid and Tanh'
 run 1 "$auspex" quantize $golden/keras_dense_layers.onnx "$dir/none.onnx"
 err_has 'no LSTM and no GRU'
+
+for layers in '' '--layers nobody'; do
+    run 1 "$auspex" quantize "$dir/a.onnx" "$dir/none.onnx" $layers
+    err_has 'a.onnx: its recurrent layers are int8 already'
+done
+
+# files that are none of ONNX are told as by the other commands
+for model_file in runtime/examples/trees/xgboost.ubj runtime/examples/trees/lightgbm.txt; do
+    run 1 "$auspex" quantize $model_file "$dir/none.onnx"
+    err_has 'a tree ensemble has no LSTM and no GRU'
+done
+printf '\200\004\225 pickled' >"$dir/model.pkl"
+echo '{"some": "JSON"}' >"$dir/model.json"
+echo 'this is no model' >"$dir/model.txt"
+for file in model.pkl model.json model.txt x.csv; do
+    run 1 "$auspex" inspect "$dir/$file"
+    sed 's/^auspex inspect: //' "$dir/err" >"$dir/expected"
+    run 1 "$auspex" quantize "$dir/$file" "$dir/none.onnx"
+    sed 's/^auspex quantize: //' "$dir/err" >"$dir/found"
+    run 0 cmp "$dir/expected" "$dir/found"
+done
+run 1 "$auspex" quantize "$dir/model.txt" "$dir/none.onnx"
+err_has 'model.txt: text that is no model; ONNX is read, XGBoost'
 
 # refusals: nothing is written, nothing lost
 cp $model "$dir/own.onnx"
@@ -106,7 +134,7 @@ sum=$(cat "$dir"/split.onnx "$dir"/split.data "$dir"/own*.csv | cksum)
 ln "$dir/own.csv" "$dir/hard.csv"
 ln "$dir/split.data" "$dir/split.csv"
 for target in own.csv hard.csv ./own.csv; do
-    run 1 "$auspex" quantize $model "$dir/$target" --data "input=$dir/own.csv"
+    run 1 "$auspex" quantize $model "$dir/$target" --data "x=$dir/own.csv"
     err_has "$target: this is a file of --data itself"
     run 1 "$auspex" predict $model --input "$dir/own.csv" --output "$dir/$target"
     err_has "$target: this is an input's file itself"
@@ -155,7 +183,15 @@ head -5 "$dir/y.csv" >"$dir/few.csv"
 run 1 "$auspex" quantize $model "$dir/none.onnx" --data "$dir/x.csv" --targets "$dir/few.csv"
 err_has 'targets'
 run 1 "$auspex" quantize $model "$dir/none.onnx" --data "$dir/x.csv" --targets "other=$dir/y.csv"
-err_has 'no output is named'
+err_has 'no output is named "other"; outputs: y'
+run 1 "$auspex" quantize $model "$dir/none.onnx" --data "foo=$dir/x.csv"
+err_has 'no input is named "foo"; inputs: x'
+cut -d , -f 1 "$dir/y.csv" >"$dir/one.csv"
+run 1 "$auspex" quantize $model "$dir/none.onnx" --data "$dir/x.csv" --targets "$dir/one.csv"
+err_has 'one.csv: output "y" is [batch, 2]: it takes 2 columns, the file has 1'
+run 0 "$tool" fill "$dir/one.npy" 0 50 1
+run 1 "$auspex" quantize $model "$dir/none.onnx" --data "$dir/x.csv" --targets "$dir/one.npy"
+err_has 'one.npy: output "y" is [batch, 2], the array is [50, 1]'
 checks=$((checks + 1))
 [ ! -e "$dir/none.onnx" ] || fail "a refused model was written"
 
@@ -164,6 +200,10 @@ run 2 "$auspex" quantize
 err_has 'name a model file'
 run 2 "$auspex" quantize $model
 err_has 'name the file to write'
+run 2 "$auspex" quantize $model ""
+err_has 'the name of the file to write is empty'
+run 1 "$auspex" quantize "" "$dir/none.onnx"
+err_has 'cannot open ""'
 run 2 "$auspex" quantize $model "$dir/a.onnx" "$dir/b.onnx"
 err_has 'one argument too many'
 run 2 "$auspex" quantize $model "$dir/a.onnx" --levels 64
@@ -176,4 +216,5 @@ run 2 "$auspex" quantize $model "$dir/a.onnx" --layers ,
 err_has 'names no layer'
 run 0 "$auspex" quantize --help
 out_has 'usage: auspex quantize'
+out_has '(default: 63)'
 report

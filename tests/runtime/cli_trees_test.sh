@@ -235,6 +235,8 @@ run 1 "$auspex" import $trees/xgboost.ubj -o "$dir/none/m.onnx"
 err_has 'none'
 run 2 "$auspex" import $trees/xgboost.ubj
 err_has 'say -o MODEL.onnx'
+run 2 "$auspex" import $trees/xgboost.ubj -o ""
+err_has 'the name of the file to write is empty'
 run 2 "$auspex" import -o "$dir/m.onnx"
 err_has 'name a model'
 run 2 "$auspex" import $trees/xgboost.ubj -o

@@ -14,6 +14,7 @@
 
 #include "runtime/base/fail.h"
 #include "runtime/base/memory.h"
+#include "runtime/model/model_format.h"
 #include "runtime/model/onnx_reader.h"
 #include "runtime/model/passes/passes.h"
 #include "runtime/model/quantize/quantize_plan.h"
@@ -226,6 +227,8 @@ static enum apx_status find_layers(struct job *job)
 static enum apx_status check_done(const struct job *job)
 {
     const struct apx_quantize_report *report = job->report;
+    if (report->layer_count == 0 && apx_graph_has_int8(job->graph))
+        return apx_fail(job->error, APX_EUNSUPPORTED, "", "its recurrent layers are int8 already");
     for (size_t i = 0; i < job->options->layer_count; i++) {
         size_t k = 0;
         while (k < report->layer_count &&
@@ -279,9 +282,13 @@ static enum apx_status note_files(struct job *job)
 static enum apx_status read_model(struct job *job, const void *data, size_t bytes,
                                   const char *directory)
 {
-    enum apx_status status = apx_onnx_read(data, bytes, directory, NULL, &job->graph, job->error);
+    enum apx_status status =
+        apx_model_read(data, bytes, directory, apx_allocator_default(), &job->graph, job->error);
     if (status != APX_OK)
         return status;
+    if (apx_model_format_guess(data, bytes) != APX_MODEL_ONNX)
+        return apx_fail(job->error, APX_EUNSUPPORTED, "",
+                        "a tree ensemble has no LSTM and no GRU; nothing else is quantised");
     /* The reader has scanned and unpacked these bytes under its limits. */
     job->model = onnx__model_proto__unpack(NULL, bytes, data);
     struct report_memory *memory = calloc(1, sizeof *memory);
