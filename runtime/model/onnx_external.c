@@ -131,7 +131,7 @@ static enum apx_status check_place(const struct apx_onnx_reader *reader, const s
     if (reader->directory == NULL)
         return apx_fail(reader->error, APX_EUNSUPPORTED, name,
                         "its data is in the file %s, and a model in memory has no directory; "
-                        "save it with its data inside",
+                        "save it with its data inside (torch.onnx.export: external_data=False)",
                         place->location);
     if (place->location[0] == '/')
         return apx_fail(reader->error, APX_EFORMAT, name,
