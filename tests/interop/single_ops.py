@@ -614,6 +614,13 @@ def label_encoder(m, op):
     return m.model(op, attributes, 17, domain="ai.onnx.ml")
 
 
+def one_hot_encoder(m, op):
+    categories = m.rng.permutation(np.arange(-6, 7))[:m.integer(1, 8)]
+    x = m.rng.integers(-8, 9, m.shape(1, 2))
+    m.give(x.astype(m.pick([np.float32, np.int64])), False)
+    return m.model(op, {"cats_int64s": categories.tolist(), "zeros": 1}, 17, domain="ai.onnx.ml")
+
+
 def array_feature_extractor(m, op):
     shape = m.shape(1, 3)
     m.give(m.values(shape), False)
@@ -643,7 +650,8 @@ MAKERS = {
     "ConstantOfShape": constant_of_shape, "Range": range_, "ReverseSequence": reverse_sequence,
     "GlobalAveragePool": global_average_pool, "Scaler": scaler, "LinearRegressor": linear_regressor,
     **dict.fromkeys(("Normalizer", "Imputer", "Binarizer"), ml_rows),
-    "LabelEncoder": label_encoder, "ArrayFeatureExtractor": array_feature_extractor, "FeatureVectorizer": feature_vectorizer,
+    "LabelEncoder": label_encoder, "OneHotEncoder": one_hot_encoder, "ArrayFeatureExtractor": array_feature_extractor,
+    "FeatureVectorizer": feature_vectorizer,
 }
 
 
