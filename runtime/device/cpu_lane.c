@@ -257,7 +257,7 @@ static enum apx_status make_room(struct apx_lane *lane, const int64_t *batch_sym
 {
     const struct apx_program *program = lane->program;
     int64_t symbols[APX_MAX_SYMBOLS];
-    bool fits_base;
+    bool fits_base = false;
     slice_symbols(program, batch_symbols, rows, symbols);
     enum apx_status status = lay_out(lane, symbols, &fits_base, error);
     *layout = fits_base ? &lane->base : &lane->trial;
