@@ -272,6 +272,28 @@ static void s8_input_float(const struct s8_call *call, const struct s8_block *bl
     }
 }
 
+/* Int8 products of the items' values, added up on their gates: of x on the bias, of h on what x has
+ * left there. */
+APX_INLINE void s8_products(const struct s8_call *call, const struct s8_block *block,
+                            const uint32_t *list, size_t count, const struct panel_s8 *panel,
+                            const bool of_h)
+{
+    const size_t most = S8_MOST(panel->vectors);
+    size_t tiles = (count + most - 1) / most;
+    for (size_t next = 0; next < count; tiles--) {
+        struct panel_s8_row row[PANEL_S8_ROWS];
+        const size_t m = (count - next + tiles - 1) / tiles; /* tiles of even size */
+        for (size_t j = 0; j < m; j++, next++) {
+            const struct s8_item *item = &call->items[list[next]];
+            float *gates = s8_gates(call, item, block->number);
+            row[j].q = of_h ? call->q_old + item->row * call->q_row : item->qx;
+            row[j].out = of_h ? gates + call->cell->h_first * VF_LANES : gates;
+            row[j].seed = of_h ? row[j].out : block->bias;
+        }
+        S8_TILE(panel, row, m);
+    }
+}
+
 static void s8_input_int8(const struct s8_call *call, const struct s8_block *block,
                           const uint32_t *list, size_t count)
 {
@@ -280,19 +302,7 @@ static void s8_input_int8(const struct s8_call *call, const struct s8_block *blo
                                    .inner = call->args->desc->input,
                                    .vectors = call->cell->x_slots,
                                    .chunk = call->form.chunk};
-    const size_t most = S8_MOST(panel.vectors);
-    size_t tiles = (count + most - 1) / most;
-    for (size_t next = 0; next < count; tiles--) {
-        struct panel_s8_row row[PANEL_S8_ROWS];
-        const size_t m = (count - next + tiles - 1) / tiles;
-        for (size_t j = 0; j < m; j++, next++) {
-            const struct s8_item *item = &call->items[list[next]];
-            row[j].q = item->qx;
-            row[j].seed = block->bias;
-            row[j].out = s8_gates(call, item, block->number);
-        }
-        S8_TILE(&panel, row, m);
-    }
+    s8_products(call, block, list, count, &panel, false);
 }
 
 /* Gates of the block from x. */
@@ -322,19 +332,7 @@ static void s8_recurrent(const struct s8_call *call, const struct s8_block *bloc
                                    .inner = call->args->desc->hidden,
                                    .vectors = call->cell->h_slots,
                                    .chunk = call->form.chunk};
-    const size_t most = S8_MOST(panel.vectors);
-    size_t tiles = (count + most - 1) / most;
-    for (size_t next = 0; next < count; tiles--) {
-        struct panel_s8_row row[PANEL_S8_ROWS];
-        const size_t m = (count - next + tiles - 1) / tiles;
-        for (size_t j = 0; j < m; j++, next++) {
-            const struct s8_item *item = &call->items[list[next]];
-            row[j].q = call->q_old + item->row * call->q_row;
-            row[j].out = s8_gates(call, item, block->number) + call->cell->h_first * VF_LANES;
-            row[j].seed = row[j].out;
-        }
-        S8_TILE(&panel, row, m);
-    }
+    s8_products(call, block, list, count, &panel, true);
 }
 
 /* The x half of the active rows' next steps, for all blocks. */
