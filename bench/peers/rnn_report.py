@@ -2,6 +2,8 @@
 """Tables of what rnn_measure found."""
 import statistics
 
+from peer_report import few_rounds, rows_text, times_text
+
 CELLS = {"lstm": "LSTM", "gru": "GRU (reset after)"}
 
 
@@ -45,14 +47,6 @@ def _number(value):
     return f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
 
 
-def _times(value):
-    return f"{value:.1f}" if value >= 1 else f"{value:.2f}"
-
-
-def _rows(rows):
-    return f"{rows:,} row{'s' * (rows > 1)}"
-
-
 def _cell(result, engine, rows):
     batch = engine["batches"].get(str(rows))
     if batch is None:
@@ -66,8 +60,7 @@ def _cell(result, engine, rows):
     text += f", {100 * rate / peak:.0f} %" if peak else ""
     base = base_of(result, engine)
     times = ratio(base, engine, rows) if engine is not base else None
-    few = f" ({len(batch['rounds'])} round{'s' * (len(batch['rounds']) > 1)})" if len(batch["rounds"]) < 7 else ""
-    return text + (f", **{_times(times)}x**" if times else "") + few
+    return text + (f", **{times_text(times)}x**" if times else "") + few_rounds(batch)
 
 
 def shape(model):
@@ -81,7 +74,7 @@ def table(result, batches):
     measured = [rows for rows in batches if any(str(rows) in e["batches"] for e in result["engines"])]
     lines = ["", f"### {result['case']}, {result['threads']} thread{'s' * (result['threads'] > 1)}", "",
              shape(result["model"]) + ".", "",
-             "| engine | precision | " + " | ".join(map(_rows, measured)) + " | largest difference |",
+             "| engine | precision | " + " | ".join(map(rows_text, measured)) + " | largest difference |",
              "|---" * (len(measured) + 3) + "|"]
     for engine in result["engines"]:
         if engine["error"]:
@@ -117,7 +110,7 @@ def glance(results, batches, precision):
     if not found:
         return []
     lines = ["", f"### Against Auspex in {precision}", "",
-             "| engine | precision | threads | " + " | ".join(map(_rows, batches)) + " |", "|---" * (len(batches) + 3) + "|"]
+             "| engine | precision | threads | " + " | ".join(map(rows_text, batches)) + " |", "|---" * (len(batches) + 3) + "|"]
     for (threads, of, name), by_rows in sorted(found.items()):
         cells = []
         for rows in batches:
@@ -126,7 +119,7 @@ def glance(results, batches, precision):
                 cells.append("")
                 continue
             spread = (values[0][0], statistics.median(value for value, _ in values), values[-1][0])
-            cells.append(f"{' - '.join(map(_times, spread))} ({values[0][1]})")
+            cells.append(f"{' - '.join(map(times_text, spread))} ({values[0][1]})")
         lines.append(f"| {name} | {of} | {threads} | " + " | ".join(cells) + " |")
     return lines
 

@@ -2,6 +2,8 @@
 """Tables of what tree_measure found."""
 import statistics
 
+from peer_report import few_rounds, rows_text, times_text
+
 
 def _ours(result, file):
     """Auspex as it comes, on the file the peer reads."""
@@ -24,14 +26,6 @@ def _rate(rows_per_s):
     return f"{rows_per_s:.3g}"
 
 
-def _times(value):
-    return f"{value:.1f}" if value >= 1 else f"{value:.2f}"
-
-
-def _rows(rows):
-    return f"{rows:,} row{'s' * (rows > 1)}"
-
-
 def _cell(result, engine, rows):
     batch = engine["batches"].get(str(rows))
     if batch is None:
@@ -41,8 +35,7 @@ def _cell(result, engine, rows):
     per_tree = batch["s_per_row"] * 1e9 / result["model"]["trees"]
     text = f"{_rate(1 / batch['s_per_row'])}/s, {per_tree:.3g} ns"
     times = None if engine["engine"].startswith("Auspex") else ratio(result, engine, rows)
-    few = f" ({len(batch['rounds'])} round{'s' * (len(batch['rounds']) > 1)})" if len(batch["rounds"]) < 7 else ""
-    return text + (f", **{_times(times)}x**" if times else "") + few
+    return text + (f", **{times_text(times)}x**" if times else "") + few_rounds(batch)
 
 
 def table(result, batches):
@@ -51,7 +44,7 @@ def table(result, batches):
     lines = ["", f"### {result['case']}, {result['threads']} thread{'s' * (result['threads'] > 1)}", "",
              f"{model['trees']} trees, {model['leaves']:,} leaves (at most {model['most_leaves']:,} a tree), "
              f"{model['features']} features.", "",
-             "| engine | file | " + " | ".join(map(_rows, measured))
+             "| engine | file | " + " | ".join(map(rows_text, measured))
              + f" | largest difference from {result['library']} | load |",
              "|---" * (len(measured) + 4) + "|"]
     for engine in result["engines"]:
@@ -72,7 +65,7 @@ def summary(results, batches):
     lines = ["", "## Ratios at a glance", "",
              "How many times as long as Auspex a peer takes for the same rows and the same model file: the least, the median and "
              "the greatest over the models below, with the model of the least.", "",
-             "| peer | threads | " + " | ".join(map(_rows, batches)) + " |", "|---" * (len(batches) + 2) + "|"]
+             "| peer | threads | " + " | ".join(map(rows_text, batches)) + " |", "|---" * (len(batches) + 2) + "|"]
     found = {}
     for result in results:
         for engine in result["engines"]:
@@ -91,7 +84,7 @@ def summary(results, batches):
                 cells.append("")
                 continue
             spread = (values[0][0], statistics.median(value for value, _ in values), values[-1][0])
-            cells.append(f"{' - '.join(map(_times, spread))} ({values[0][1]})")
+            cells.append(f"{' - '.join(map(times_text, spread))} ({values[0][1]})")
         lines.append(f"| {name} | {threads} | " + " | ".join(cells) + " |")
     return lines
 
