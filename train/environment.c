@@ -5,12 +5,13 @@
 #include <cblas.h>
 #include <gnu/libc-version.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
 #include <yaml.h>
 
 #include "kernels/kernels.h"
-#include "runtime/auspex.h"
+#include "runtime/base/fail.h"
 
 /* The first "model name" of /proc/cpuinfo. */
 static void processor_name(char name[128])
@@ -30,7 +31,19 @@ static void processor_name(char name[128])
         fclose(file);
 }
 
-json_t *apx_environment_json(int threads)
+enum apx_status apx_environment_caps(uint32_t *caps, struct apx_error *error)
+{
+    const char *word = getenv("AUSPEX_ISA");
+    *caps = apx_cpu_caps();
+    if (word == NULL || word[0] == '\0' || apx_caps_limit(*caps, word, caps))
+        return APX_OK;
+    return apx_fail(error, APX_EINVAL, "AUSPEX_ISA",
+                    "the environment's AUSPEX_ISA is \"%s\"; say scalar, avx2, avx512, avx512vnni "
+                    "or avx512vbmi",
+                    word);
+}
+
+json_t *apx_environment_json(uint32_t caps, int threads)
 {
     char cpu[128], os[256] = "unknown";
     struct utsname system;
@@ -39,8 +52,8 @@ json_t *apx_environment_json(int threads)
         snprintf(os, sizeof os, "%.60s %.60s %.60s", system.sysname, system.release,
                  system.machine);
     return json_pack("{s:s, s:s, s:s, s:i, s:s, s:s, s:{s:s, s:s, s:s, s:s}}", "auspex",
-                     apx_version(), "cpu", cpu, "isa", apx_caps_name(apx_cpu_caps()), "threads",
-                     threads, "os", os, "compiler", __VERSION__, "libraries", "openblas",
+                     apx_version(), "cpu", cpu, "isa", apx_caps_name(caps), "threads", threads,
+                     "os", os, "compiler", __VERSION__, "libraries", "openblas",
                      openblas_get_config(), "jansson", jansson_version_str(), "yaml",
                      yaml_get_version_string(), "libc", gnu_get_libc_version());
 }

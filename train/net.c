@@ -198,9 +198,8 @@ enum apx_status apx_net_work_init(struct apx_net_work *work, const struct apx_ne
                         "out of memory: one thread needs %zu MiB for %d windows of %zu steps",
                         count * sizeof(float) >> 20, APX_NET_CHUNK, net->desc.steps);
     lay_out(work, net, work->memory);
-    uint32_t caps = apx_cpu_caps();
-    work->sigmoid = apx_unary_select(caps, APX_UNARY_SIGMOID, NULL);
-    work->tanh = apx_unary_select(caps, APX_UNARY_TANH, NULL);
+    work->sigmoid = apx_unary_select(net->desc.caps, APX_UNARY_SIGMOID, NULL);
+    work->tanh = apx_unary_select(net->desc.caps, APX_UNARY_TANH, NULL);
     return APX_OK;
 }
 

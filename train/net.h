@@ -29,6 +29,7 @@ struct apx_net_desc {
     size_t layer_count, layers[APX_NET_LAYERS]; /* widths of the recurrent layers, at least one */
     size_t dense_count, dense[APX_NET_LAYERS];  /* widths of the hidden dense layers */
     enum apx_act dense_act;                     /* NONE, RELU, TANH or SIGMOID */
+    uint32_t caps; /* instruction sets to use (kernels.h); all give the same bits; 0: scalar */
     const size_t *residual; /* [outputs] feature whose last value is added to the output; or NULL.
                                Copied. */
 };

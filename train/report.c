@@ -117,7 +117,7 @@ json_t *apx_report_json(const struct apx_report *report)
                      data_json(report), "read_back", "windows", (json_int_t)report->match->windows,
                      "worst_difference", number(report->match->worst), "worst_share_of_scale",
                      number(report->match->share), "tolerance", APX_EXPORT_TOLERANCE, "environment",
-                     apx_environment_json(report->threads));
+                     apx_environment_json(report->net->desc.caps, report->threads));
 }
 
 const struct apx_metrics *apx_report_metrics(const struct apx_report *report, enum apx_part part,

@@ -16,6 +16,7 @@
 
 #include "runtime/base/fail.h"
 #include "runtime/repo.h"
+#include "train/environment.h"
 #include "train/file_hash.h"
 #include "train/progress.h"
 #include "train/report.h"
@@ -24,6 +25,7 @@
 struct run {
     const struct apx_train_options *options;
     int threads;
+    uint32_t caps;
     struct apx_train_config config;
     struct apx_dataset data;
     struct apx_parts parts;
@@ -105,7 +107,8 @@ static enum apx_status make_net(struct run *run, struct apx_error *error)
                                 .outputs = outputs,
                                 .layer_count = config->layers.count,
                                 .dense_count = config->dense.count,
-                                .dense_act = acts[config->activation]};
+                                .dense_act = acts[config->activation],
+                                .caps = run->caps};
     memcpy(desc.layers, config->layers.item, sizeof desc.layers);
     memcpy(desc.dense, config->dense.item, sizeof desc.dense);
     size_t *residual = NULL;
@@ -172,8 +175,10 @@ static enum apx_status prepare(struct run *run, struct apx_error *error)
     const struct apx_train_options *options = run->options;
     run->threads = options->threads > 0 ? options->threads : allowed_threads();
     openblas_set_num_threads(1); /* parallel over chunks instead: see learner.h */
-    enum apx_status status = apx_train_config_read(options->config_path, options->sets,
-                                                   options->set_count, &run->config, error);
+    enum apx_status status = apx_environment_caps(&run->caps, error);
+    if (status == APX_OK)
+        status = apx_train_config_read(options->config_path, options->sets, options->set_count,
+                                       &run->config, error);
     if (status == APX_OK)
         status = apx_config_sha256(&run->config, run->names.config_sha256, error);
     if (status == APX_OK)

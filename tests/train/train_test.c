@@ -278,6 +278,22 @@ static void killed(void)
     CHECK_EQ(left, 0);
 }
 
+/* A word that is none must not come out only when the trained model is read back. */
+static void isa_of_the_environment(void)
+{
+    setenv("AUSPEX_ISA", "avx1", 1);
+    CHECK_EQ(train("wave.yaml --check"), 1);
+    CHECK_HAS(text_of("err"), "AUSPEX_ISA is \"avx1\"; say scalar, avx2");
+    setenv("AUSPEX_ISA", "scalar", 1);
+    CHECK_EQ(train("wave.yaml --json --quiet --output capped"), 0);
+    json_t *report = json_loads(text_of("out"), 0, NULL);
+    const char *isa =
+        json_string_value(json_object_get(json_object_get(report, "environment"), "isa"));
+    CHECK(isa != NULL && strcmp(isa, "scalar") == 0);
+    json_decref(report);
+    unsetenv("AUSPEX_ISA");
+}
+
 static void refusals(void)
 {
     CHECK_EQ(train(""), 2);
@@ -322,6 +338,7 @@ int main(void)
     RUN(other_networks);
     RUN(interrupted);
     RUN(killed);
+    RUN(isa_of_the_environment);
     RUN(refusals);
     return check_report();
 }
