@@ -84,9 +84,10 @@ struct apx_activation {
  *
  * Scales are rounded to float, each + is one fused multiply-add, bias is Wb + Rb. GRU, reset
  * before: q of r h instead of h. Reset after: candidate = tanh(a + r (Rb + (R_scale / L) sum)) with
- * a's bias Wb alone. All else is float and the same as in float layers; y and the last states are
- * not quantised. States beyond [-1, 1] are bounded in q alone. A NaN in h0, or in an x that is
- * quantised, makes all of the row's h and c NaN from that step on, as it would in float.
+ * a's bias Wb alone. All else is float and the same as in float layers (kernels/rnn/rnn_cell.h); y
+ * and the last states are not quantised. States beyond [-1, 1] are bounded in q alone. A NaN in h0,
+ * or in an x that is quantised, makes all of the row's h and c NaN from that step on, as it would
+ * in float.
  *
  * Integers are exact, so every row gives the same bits. */
 struct apx_rnn_int8 {

@@ -121,6 +121,14 @@ APX_INLINE vf vf_exp2_biased(vf a)
     __m256i bits = _mm256_slli_epi32(_mm256_castps_si256(a), 23);
     return _mm256_castsi256_ps(_mm256_add_epi32(bits, _mm256_set1_epi32(0x3f800000)));
 }
+APX_INLINE vf vf_exp2_eighths_biased(vf a)
+{
+    static const uint32_t significand[8] __attribute__((aligned(32))) = APX_EXP2_EIGHTHS;
+    const __m256i table = _mm256_load_si256((const __m256i *)(const void *)significand);
+    const __m256i bits = _mm256_castps_si256(a);
+    return _mm256_castsi256_ps(
+        _mm256_add_epi32(_mm256_slli_epi32(bits, 20), _mm256_permutevar8x32_epi32(table, bits)));
+}
 APX_INLINE vf vf_map(float (*f)(float), vf a)
 {
     float lane[VF_LANES];

@@ -134,6 +134,18 @@ APX_INLINE vf vf_exp2_biased(vf a)
     memcpy(&scale, &bits, sizeof scale);
     return scale;
 }
+/* 2^(m/8), rounded, for a = 0x1.8p23 + m, m an integer in -1008 .. 1016. The low three bits of m
+ * choose a significand, less what they themselves add to it when m is shifted to the exponent. */
+APX_INLINE vf vf_exp2_eighths_biased(vf a)
+{
+    static const uint32_t significand[8] = APX_EXP2_EIGHTHS;
+    uint32_t bits;
+    memcpy(&bits, &a, sizeof bits);
+    bits = (bits << 20) + significand[bits & 7];
+    vf scale;
+    memcpy(&scale, &bits, sizeof scale);
+    return scale;
+}
 /* f of every lane. */
 APX_INLINE vf vf_map(float (*f)(float), vf a)
 {

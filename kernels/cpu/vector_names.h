@@ -15,4 +15,11 @@
  * accumulators become registers. */
 #define APX_UNROLL_FOR(i, n) _Pragma("GCC unroll 16") for (int i = 0; i < (n); i++)
 
+/* Bits of 2^(j/8) less j << 20, j = 0 .. 7 (vf_exp2_eighths_biased). */
+#define APX_EXP2_EIGHTHS                                                                           \
+    {                                                                                              \
+        0x3f800000, 0x3f7b95c2, 0x3f7837f0, 0x3f75fed7, 0x3f7504f3, 0x3f75672a, 0x3f7744fd,        \
+            0x3f7ac0c7                                                                             \
+    }
+
 #endif

@@ -14,10 +14,11 @@
  * cycles, 2 a cycle): it takes several blocks side by side. The two meet in one function: entry j
  * of a tile is either row j of one block, or block j of one row.
  *
- * Order of every sum: bias, x ascending, h (or r h) ascending, fused; h' = fma(1-z, g, z h).
+ * Order of every sum: bias, x ascending, h (or r h) ascending, fused.
  *
  * Included by gru_<isa>.c after simd_f32_<isa>.h. */
 #include "kernels/dense/panel.h"
+#include "kernels/rnn/rnn_cell.h"
 #include "kernels/rnn/rnn_layout.h"
 
 /* Which part of the work a tile does. */
@@ -51,18 +52,25 @@ static __attribute__((noinline)) vf gru_gate_general(const struct apx_rnn_desc *
     return vf_activate(desc->act[act], a);
 }
 
-APX_INLINE vf gru_sigmoid(const struct gru_block *block, vf a)
+/* z and r from their sums. */
+APX_INLINE void gru_gates(const struct gru_block *block, vf *z, vf *r)
 {
-    return block->plain ? vf_sigmoid(a) : gru_gate_general(block->desc, 0, a);
+    if (block->plain) {
+        cell_gru_gates(z, r);
+    } else {
+        *z = gru_gate_general(block->desc, 0, *z);
+        *r = gru_gate_general(block->desc, 0, *r);
+    }
 }
 
-APX_INLINE vf gru_tanh(const struct gru_block *block, vf a)
+/* The new h from the candidate's sum, z and the old h. */
+APX_INLINE vf gru_new_h(const struct gru_block *block, vf candidate, vf z, vf h)
 {
-    return block->plain ? vf_tanh(a) : gru_gate_general(block->desc, 1, a);
-}
-
-APX_INLINE vf gru_mix(vf z, vf candidate, vf h)
-{
+    if (block->plain) {
+        cell_gru_h(1, &candidate, &z, &h);
+        return h;
+    }
+    candidate = gru_gate_general(block->desc, 1, candidate);
     return vf_fma(vf_sub(vf_set1(1.0f), z), candidate, vf_mul(z, h));
 }
 
@@ -127,11 +135,12 @@ APX_INLINE void gru_tile(const struct gru_block *block, const struct gru_row *ro
                 vf_store(row[j].sums + g * VF_LANES, acc[j][g]);
             continue;
         }
-        vf z = gru_sigmoid(block, acc[j][0]), r = gru_sigmoid(block, acc[j][1]);
+        vf z = acc[j][0], r = acc[j][1];
+        gru_gates(block, &z, &r);
         vf h_old = vf_load(row[j].h_old);
         if (after) {
-            vf candidate = gru_tanh(block, vf_fma(r, acc[j][3], acc[j][2]));
-            gru_store(&row[j], gru_mix(z, candidate, h_old));
+            vf candidate = vf_fma(r, acc[j][3], acc[j][2]);
+            gru_store(&row[j], gru_new_h(block, candidate, z, h_old));
         } else {
             vf_store(row[j].z, z);
             vf_store(row[j].rh, vf_mul(r, h_old));
@@ -302,8 +311,7 @@ static void gru_second_pass(const struct apx_rnn_args *args, const struct gru_st
         for (size_t number = 0; number * VF_LANES < padded; number++) {
             struct gru_row row;
             gru_locate(args, state, state->active[next], step, 0, number, &row);
-            vf candidate = gru_tanh(block, vf_load(row.g));
-            gru_store(&row, gru_mix(vf_load(row.z), candidate, vf_load(row.h_old)));
+            gru_store(&row, gru_new_h(block, vf_load(row.g), vf_load(row.z), vf_load(row.h_old)));
         }
 }
 

@@ -36,19 +36,14 @@ size_t APX_ENTRY(gru_s8, scratch_bytes)(const struct apx_rnn_desc *desc, size_t 
     return s8_scratch_bytes(cell_of(desc), desc, rows);
 }
 
-APX_INLINE vf gru_mix(vf z, vf candidate, vf h)
-{
-    return vf_fma(vf_sub(vf_set1(1.0f), z), candidate, vf_mul(z, h));
-}
-
 /* z and r, where their sums were. */
 static void gru_to_gates(const struct s8_call *call, const struct s8_cells *cells)
 {
     for (size_t number = cells->first; number < cells->last; number++)
         for (size_t i = 0; i < cells->count; i++) {
             float *gates = s8_gates(call, &call->items[call->list[i]], number);
-            const vf z = vf_sigmoid(vf_load(gates + SLOT_Z * VF_LANES));
-            const vf r = vf_sigmoid(vf_load(gates + SLOT_R * VF_LANES));
+            vf z = vf_load(gates + SLOT_Z * VF_LANES), r = vf_load(gates + SLOT_R * VF_LANES);
+            cell_gru_gates(&z, &r);
             vf_store(gates + SLOT_Z * VF_LANES, z);
             vf_store(gates + SLOT_R * VF_LANES, r);
         }
@@ -65,11 +60,13 @@ static void gru_to_h(const struct s8_call *call, const struct s8_cells *cells)
         for (size_t i = 0; i < cells->count; i++) {
             const struct s8_item *item = &items[list[i]];
             const float *gates = item->gates + number * gates_block;
-            const vf h = vf_load(sink.h + item->row * sink.padded);
             const vf from_h = vf_load(gates + SLOT_CANDIDATE_H * VF_LANES);
-            const vf candidate = vf_tanh(vf_fma(vf_load(gates + SLOT_R * VF_LANES), from_h,
-                                                vf_load(gates + SLOT_CANDIDATE * VF_LANES)));
-            s8_store_h(&sink, item, gru_mix(vf_load(gates + SLOT_Z * VF_LANES), candidate, h));
+            const vf candidate = vf_fma(vf_load(gates + SLOT_R * VF_LANES), from_h,
+                                        vf_load(gates + SLOT_CANDIDATE * VF_LANES));
+            const vf z = vf_load(gates + SLOT_Z * VF_LANES);
+            vf h = vf_load(sink.h + item->row * sink.padded);
+            cell_gru_h(1, &candidate, &z, &h);
+            s8_store_h(&sink, item, h);
         }
     }
 }
@@ -125,9 +122,10 @@ static void gru_second_pass(const struct s8_call *call, size_t count)
         for (size_t i = 0; i < count; i++) {
             const struct s8_item *item = &call->items[call->list[i]];
             const size_t here = item->row * call->padded + number * VF_LANES;
-            const vf candidate = vf_tanh(vf_load(call->g + here));
-            s8_store_h(&sink, item,
-                       gru_mix(vf_load(call->z + here), candidate, vf_load(call->h + here)));
+            const vf candidate = vf_load(call->g + here), z = vf_load(call->z + here);
+            vf h = vf_load(call->h + here);
+            cell_gru_h(1, &candidate, &z, &h);
+            s8_store_h(&sink, item, h);
         }
     }
 }

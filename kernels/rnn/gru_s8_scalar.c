@@ -3,8 +3,8 @@
  */
 #include "kernels/cpu/simd_f32_scalar.h"
 
-#include "kernels/cpu/activations.h"
 #include "kernels/rnn/gru_rows.h"
+#include "kernels/rnn/rnn_cell.h"
 #include "kernels/rnn/rnn_s8_reference.h"
 
 enum { GATE_Z, GATE_R, GATE_H, GATES };
@@ -66,8 +66,9 @@ static void run_step(const struct rnn_s8_reference *ref, const struct row *row, 
         const size_t z = GATE_Z * hidden + j, r = GATE_R * hidden + j;
         const float from_z = reference_input(ref, z, x, row->qx, ref->bias[z]);
         const float from_r = reference_input(ref, r, x, row->qx, ref->bias[r]);
-        row->z[j] = vf_sigmoid(reference_recurrent(ref, z, row->qh, from_z));
-        row->r[j] = vf_sigmoid(reference_recurrent(ref, r, row->qh, from_r));
+        row->z[j] = reference_recurrent(ref, z, row->qh, from_z);
+        row->r[j] = reference_recurrent(ref, r, row->qh, from_r);
+        cell_gru_gates(&row->z[j], &row->r[j]);
         row->rh[j] = row->r[j] * row->h[j];
     }
     reference_quantise(row->rh, hidden, (float)levels, levels, row->qrh);
@@ -82,7 +83,7 @@ static void run_step(const struct rnn_s8_reference *ref, const struct row *row, 
             gate = reference_input(ref, at, x, row->qx, ref->bias[at]);
             gate = reference_recurrent(ref, at, row->qrh, gate);
         }
-        row->h[j] = fmaf(1.0f - row->z[j], vf_tanh(gate), row->z[j] * row->h[j]);
+        cell_gru_h(1, &gate, &row->z[j], &row->h[j]);
     }
 }
 

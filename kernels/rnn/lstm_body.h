@@ -18,6 +18,7 @@
 #include <assert.h>
 
 #include "kernels/cpu/activations.h"
+#include "kernels/rnn/rnn_cell.h"
 #include "kernels/rnn/rnn_layout.h"
 
 enum { GATE_I, GATE_O, GATE_F, GATE_C, GATES };
@@ -109,11 +110,9 @@ APX_INLINE void lstm_cell(const struct lstm_block *block, const struct lstm_row 
 {
     vf h;
     if (block->plain) {
-        vf i = vf_sigmoid(acc[GATE_I]), f = vf_sigmoid(acc[GATE_F]);
-        vf g = vf_tanh(acc[GATE_C]);
-        vf c = vf_fma(f, vf_load(row->c), vf_mul(i, g));
+        vf out, c = cell_lstm_c(acc, vf_load(row->c), &out);
         vf_store(row->c, c);
-        h = vf_mul(vf_sigmoid(acc[GATE_O]), vf_tanh(c));
+        cell_lstm_h(1, &c, &out, &h);
         vf_store(row->h_out, h);
     } else {
         float gates[GATES * VF_LANES];

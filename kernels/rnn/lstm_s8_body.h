@@ -4,8 +4,6 @@
 #include "kernels/rnn/lstm_rows.h"
 #include "kernels/rnn/rnn_s8_body.h"
 
-enum { GATE_I, GATE_O, GATE_F, GATE_C };
-
 /* Vectors of 16 that could be at most half full leave the work to vectors of 8. */
 bool APX_ENTRY(lstm_s8, supports)(const struct apx_rnn_desc *desc)
 {
@@ -28,7 +26,7 @@ size_t APX_ENTRY(lstm_s8, scratch_bytes)(const struct apx_rnn_desc *desc, size_t
     return s8_scratch_bytes(&rnn_s8_lstm, desc, rows);
 }
 
-/* All gates and c; the output gate is left where its sum was. */
+/* c; the output gate, as one over it, is left where its sum was. */
 static void lstm_to_c(const struct s8_call *call, const struct s8_cells *cells)
 {
     const struct s8_item *items = call->items;
@@ -39,11 +37,11 @@ static void lstm_to_c(const struct s8_call *call, const struct s8_cells *cells)
         for (size_t i = 0; i < cells->count; i++) {
             const struct s8_item *item = &items[list[i]];
             float *gates = item->gates + number * gates_block, *c = state + item->row * padded;
-            const vf in = vf_sigmoid(vf_load(gates + GATE_I * VF_LANES));
-            const vf forget = vf_sigmoid(vf_load(gates + GATE_F * VF_LANES));
-            const vf candidate = vf_tanh(vf_load(gates + GATE_C * VF_LANES));
-            vf_store(c, vf_fma(forget, vf_load(c), vf_mul(in, candidate)));
-            vf_store(gates + GATE_O * VF_LANES, vf_sigmoid(vf_load(gates + GATE_O * VF_LANES)));
+            vf sums[CELL_LSTM_GATES], out;
+            APX_UNROLL_FOR (g, CELL_LSTM_GATES)
+                sums[g] = vf_load(gates + g * VF_LANES);
+            vf_store(c, cell_lstm_c(sums, vf_load(c), &out));
+            vf_store(gates + CELL_O * VF_LANES, out);
         }
     }
 }
@@ -59,8 +57,10 @@ static void lstm_to_h(const struct s8_call *call, const struct s8_cells *cells)
         for (size_t i = 0; i < cells->count; i++) {
             const struct s8_item *item = &items[list[i]];
             const vf c = vf_load(state + item->row * sink.padded);
-            const vf out = vf_load(item->gates + number * gates_block + GATE_O * VF_LANES);
-            s8_store_h(&sink, item, vf_mul(out, vf_tanh(c)));
+            const vf out = vf_load(item->gates + number * gates_block + CELL_O * VF_LANES);
+            vf h;
+            cell_lstm_h(1, &c, &out, &h);
+            s8_store_h(&sink, item, h);
         }
     }
 }

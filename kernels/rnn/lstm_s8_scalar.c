@@ -2,11 +2,11 @@
 /* lstm_s8_scalar.c - the int8 LSTM by its formulas: the reference of the other int8 rows. */
 #include "kernels/cpu/simd_f32_scalar.h"
 
-#include "kernels/cpu/activations.h"
 #include "kernels/rnn/lstm_rows.h"
+#include "kernels/rnn/rnn_cell.h"
 #include "kernels/rnn/rnn_s8_reference.h"
 
-enum { GATE_I, GATE_O, GATE_F, GATE_C, GATES };
+enum { GATES = CELL_LSTM_GATES };
 
 bool apx_lstm_s8_scalar_supports(const struct apx_rnn_desc *desc)
 {
@@ -56,9 +56,9 @@ static void run_row(const struct apx_rnn_args *args, const struct rnn_s8_referen
                 gate[g] = reference_input(ref, at, x, qx, ref->bias[at]);
                 gate[g] = reference_recurrent(ref, at, qh, gate[g]);
             }
-            const float i = vf_sigmoid(gate[GATE_I]), f = vf_sigmoid(gate[GATE_F]);
-            c[j] = fmaf(f, c[j], i * vf_tanh(gate[GATE_C]));
-            h[j] = vf_sigmoid(gate[GATE_O]) * vf_tanh(c[j]);
+            float out;
+            c[j] = cell_lstm_c(gate, c[j], &out);
+            cell_lstm_h(1, &c[j], &out, &h[j]);
         }
         if (args->y != NULL)
             memcpy(args->y + row * args->y_row + time * args->y_step, h, hidden * sizeof *h);

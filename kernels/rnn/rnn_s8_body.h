@@ -22,8 +22,8 @@
 #include <assert.h>
 #include <string.h>
 
-#include "kernels/cpu/activations.h"
 #include "kernels/dense/panel.h"
+#include "kernels/rnn/rnn_cell.h"
 #include "kernels/rnn/rnn_s8_layout.h"
 
 /* Fewer rows than this go ahead with x, RNN_AHEAD_STEPS steps at once. */
