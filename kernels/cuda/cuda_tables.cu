@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cuda_tables.cu - all rows, the ones that are to be preferred first. */
+#include "kernels/cuda/cuda_tables.h"
+
+const struct apx_cuda_rnn_row *apx_cuda_lstm_rows(size_t *count)
+{
+    *count = 1;
+    return &apx_lstm_f32_cuda;
+}
+
+const struct apx_cuda_rnn_row *apx_cuda_gru_rows(size_t *count)
+{
+    *count = 1;
+    return &apx_gru_f32_cuda;
+}

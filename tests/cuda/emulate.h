@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* emulate.h - a small machine for kernels/cuda: the other meaning of simt.cuh.
+ *
+ * Every CUDA thread is a fiber. The blocks of one cluster are there together, clusters come one
+ * after the other. A fiber runs until it waits for a barrier; the scheduler then takes the next
+ * one, in an order that changes with every pass, so that a missing barrier shows. It is stricter
+ * than the machine: a thread that leaves while others wait for it is a failure, shared memory
+ * begins as NaN and ends exactly where the launch said (under AddressSanitizer to the byte), and
+ * asynchronous copies happen only when they are waited for.
+ *
+ * Failures are reported on stderr and end the program: a kernel that hangs or diverges has no
+ * result that could be compared. */
+#ifndef APX_TESTS_CUDA_EMULATE_H
+#define APX_TESTS_CUDA_EMULATE_H
+
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <functional>
+
+#define SIMT_INLINE static inline
+#define SIMT_MEMBER inline
+#define __global__
+#define __device__
+#define __forceinline__ inline
+#define __launch_bounds__(...)
+#define __restrict__ __restrict
+
+struct alignas(8) float2 {
+    float x, y;
+};
+struct alignas(16) float4 {
+    float x, y, z, w;
+};
+struct alignas(8) uint2 {
+    uint32_t x, y;
+};
+struct alignas(16) uint4 {
+    uint32_t x, y, z, w;
+};
+static inline float4 make_float4(float x, float y, float z, float w)
+{
+    return {x, y, z, w};
+}
+
+struct emulated_index {
+    unsigned x;
+};
+struct emulated_here {
+    emulated_index thread, block, block_size, grid_size;
+};
+/* Where the running fiber is. */
+const emulated_here &emulated_where();
+#define threadIdx (emulated_where().thread)
+#define blockIdx  (emulated_where().block)
+#define blockDim  (emulated_where().block_size)
+#define gridDim   (emulated_where().grid_size)
+
+unsigned char *emulated_shared();
+void emulated_sync_block();
+void emulated_sync_warp();
+void emulated_cluster_arrive();
+void emulated_cluster_wait();
+unsigned emulated_cluster_rank();
+void *emulated_peer(void *shared, unsigned rank);
+void emulated_copy(void *shared, const void *global, size_t bytes);
+void emulated_copy_wait();
+/* What this lane gives and, once all lanes of the warp have given, what lane `from` gave. */
+void emulated_give(const void *value, size_t bytes);
+void emulated_take(unsigned from, void *value, size_t bytes);
+unsigned emulated_lane();
+int emulated_launch(unsigned grid, unsigned block, unsigned cluster, size_t shared,
+                    const std::function<void()> &kernel);
+/* Launches from now on answer with this number instead of running; 0: run. */
+void emulated_fail_launches(int error);
+/* What the machine has: larger launches are refused with cudaErrorInvalidValue. */
+extern size_t emulated_shared_limit;
+extern unsigned emulated_cluster_limit;
+/* Launches and threads since the program began. */
+extern size_t emulated_launches, emulated_threads;
+
+uint16_t emulated_to_half(float value);
+float emulated_from_half(uint16_t half);
+
+static inline unsigned char *simt_shared()
+{
+    return emulated_shared();
+}
+static inline float simt_fma(float a, float b, float c)
+{
+    return fmaf(a, b, c);
+}
+static inline float simt_mul(float a, float b)
+{
+    return a * b;
+}
+static inline float simt_add(float a, float b)
+{
+    return a + b;
+}
+static inline float simt_div(float a, float b)
+{
+    return a / b;
+}
+static inline double simt_add(double a, double b)
+{
+    return a + b;
+}
+static inline double simt_mul(double a, double b)
+{
+    return a * b;
+}
+static inline uint32_t simt_bits(float a)
+{
+    uint32_t bits;
+    memcpy(&bits, &a, sizeof bits);
+    return bits;
+}
+static inline float simt_float(uint32_t bits)
+{
+    float a;
+    memcpy(&a, &bits, sizeof a);
+    return a;
+}
+static inline void simt_sync()
+{
+    emulated_sync_block();
+}
+static inline void simt_sync_warp()
+{
+    emulated_sync_warp();
+}
+static inline float simt_shuffle_xor(float a, int mask)
+{
+    emulated_give(&a, sizeof a);
+    float other;
+    emulated_take(emulated_lane() ^ (unsigned)mask, &other, sizeof other);
+    emulated_sync_warp();
+    return other;
+}
+static inline unsigned simt_cluster_rank()
+{
+    return emulated_cluster_rank();
+}
+static inline void simt_cluster_arrive()
+{
+    emulated_cluster_arrive();
+}
+static inline void simt_cluster_wait()
+{
+    emulated_cluster_wait();
+}
+template <typename T> static inline T *simt_peer(T *shared, unsigned rank)
+{
+    return static_cast<T *>(emulated_peer(shared, rank));
+}
+static inline void simt_copy4(void *shared, const void *global)
+{
+    emulated_copy(shared, global, 4);
+}
+static inline void simt_copy16(void *shared, const void *global)
+{
+    emulated_copy(shared, global, 16);
+}
+static inline void simt_copy_wait()
+{
+    emulated_copy_wait();
+}
+static inline uint32_t simt_halves(float low, float high)
+{
+    return emulated_to_half(low) | (uint32_t)emulated_to_half(high) << 16;
+}
+static inline float simt_half_to_float(uint16_t half)
+{
+    return emulated_from_half(half);
+}
+/* The fragments' layouts: simt.cuh. Products are exact in float64, their sum is rounded once. */
+static inline void simt_mma_f16(float sum[4], const uint32_t a[4], const uint32_t b[2])
+{
+    struct {
+        uint32_t a[4], b[2];
+    } mine, other[2];
+    memcpy(mine.a, a, sizeof mine.a);
+    memcpy(mine.b, b, sizeof mine.b);
+    emulated_give(&mine, sizeof mine);
+    const unsigned row = emulated_lane() / 4, column = emulated_lane() % 4 * 2;
+    for (unsigned i = 0; i < 4; i++) {
+        double total = (double)sum[i];
+        for (unsigned k = 0; k < 16; k++) {
+            /* a: row `row` + 8 (i / 2) at column k; b: row k, column `column` + i % 2 */
+            emulated_take(row * 4 + k % 8 / 2, &other[0], sizeof other[0]);
+            emulated_take((column + i % 2) * 4 + k % 8 / 2, &other[1], sizeof other[1]);
+            const uint32_t left = other[0].a[k / 8 * 2 + i / 2], right = other[1].b[k / 8];
+            const unsigned shift = k % 2 * 16;
+            total += (double)emulated_from_half((uint16_t)(left >> shift)) *
+                     (double)emulated_from_half((uint16_t)(right >> shift));
+        }
+        sum[i] = (float)total;
+    }
+    emulated_sync_warp();
+}
+static inline float simt_fast_exp(float x)
+{
+    return expf(x);
+}
+static inline float simt_fast_reciprocal(float x)
+{
+    return 1.0f / x;
+}
+
+struct simt_shape {
+    unsigned grid, block, cluster;
+    size_t shared;
+};
+
+template <typename... Parameters, typename... Arguments>
+static int simt_launch(void (*kernel)(Parameters...), const struct simt_shape &shape, void *,
+                       Arguments... arguments)
+{
+    return emulated_launch(shape.grid, shape.block, shape.cluster, shape.shared,
+                           [&] { kernel(arguments...); });
+}
+
+#endif

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* emulated_rows.c - the CUDA rows as rows of the processor's tables, for the kernel checker.
+ *
+ * Each row stands there once for every machine below. Machines differ in what makes a launch be cut
+ * differently: clusters or none, room for all weights or for few, many multiprocessors (small
+ * tiles) or one (large ones). The emulator holds kernels to the machine's limits. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels/cuda/rnn_f32_layout.h"
+#include "tests/harness/kcheck.h"
+
+extern size_t emulated_shared_limit;
+extern unsigned emulated_cluster_limit;
+
+static const struct apx_cuda_device machines[] = {
+    {.major = 9,
+     .minor = 0,
+     .multiprocessors = 132,
+     .shared_bytes = 227 * 1024,
+     .clock = 1.8e9,
+     .memory_rate = 4.8e12,
+     .name = "132 multiprocessors"},
+    {.major = 9,
+     .minor = 0,
+     .multiprocessors = 1,
+     .shared_bytes = 227 * 1024,
+     .clock = 1.8e9,
+     .memory_rate = 4.8e12,
+     .name = "one multiprocessor"},
+    {.major = 9,
+     .minor = 0,
+     .multiprocessors = 132,
+     .shared_bytes = 12 * 1024,
+     .clock = 1.8e9,
+     .memory_rate = 4.8e12,
+     .name = "clusters and little shared memory"},
+    {.major = 8,
+     .minor = 0,
+     .multiprocessors = 4,
+     .shared_bytes = 163 * 1024,
+     .clock = 1.4e9,
+     .memory_rate = 2.0e12,
+     .name = "no clusters"},
+    {.major = 8,
+     .minor = 0,
+     .multiprocessors = 2,
+     .shared_bytes = 16 * 1024,
+     .clock = 1.4e9,
+     .memory_rate = 2.0e12,
+     .name = "no clusters and little shared memory"},
+    {.major = 9,
+     .minor = 0,
+     .multiprocessors = 132,
+     .shared_bytes = 32 * 1024,
+     .clock = 1.8e9,
+     .memory_rate = 4.8e12,
+     .name = "cut at random"},
+};
+enum { RANDOM_CUTS = 5 }; /* the machine whose launches are cut anyhow */
+enum { MACHINES = sizeof machines / sizeof machines[0], MOST_ROWS = 8 };
+
+static const struct apx_cuda_device *enter(size_t machine)
+{
+    emulated_shared_limit = machines[machine].shared_bytes;
+    emulated_cluster_limit = machines[machine].major >= 9 ? 8 : 1;
+    return &machines[machine];
+}
+
+static const char *label(const char *row, size_t machine)
+{
+    static char names[4 * MOST_ROWS * MACHINES][96];
+    static size_t used;
+    char *name = names[used++];
+    snprintf(name, sizeof names[0], "%s (%s)", row, machines[machine].name);
+    return name;
+}
+
+/* ---- recurrent layers ------------------------------------------------------------------------ */
+
+/* Functions of kernels.h carry no row and no machine, so each pair has functions of its own. */
+static const struct apx_cuda_rnn_row *lstm_source[MOST_ROWS], *gru_source[MOST_ROWS];
+
+/* Any cut that the layer permits. */
+static int launch_anyhow(const struct apx_cuda_device *device, bool is_lstm,
+                         const struct apx_rnn_args *args, int32_t *fault)
+{
+    static struct rng rng = {5};
+    struct rnn_f32_cut cut;
+    const unsigned gates = is_lstm ? 4 : 3;
+    const bool reset_before = !is_lstm && !args->desc->reset_after;
+    do {
+        cut = (struct rnn_f32_cut){.cluster = 1u << rng_below(&rng, 4),
+                                   .tile = 1u << rng_below(&rng, 4),
+                                   .groups = 1u << rng_below(&rng, 3)};
+    } while (!apx_rnn_f32_cut_complete(device, args->desc, gates, reset_before, &cut));
+    return is_lstm ? apx_lstm_f32_cuda_launch(&cut, args, fault, NULL)
+                   : apx_gru_f32_cuda_launch(&cut, args, fault, NULL);
+}
+
+static void rnn_run(const struct apx_cuda_rnn_row *row, size_t machine,
+                    const struct apx_rnn_args *args)
+{
+    int32_t fault = 0;
+    if (args->rows == 0)
+        return;
+    const struct apx_cuda_device *device = enter(machine);
+    const int code = machine == RANDOM_CUTS
+                         ? launch_anyhow(device, strstr(row->name, "lstm") != NULL, args, &fault)
+                         : row->launch(device, args, &fault, NULL);
+    if (code != 0)
+        kcheck_fail("launch gives %d", code);
+    if (fault != 0)
+        kcheck_fail("lengths are found to be wrong");
+}
+
+#define RNN_ROW(op, index, machine)                                                                \
+    static bool op##_supports_##index##_##machine(const struct apx_rnn_desc *desc)                 \
+    {                                                                                              \
+        return op##_source[index]->supports(enter(machine), desc);                                 \
+    }                                                                                              \
+    static size_t op##_packed_bytes_##index##_##machine(const struct apx_rnn_desc *desc)           \
+    {                                                                                              \
+        return op##_source[index]->packed_bytes(desc);                                             \
+    }                                                                                              \
+    static void op##_pack_##index##_##machine(const struct apx_rnn_desc *desc,                     \
+                                              const struct apx_rnn_weights *weights, void *packed) \
+    {                                                                                              \
+        op##_source[index]->pack(desc, weights, packed);                                           \
+    }                                                                                              \
+    static size_t op##_scratch_bytes_##index##_##machine(const struct apx_rnn_desc *desc,          \
+                                                         size_t rows)                              \
+    {                                                                                              \
+        return op##_source[index]->scratch_bytes(desc, rows, 8);                                   \
+    }                                                                                              \
+    static void op##_run_##index##_##machine(const struct apx_rnn_args *args)                      \
+    {                                                                                              \
+        rnn_run(op##_source[index], machine, args);                                                \
+    }
+#define RNN_ENTRY(op, index, machine)                                                              \
+    (struct apx_rnn_row)                                                                           \
+    {                                                                                              \
+        .isa = "cuda", .types = "f32", .name = label(op##_source[index]->name, machine),           \
+        .match = match_of(op##_source[index]->precision),                                          \
+        .supports = op##_supports_##index##_##machine,                                             \
+        .packed_bytes = op##_packed_bytes_##index##_##machine,                                     \
+        .pack = op##_pack_##index##_##machine,                                                     \
+        .scratch_bytes = op##_scratch_bytes_##index##_##machine,                                   \
+        .run = op##_run_##index##_##machine, .tile_rows = 1                                        \
+    }
+#define RNN_MACHINES(use, op, index)                                                               \
+    use(op, index, 0) use(op, index, 1) use(op, index, 2) use(op, index, 3) use(op, index, 4)      \
+        use(op, index, 5)
+
+RNN_MACHINES(RNN_ROW, lstm, 0)
+RNN_MACHINES(RNN_ROW, gru, 0)
+
+static enum apx_match match_of(const char *precision)
+{
+    return strcmp(precision, "fp32") == 0 ? APX_MATCH_EXACT : APX_MATCH_ULP;
+}
+
+const struct apx_rnn_row *emulated_lstm_rows(size_t *count);
+const struct apx_rnn_row *emulated_gru_rows(size_t *count);
+
+const struct apx_rnn_row *emulated_lstm_rows(size_t *count)
+{
+    static struct apx_rnn_row rows[MACHINES + 1];
+    *count = MACHINES + 1;
+    if (rows[0].name != NULL)
+        return rows;
+    size_t sources, scalar;
+    lstm_source[0] = &apx_cuda_lstm_rows(&sources)[0];
+    const struct apx_rnn_row *plain = apx_lstm_rows(&scalar);
+    rows[0] = RNN_ENTRY(lstm, 0, 0);
+    rows[1] = RNN_ENTRY(lstm, 0, 1);
+    rows[2] = RNN_ENTRY(lstm, 0, 2);
+    rows[3] = RNN_ENTRY(lstm, 0, 3);
+    rows[4] = RNN_ENTRY(lstm, 0, 4);
+    rows[5] = RNN_ENTRY(lstm, 0, 5);
+    rows[MACHINES] = plain[scalar - 1];
+    return rows;
+}
+
+const struct apx_rnn_row *emulated_gru_rows(size_t *count)
+{
+    static struct apx_rnn_row rows[MACHINES + 1];
+    *count = MACHINES + 1;
+    if (rows[0].name != NULL)
+        return rows;
+    size_t sources, scalar;
+    gru_source[0] = &apx_cuda_gru_rows(&sources)[0];
+    const struct apx_rnn_row *plain = apx_gru_rows(&scalar);
+    rows[0] = RNN_ENTRY(gru, 0, 0);
+    rows[1] = RNN_ENTRY(gru, 0, 1);
+    rows[2] = RNN_ENTRY(gru, 0, 2);
+    rows[3] = RNN_ENTRY(gru, 0, 3);
+    rows[4] = RNN_ENTRY(gru, 0, 4);
+    rows[5] = RNN_ENTRY(gru, 0, 5);
+    rows[MACHINES] = plain[scalar - 1];
+    return rows;
+}
