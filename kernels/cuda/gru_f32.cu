@@ -45,13 +45,18 @@ template <bool AFTER> struct gru_f32_cell {
         else if (AFTER)
             sums[SUMS - 1] = simt_fma(value, w[CANDIDATE], sums[SUMS - 1]);
     }
-    static SIMT_MEMBER float cell(const float sums[SUMS], float h, float *)
+    static SIMT_MEMBER float gates(float sums[SUMS], float *)
     {
-        const float z = cell_sigmoid(sums[Z]);
+        cell_gru_gates(&sums[Z], &sums[R]);
+        return 0.0f;
+    }
+    static SIMT_MEMBER float cell(const float sums[SUMS], float h, float, float)
+    {
         float candidate = sums[CANDIDATE];
         if (AFTER)
-            candidate = simt_fma(cell_sigmoid(sums[R]), sums[SUMS - 1], candidate);
-        return simt_fma(simt_add(1.0f, -z), cell_tanh(candidate), simt_mul(z, h));
+            candidate = simt_fma(sums[R], sums[SUMS - 1], candidate);
+        cell_gru_h(1, &candidate, &sums[Z], &h);
+        return h;
     }
 };
 

@@ -7,7 +7,6 @@ namespace
 {
 struct lstm_f32_cell {
     enum { GATES = 4, SUMS = 4, RESET_BEFORE = 0, HAS_C = 1 };
-    enum { I, O, F, C };
 
     static SIMT_MEMBER void copy(const float *from, unsigned hidden, unsigned first,
                                  unsigned present, unsigned units, unsigned first_k, unsigned count,
@@ -39,12 +38,17 @@ struct lstm_f32_cell {
         for (int g = 0; g < GATES; g++)
             sums[g] = simt_fma(value, w[g], sums[g]);
     }
-    static SIMT_MEMBER float cell(const float sums[SUMS], float, float *c)
+    static SIMT_MEMBER float gates(float sums[SUMS], float *c)
     {
-        const float i = cell_sigmoid(sums[I]), f = cell_sigmoid(sums[F]);
-        const float g = cell_tanh(sums[C]);
-        *c = simt_fma(f, *c, simt_mul(i, g));
-        return simt_mul(cell_sigmoid(sums[O]), cell_tanh(*c));
+        float out;
+        *c = cell_lstm_c(sums, *c, &out);
+        return out;
+    }
+    static SIMT_MEMBER float cell(const float *, float, float c, float out)
+    {
+        float h;
+        cell_lstm_h(1, &c, &out, &h);
+        return h;
     }
 };
 

@@ -4,7 +4,8 @@
  *
  * A cluster of blocks (often one) owns a tile of rows for all steps. Each block holds the weights
  * of its units in shared memory; each thread owns one unit for TILE rows: all gates of it grow in
- * registers, bias, x ascending, h ascending, each with one fused multiply-add, and so does c. Only
+ * registers, bias, x ascending, h ascending, each with one fused multiply-add, and so does c. The
+ * arithmetic of the cell is the processor's own source (kernels/rnn/rnn_cell.h). Only
  * the new h is published, to every block of the cluster, in one of two buffers; one barrier a step.
  *
  * The rows of x are copied two steps ahead. The x half of a step's sums needs no other block, so
@@ -14,15 +15,18 @@
  *
  *   GATES  weights of one unit and k     SUMS  accumulators of one unit and row
  *   copy   a block's weights             load  one unit's of one k
- *   add    which sums they feed          cell  from the sums to the new h
+ *   add    which sums they feed          gates what follows from the sums: the new c, z and r
+ *   cell   the new h
  *
  * Weights that do not fit shared memory are the first ones in the order of k; they are read from
  * global memory, in practice from L2, at every step. */
 #ifndef APX_CUDA_RNN_F32_BODY_CUH
 #define APX_CUDA_RNN_F32_BODY_CUH
 
-#include "kernels/cuda/cell_f32.cuh"
 #include "kernels/cuda/rnn_f32_layout.h"
+#include "kernels/cuda/simd_f32_cuda.cuh"
+
+#include "kernels/rnn/rnn_cell.h"
 
 /* Which weights and values a sum runs over; reset before: first z and r, then the candidate. */
 enum rnn_f32_part { PART_X, PART_H, PART_RH };
@@ -71,7 +75,7 @@ SIMT_INLINE struct rnn_f32_place rnn_f32_enter(const struct rnn_f32_job &job, bo
     at.x_pitch = rnn_f32_pitch(job.input);
     at.h_pitch = rnn_f32_pitch(job.hidden);
     at.first_row = (size_t)(blockIdx.x / job.cut.cluster) * rows;
-    float *next = (float *)simt_shared();
+    float *next = (float *)(simt_shared() + VF_TABLE_BYTES);
     at.x = next;
     next += 3 * rows * at.x_pitch;
     at.h = next;
@@ -115,6 +119,7 @@ SIMT_INLINE void rnn_f32_fetch(const struct rnn_f32_job &job, const struct rnn_f
 template <class Cell>
 SIMT_INLINE unsigned rnn_f32_begin(const struct rnn_f32_job &job, const struct rnn_f32_place &at)
 {
+    vf_make_table();
     for (unsigned row = threadIdx.x; row < job.cut.rows; row += blockDim.x) {
         const size_t n = at.first_row + row;
         int32_t length = n < job.rows ? (int32_t)job.steps : 0;
@@ -301,27 +306,30 @@ template <class Cell, int TILE> SIMT_INLINE void rnn_f32_run(const struct rnn_f3
         const float *h = at.h + step % 2 * h_tile;
         float *h_new = at.h + (step + 1) % 2 * h_tile + at.row * at.h_pitch + at.unit;
         rnn_f32_half<Cell, TILE, PART_H>(job, at, sums, h, at.h_pitch);
+        float out[TILE]; /* what the second half of a cell wants of the first */
+#pragma unroll
+        for (int j = 0; j < TILE; j++)
+            out[j] = Cell::gates(sums[j], &c[j]);
         if (Cell::RESET_BEFORE) {
 #pragma unroll
             for (int j = 0; j < TILE; j++) {
                 const unsigned place = (at.row + j) * at.h_pitch + at.unit;
                 if (at.exists)
-                    rnn_f32_publish(job, at.rh + place,
-                                    simt_mul(cell_sigmoid(sums[j][1]), h[place]));
+                    rnn_f32_publish(job, at.rh + place, simt_mul(sums[j][1], h[place]));
             }
             if (job.cut.cluster > 1)
                 simt_cluster_arrive();
             rnn_f32_wait(job);
             rnn_f32_half<Cell, TILE, PART_RH>(job, at, sums, at.rh, at.h_pitch);
         }
+        if (at.exists) {
 #pragma unroll
-        for (int j = 0; j < TILE; j++) {
-            if (!at.exists)
-                continue;
-            const float old = h[(at.row + j) * at.h_pitch + at.unit];
-            const float next = Cell::cell(sums[j], old, &c[j]);
-            rnn_f32_publish(job, h_new + j * at.h_pitch, next);
-            rnn_f32_store(job, at, j, step, next, c[j]);
+            for (int j = 0; j < TILE; j++) {
+                const float old = h[(at.row + j) * at.h_pitch + at.unit];
+                const float next = Cell::cell(sums[j], old, c[j], out[j]);
+                rnn_f32_publish(job, h_new + j * at.h_pitch, next);
+                rnn_f32_store(job, at, j, step, next, c[j]);
+            }
         }
         rnn_f32_arrive(job);
     }

@@ -17,11 +17,12 @@ enum {
     MOST_THREADS = 512, /* of a block: 128 registers a thread */
     MOST_TILE = 8,
     MOST_CLUSTER = 8, /* what every device with clusters can do */
+    TABLE = 32,       /* bytes: simd_f32_cuda.cuh */
     RESERVED = 1024,  /* bytes that the system keeps of each block's shared memory */
 };
 
 static const double chain_cycles = 4.3;      /* a multiply-add after another */
-static const double cell_instructions = 150; /* activations of one unit and row */
+static const double cell_instructions = 130; /* activations of one unit and row */
 static const double barrier_cycles = 60, cluster_cycles = 420;
 static const double l2_bytes_a_cycle = 48; /* of one multiprocessor */
 static const double prologue_cycles = 2500;
@@ -36,7 +37,7 @@ size_t apx_rnn_f32_state_bytes(const struct apx_rnn_desc *desc, bool reset_befor
     const size_t h = round_up(desc->hidden, 4) + STATE_PAD;
     const size_t x = round_up(desc->input, 4) + STATE_PAD;
     /* h twice (r h besides), x of three steps, lengths */
-    return rows * (((reset_before ? 3 : 2) * h + 3 * x) * sizeof(float) + sizeof(int32_t));
+    return TABLE + rows * (((reset_before ? 3 : 2) * h + 3 * x) * sizeof(float) + sizeof(int32_t));
 }
 
 bool apx_rnn_f32_cut_complete(const struct apx_cuda_device *device, const struct apx_rnn_desc *desc,

@@ -80,8 +80,8 @@ APX_INLINE vf cell_lstm_c(const vf sums[CELL_LSTM_GATES], vf c, vf *out)
     vf above[CELL_LSTM_GATES], below[CELL_LSTM_GATES];
     cell_fractions(CELL_LSTM_GATES, curve, sums, above, below);
     *out = below[CELL_O];
-    const vf new = vf_div(above[CELL_C], vf_mul(below[CELL_I], below[CELL_C]));
-    return vf_fma(vf_div(vf_set1(1.0f), below[CELL_F]), c, new);
+    const vf added = vf_div(above[CELL_C], vf_mul(below[CELL_I], below[CELL_C]));
+    return vf_fma(vf_div(vf_set1(1.0f), below[CELL_F]), c, added);
 }
 
 /* And n new h from c and what cell_lstm_c left in out. */
