@@ -12,8 +12,9 @@
  *
  * Ranks: the thresholds that tops compare a feature with, sorted, are its cuts. A column of codes
  * says of each row of a tile how many cuts are <= x; `x >= cut k` is `code >= k`, counted from 1. A
- * column holds up to 253 cuts; a feature with more has several. NaN is code 0 (left everywhere) or
- * 254 (right everywhere); a feature whose nodes disagree has both columns. A set of intervals whose
+ * column holds up to 253 cuts; a feature with more has several. NaN is code 0 (left everywhere),
+ * 254 (right everywhere), or, where it goes right at lower cuts and left at higher ones, one
+ * between them; a feature whose nodes disagree otherwise has two columns. A set of intervals whose
  * bounds are cuts is a table over codes; its columns are 0 or 255, made once a tile. */
 #ifndef APX_TREE_FOREST_LAYOUT_H
 #define APX_TREE_FOREST_LAYOUT_H
@@ -105,7 +106,7 @@ struct apx_one_search {
     uint32_t cuts64;
     uint16_t column, cuts;
 };
-/* A column where NaN is APX_NAN_CODE; its other codes are column `from`'s. */
+/* A column where NaN has a code above 0; its other codes are column `from`'s. */
 struct apx_one_nan {
     uint32_t feature;
     uint16_t column, from;
@@ -155,7 +156,7 @@ struct apx_column {
     uint32_t cuts64; /* first of its cuts as doubles; if compares_double */
     uint16_t cuts;
     uint8_t first, levels;
-    uint8_t nan_code; /* 0 or APX_NAN_CODE */
+    uint8_t nan_code; /* where NaN goes left 0, right APX_NAN_CODE, else the code between them */
     bool twin;        /* the column after this has the same codes, but APX_NAN_CODE for NaN */
 };
 

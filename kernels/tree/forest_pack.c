@@ -115,8 +115,8 @@ static struct bounds measure(const struct apx_forest_desc *desc)
 static size_t lay_work(const struct apx_forest_desc *desc, const struct bounds *bounds,
                        struct apx_pack *pack)
 {
-    size_t at = bounds->packed, nodes = at, cut_begin, cuts, cut_count, wanted, keys, column, begun,
-           kind, order, root, one_trees;
+    size_t at = bounds->packed, nodes = at, cut_begin, cuts, cut_count, wanted, nans, keys, column,
+           begun, kind, order, root, one_trees;
     at += round64(desc->node_count * sizeof(struct apx_pack_node));
     cut_begin = at;
     at += round64((desc->features + 1) * sizeof(uint32_t));
@@ -126,6 +126,8 @@ static size_t lay_work(const struct apx_forest_desc *desc, const struct bounds *
     at += round64(desc->features * sizeof(uint32_t));
     wanted = at;
     at += round64(desc->features);
+    nans = at;
+    at += round64(desc->features * sizeof(struct apx_nan_range));
     keys = at;
     at += round64(bounds->sets * sizeof(uint64_t));
     column = at;
@@ -146,6 +148,7 @@ static size_t lay_work(const struct apx_forest_desc *desc, const struct bounds *
         pack->cuts = apx_pack_at(pack, cuts);
         pack->cut_count = apx_pack_at(pack, cut_count);
         pack->wanted = apx_pack_at(pack, wanted);
+        pack->nans = apx_pack_at(pack, nans);
         pack->set_keys = apx_pack_at(pack, keys);
         pack->walk_column = apx_pack_at(pack, column);
         pack->has_begun = apx_pack_at(pack, begun);

@@ -25,6 +25,21 @@ struct apx_one_tree {
     uint32_t usual, highest; /* steps of walks: of most rows, of any */
 };
 
+/* What NaN does at a feature's ranked nodes. Nodes that take it for a number, as LightGBM's take it
+ * for 0, need one code for it between those of the others. */
+enum apx_pack_nan {
+    APX_PACK_UNUSED,
+    APX_PACK_LEFT,
+    APX_PACK_RIGHT, /* and sets */
+    APX_PACK_BOTH,  /* two columns */
+    APX_PACK_BETWEEN
+};
+
+/* Keys of a feature's thresholds. */
+struct apx_nan_range {
+    uint64_t right, left; /* the greatest where NaN goes right, the least where it goes left */
+};
+
 /* Work space behind the packed forest, and where the next array goes. */
 struct apx_pack {
     const struct apx_forest_desc *desc;
@@ -37,7 +52,8 @@ struct apx_pack {
     uint64_t *cuts;              /* keys (apx_double_key), ascending inside of a feature */
     uint32_t *cut_count;         /* [features] distinct ones */
 
-    uint8_t *wanted;                /* [features] bit 0: NaN 0, bit 1: NaN APX_NAN_CODE */
+    uint8_t *wanted;                /* [features] enum apx_pack_nan */
+    struct apx_nan_range *nans;     /* [features] */
     bool coded;                     /* walks over codes: all thresholds are cuts */
     uint32_t *walk_column;          /* [features] of the keys that walks read */
     uint64_t *set_keys;             /* [set_columns] ascending, one a set column */

@@ -91,11 +91,12 @@ static __attribute__((noinline)) void one_search_doubles(const struct apx_packed
 /* Features that are looked at for NaN in less time than a column where NaN has a code. */
 enum { ONE_NAN_FEATURES = 32 };
 
-/* Codes where NaN is APX_NAN_CODE. */
+/* Codes where NaN has one above 0. */
 static void one_nan_codes(const struct apx_packed *packed, const void *x, bool is_double,
                           uint8_t *codes)
 {
     const struct apx_one_nan *nans = apx_packed_array(packed, packed->one_nan_at);
+    const struct apx_column *columns = apx_packed_array(packed, packed->column_at);
     for (uint32_t i = 0; i < packed->one_twins; i++)
         codes[nans[i].column] = codes[nans[i].from];
     if (packed->one_nans == 0 || (packed->features / ONE_NAN_FEATURES < packed->one_nans &&
@@ -104,7 +105,7 @@ static void one_nan_codes(const struct apx_packed *packed, const void *x, bool i
     for (uint32_t i = 0; i < packed->one_nans; i++) {
         const bool is_nan = is_double ? isnan(((const double *)x)[nans[i].feature])
                                       : isnan(((const float *)x)[nans[i].feature]);
-        codes[nans[i].column] = is_nan ? APX_NAN_CODE : codes[nans[i].column];
+        codes[nans[i].column] = is_nan ? columns[nans[i].column].nan_code : codes[nans[i].column];
     }
 }
 
