@@ -21,7 +21,7 @@ struct apx_pack_node {
 
 /* What one row takes of a tree. */
 struct apx_one_tree {
-    uint32_t nodes;          /* decided by bits */
+    uint32_t nodes;          /* decided by bits, of a lane */
     uint32_t usual, highest; /* steps of walks: of most rows, of any */
 };
 
@@ -143,6 +143,10 @@ void apx_pack_key_nodes(struct apx_pack *pack, size_t tree, const struct apx_pac
 size_t apx_pack_code_count(const struct apx_pack *pack, size_t tree);
 void apx_pack_code_nodes(struct apx_pack *pack, size_t tree, const uint32_t *exits, size_t at,
                          struct apx_packed_tree *out);
+/* forest_pack_bits.c: of a tree whose top is marked, the most nodes of a lane; the blocks of a
+ * group of trees, which are one_order's from `first` on. */
+uint32_t apx_pack_bits_nodes(const struct apx_pack *pack, size_t tree, enum apx_one_kind kind);
+void apx_pack_bits(struct apx_pack *pack, size_t first, struct apx_one_group *group);
 /* forest_pack_onerow.c: how one row goes through the trees (before the trees are packed), the
  * estimate of it in nanoseconds, and the groups. */
 void apx_pack_one_kinds(struct apx_pack *pack);
