@@ -43,8 +43,8 @@ APX_INLINE __m256i bits_all(const uint8_t *codes, __m256i column)
 }
 
 /* What a register's nodes leave of its lanes. */
-APX_INLINE __m256i bits_register(const uint8_t *block, size_t count, const uint8_t *codes,
-                                 const bool windows)
+APX_INLINE __m256i bits_shape(const uint8_t *block, size_t count, const uint8_t *codes,
+                              const bool windows)
 {
     const uint8_t *window = block + count * 3 * BITS_LANES;
     __m256i reach = _mm256_set1_epi8(-1);
@@ -59,6 +59,19 @@ APX_INLINE __m256i bits_register(const uint8_t *block, size_t count, const uint8
         reach = _mm256_andnot_si256(drop, reach);
     }
     return reach;
+}
+
+/* Functions of their own, so that what they need stays in registers. */
+static __attribute__((noinline)) __m256i bits_by_window(const uint8_t *block, size_t count,
+                                                        const uint8_t *codes)
+{
+    return bits_shape(block, count, codes, true);
+}
+
+static __attribute__((noinline)) __m256i bits_by_all(const uint8_t *block, size_t count,
+                                                     const uint8_t *codes)
+{
+    return bits_shape(block, count, codes, false);
 }
 
 /* leaf[]: of the group's trees, as indices in the forest; of their tops, the numbers of the exits;
@@ -82,8 +95,8 @@ static __attribute__((noinline)) void one_bits(const struct apx_packed *packed,
             __m256i lanes;
             uint64_t of64[4];
             uint32_t of32[8];
-        } words = {windows ? bits_register(block, count, codes, true)
-                           : bits_register(block, count, codes, false)};
+        } words = {windows ? bits_by_window(block, count, codes)
+                           : bits_by_all(block, count, codes)};
         block += apx_one_bits_bytes((uint32_t)count, BITS_LANES, windows);
         if (group->kind == APX_ONE_BITS64)
 #pragma GCC unroll 4
