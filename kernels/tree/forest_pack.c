@@ -38,23 +38,14 @@ static bool is_wide(const struct apx_forest_desc *desc, uint32_t tile)
            desc->features * (APX_KEYS_STRIDE(tile) / 8) > UINT16_MAX;
 }
 
-/* Bytes of what decides a tree by bits, at most: of a node in as many lanes as it may be (a lane
- * has no more nodes than the tree), of blocks half as many again, a byte more with each lane's
- * three. */
-static size_t bound_bits(size_t leaves)
-{
-    const size_t nodes = leaves - 1 < APX_BITS_NODES ? leaves - 1 : APX_BITS_NODES;
-    return (nodes * 3 / 2 + 1) * (leaves > APX_ONE_EXITS && leaves <= 64 ? 8 : 4) * 7 / 2;
-}
-
 /* What one row goes through. Trees of a group may need less than the group's largest one; but
  * sorted by that, no more than the next group's need, and if they are not sorted, not much more. */
 static size_t bound_onerow(const struct apx_forest_desc *desc, size_t columns)
 {
-    size_t bytes = 3 * 8 * bound_bits(64); /* of each kind, a group that is not full */
+    size_t bytes = apx_pack_bits_spare();
     for (size_t t = 0; t < desc->trees; t++) {
         const size_t leaves = (desc->roots[t + 1] - desc->roots[t] + 1) / 2;
-        bytes += bound_bits(leaves) + (leaves > APX_ONE_EXITS ? 2 * APX_ONE_EXITS : 0);
+        bytes += apx_pack_bits_bound(leaves) + (leaves > APX_ONE_EXITS ? 2 * APX_ONE_EXITS : 0);
     }
     bytes += round64(columns * sizeof(struct apx_one_search));
     bytes += round64(columns * sizeof(struct apx_one_nan));

@@ -143,6 +143,20 @@ void apx_pack_key_nodes(struct apx_pack *pack, size_t tree, const struct apx_pac
 size_t apx_pack_code_count(const struct apx_pack *pack, size_t tree);
 void apx_pack_code_nodes(struct apx_pack *pack, size_t tree, const uint32_t *exits, size_t at,
                          struct apx_packed_tree *out);
+/* Bytes that decide a tree by bits, at most: a lane has no more nodes than the tree, blocks are
+ * half as many again and three bytes and some for each lane. */
+static inline size_t apx_pack_bits_bound(size_t leaves)
+{
+    const size_t nodes = leaves - 1 < APX_BITS_NODES ? leaves - 1 : APX_BITS_NODES;
+    return (nodes * 3 / 2 + 1) * (leaves > 32 && leaves <= 64 ? 8 : 4) * 7 / 2;
+}
+
+/* Of groups that are not full, one of each kind. */
+static inline size_t apx_pack_bits_spare(void)
+{
+    return 3 * 8 * apx_pack_bits_bound(64);
+}
+
 /* forest_pack_bits.c: of a tree whose top is marked, the most nodes of a lane; the blocks of a
  * group of trees, which are one_order's from `first` on. */
 uint32_t apx_pack_bits_nodes(const struct apx_pack *pack, size_t tree, enum apx_one_kind kind);

@@ -170,15 +170,21 @@ static struct group_size group_from(const struct apx_pack *pack, size_t first)
     return size;
 }
 
-static double order_cost(const struct apx_pack *pack, uint32_t *groups)
+/* bytes: of the blocks, at most. */
+static double order_cost(const struct apx_pack *pack, uint32_t *groups, size_t *bytes)
 {
     double cost = 0;
     *groups = 0;
+    *bytes = 0;
     for (size_t t = 0; t < pack->desc->trees; ++*groups) {
         const struct group_size size = group_from(pack, t);
         const struct apx_one_tree most = {.usual = size.usual, .highest = size.highest};
-        cost += group_cost(pack, (enum apx_one_kind)pack->one_kind[(uint32_t)pack->one_order[t]],
-                           size.nodes, steps_of(&most));
+        const enum apx_one_kind kind =
+            (enum apx_one_kind)pack->one_kind[(uint32_t)pack->one_order[t]];
+        cost += group_cost(pack, kind, size.nodes, steps_of(&most));
+        for (uint32_t i = 0; i < size.trees && kind != APX_ONE_WALKS;
+             i += pack->isa->block / apx_one_parts(kind))
+            *bytes += apx_one_bits_bytes(size.nodes * 3 / 2, pack->isa->block, true);
         t += size.trees;
     }
     return cost;
@@ -203,15 +209,18 @@ static const double in_order_worth = 1.2;
 /* one_order: the forest's (true), or sorted. */
 static bool choose_order(struct apx_pack *pack, uint32_t *groups)
 {
+    size_t bytes, room = apx_pack_bits_spare();
     sort_trees(pack);
-    const double sorted = order_cost(pack, groups);
-    for (size_t t = 0; t < pack->desc->trees; t++)
+    const double sorted = order_cost(pack, groups, &bytes);
+    for (size_t t = 0; t < pack->desc->trees; t++) {
         pack->one_order[t] = t;
-    const double kept = order_cost(pack, groups);
-    if (kept <= sorted * in_order_worth)
+        room += apx_pack_bits_bound(leaves_of(pack, t));
+    }
+    const double kept = order_cost(pack, groups, &bytes);
+    if (kept <= sorted * in_order_worth && bytes <= room)
         return true;
     sort_trees(pack);
-    order_cost(pack, groups);
+    order_cost(pack, groups, &bytes);
     return false;
 }
 
@@ -222,7 +231,8 @@ double apx_pack_one_cost(const struct apx_pack *pack)
     const struct apx_column *columns = apx_pack_at(pack, packed->column_at);
     const struct apx_set_column *sets = apx_pack_at(pack, packed->set_column_at);
     uint32_t groups;
-    double cost = isa->one_tree * (double)pack->desc->trees + order_cost(pack, &groups);
+    size_t bytes;
+    double cost = isa->one_tree * (double)pack->desc->trees + order_cost(pack, &groups, &bytes);
     for (uint32_t c = 0; c < packed->search_columns; c++)
         cost += isa->one_column + isa->one_level * columns[c].levels;
     for (uint32_t s = 0; s < packed->set_columns; s++)
