@@ -36,7 +36,9 @@ struct apx_cuda_driver {
 
     int (*count)(int *devices);
     int (*describe)(int index, struct apx_cuda_device *out);
-    int (*use)(int index); /* for the calling thread: all that follows is on this device */
+    /* For the calling thread: what is made or enqueued afterwards is on this device. Releasing and
+     * destroying need no such call. */
+    int (*use)(int index);
 
     int (*alloc)(size_t bytes, void **out);      /* device memory, 256-byte aligned; bytes > 0 */
     void (*release)(void *memory);               /* accepts NULL */

@@ -54,7 +54,7 @@ struct apx_cuda_rnn_row {
     void (*pack)(const struct apx_rnn_desc *desc, const struct apx_rnn_weights *weights,
                  void *packed);
     size_t (*scratch_bytes)(const struct apx_rnn_desc *desc, size_t rows, size_t steps);
-    /* args->rows and args->steps are at least 1. A length outside of 0..steps makes *fault (device
+    /* args->rows is at least 1; steps may be 0. A length outside of 0..steps makes *fault (device
      * memory, zero before) 1 and counts as one inside; nothing is read or written out of bounds. */
     int (*launch)(const struct apx_cuda_device *device, const struct apx_rnn_args *args,
                   int32_t *fault, void *stream);

@@ -15,17 +15,20 @@
 #include "runtime/auspex.h"
 #include "runtime/model/graph.h"
 
-struct apx_topo; /* runtime/topo/topo.h */
+struct apx_topo;        /* runtime/topo/topo.h */
+struct apx_cuda_driver; /* kernels/cuda/cuda_driver.h */
 struct apx_program;
 struct apx_lane;
 
 struct apx_compile_options {
     const struct apx_allocator *allocator;
     const char *isa;       /* cap, or NULL */
-    const char *precision; /* "fp32" or "int8": then the graph's layers are int8 already */
+    const char *precision; /* "fp32", "int8": then the graph's layers are int8 already, or "fp16":
+                              CUDA devices alone */
     size_t l2_bytes;       /* of one core; 0: unknown */
     const struct apx_topo
         *topo; /* the machine, to have weights on each NUMA node; NULL: one copy */
+    const struct apx_cuda_driver *cuda; /* NULL: the plug-in's */
 };
 
 /* One call's slice. Tensors are the whole batch's; a lane touches rows [row, row + rows) of each
@@ -79,18 +82,11 @@ struct apx_backend {
                            struct apx_error *error);
 };
 
-extern const struct apx_backend apx_backend_cpu;
+extern const struct apx_backend apx_backend_cpu, apx_backend_cuda;
 
-/* The backend for "auto", "cpu" or "cuda" (NULL: "auto"). Others than the CPU live in a plug-in,
- * libauspex_<device>.so beside the library or on the loader's path, whose function
- * apx_backend_plugin returns its backend; a plug-in stays loaded.
- *   APX_EINVAL: another word; APX_EDEVICE: no plug-in, or it finds no device */
+/* The backend for "auto", "cpu" or "cuda" (NULL: "auto").
+ *   APX_EINVAL: another word; APX_EDEVICE: "cuda", and there is no plug-in, driver or device */
 enum apx_status apx_backend_find(const char *device, const struct apx_backend **out,
                                  struct apx_error *error);
-
-/* What a plug-in exports as apx_backend_plugin: its backend, or NULL with `error` filled. `version`
- * is APX_BACKEND_VERSION of the caller; a plug-in built for another one must return NULL. */
-#define APX_BACKEND_VERSION 1
-typedef const struct apx_backend *apx_backend_plugin_fn(int version, struct apx_error *error);
 
 #endif

@@ -16,10 +16,10 @@
 
 #include "runtime/base/fail.h"
 #include "runtime/base/memory.h"
+#include "runtime/device/bind_steps.h"
 #include "runtime/plan/replicas.h"
 
-#define BINDINGS     4
-#define MAX_OPERANDS (APX_LIMIT_SHAPE_ELEMS + 2) /* of any step; the rest are copies of two */
+#define BINDINGS 4
 
 struct binding {
     bool is_valid;
@@ -58,37 +58,6 @@ struct apx_lane {
 static size_t round_up(size_t bytes)
 {
     return (bytes + APX_CACHE_LINE - 1) / APX_CACHE_LINE * APX_CACHE_LINE;
-}
-
-static const struct apx_view *operand(const struct apx_step *step, int i)
-{
-    return i < step->in_count ? step->in[i] : step->out[i - step->in_count];
-}
-
-/* All operands of a step as numbers; those left out have rank -1. */
-static bool bind_operands(const struct apx_step *step, const int64_t *symbols,
-                          struct apx_bound *bounds)
-{
-    for (int i = 0; i < step->in_count + step->out_count; i++) {
-        bounds[i].rank = -1;
-        if (operand(step, i) != NULL && !apx_view_bind(operand(step, i), symbols, &bounds[i]))
-            return false;
-    }
-    return true;
-}
-
-static const char *step_name(const struct apx_program *program, const struct apx_step *step)
-{
-    return step->node >= 0 ? program->graph->nodes[step->node].name : "";
-}
-
-static enum apx_status refuse(const struct apx_program *program, const struct apx_step *step,
-                              struct apx_error *error)
-{
-    return apx_fail(error, APX_EINVAL, step_name(program, step),
-                    "the model cannot be run with these extents: at node \"%s\" an axis would end "
-                    "before it begins",
-                    step_name(program, step));
 }
 
 /* ---- create ---------------------------------------------------------------------------------- */
@@ -168,17 +137,6 @@ void apx_cpu_lane_destroy(struct apx_lane *lane)
 
 /* ---- extents --------------------------------------------------------------------------------- */
 
-/* The symbols as steps see them: a slice's rows, and the batch's under a symbol of their own. */
-static void slice_symbols(const struct apx_program *program, const int64_t *symbols, int64_t rows,
-                          int64_t *out)
-{
-    memcpy(out, symbols, APX_MAX_SYMBOLS * sizeof *out);
-    if (program->row_symbol < 0)
-        return;
-    out[program->row_symbol] = rows;
-    out[program->batch_symbol] = program->uses_batch_symbol ? symbols[program->row_symbol] : 0;
-}
-
 static bool slot_bytes(const struct apx_slot *slot, const int64_t *symbols, size_t *bytes)
 {
     int64_t elements;
@@ -194,24 +152,17 @@ static bool slot_bytes(const struct apx_slot *slot, const int64_t *symbols, size
     return true;
 }
 
-static enum apx_status too_large(struct apx_error *error)
-{
-    return apx_fail(error, APX_EINVAL, "",
-                    "the model cannot be run with these extents: a tensor "
-                    "inside would have a negative or too large size");
-}
-
 static enum apx_status scratch_bytes(const struct apx_program *program, const int64_t *symbols,
                                      size_t *bytes, struct apx_error *error)
 {
-    struct apx_bound bounds[MAX_OPERANDS];
+    struct apx_bound bounds[APX_BIND_OPERANDS];
     *bytes = 0;
     for (int s = 0; s < program->step_count; s++) {
         const struct apx_step *step = program->steps[s];
         if (step->type->scratch == NULL)
             continue;
-        if (!bind_operands(step, symbols, bounds))
-            return refuse(program, step, error);
+        if (!apx_bind_operands(step, symbols, bounds))
+            return apx_bind_refuse(program, step, error);
         size_t need = step->type->scratch(step, bounds, bounds + step->in_count);
         *bytes = need > *bytes ? need : *bytes;
     }
@@ -238,7 +189,7 @@ static enum apx_status lay_out(struct apx_lane *lane, const int64_t *symbols, bo
         return status;
     for (int i = 0; i < program->slot_count; i++)
         if (!slot_bytes(&program->slots[i], symbols, &trial->bytes[i]))
-            return too_large(error);
+            return apx_bind_too_large(error);
     *fits_base = lane->base.total > 0 && fits(program, trial, &lane->base);
     if (*fits_base)
         return APX_OK;
@@ -258,7 +209,7 @@ static enum apx_status make_room(struct apx_lane *lane, const int64_t *batch_sym
     const struct apx_program *program = lane->program;
     int64_t symbols[APX_MAX_SYMBOLS];
     bool fits_base = false;
-    slice_symbols(program, batch_symbols, rows, symbols);
+    apx_bind_symbols(program, batch_symbols, rows, symbols);
     enum apx_status status = lay_out(lane, symbols, &fits_base, error);
     *layout = fits_base ? &lane->base : &lane->trial;
     if (status != APX_OK || fits_base)
@@ -296,39 +247,6 @@ enum apx_status apx_cpu_lane_reserve(struct apx_lane *lane, const int64_t *symbo
 
 /* ---- binding --------------------------------------------------------------------------------- */
 
-/* Every element that the view reaches lies in its slot. */
-static bool is_inside(const struct apx_program *program, const struct apx_view *view,
-                      const struct apx_bound *bound, const int64_t *symbols, int64_t batch)
-{
-    int64_t low = bound->offset, high = bound->offset, elements;
-    for (int i = 0; i < bound->rank; i++) {
-        int64_t span;
-        if (bound->extent[i] == 0)
-            return true;
-        if (__builtin_mul_overflow(bound->extent[i] - 1, bound->stride[i], &span) ||
-            __builtin_add_overflow(span < 0 ? low : high, span, span < 0 ? &low : &high))
-            return false;
-    }
-    const struct apx_slot *slot = &program->slots[view->slot];
-    int64_t whole[APX_MAX_SYMBOLS];
-    memcpy(whole, symbols, sizeof whole);
-    if (program->row_symbol >= 0 && (slot->kind == APX_SLOT_INPUT || slot->kind == APX_SLOT_OUTPUT))
-        whole[program->row_symbol] = batch;
-    return apx_dim_evaluate(&slot->elements, whole, &elements) && low >= 0 && high < elements;
-}
-
-/* Elements from one row to the next of a caller's tensor whose rows are axis `axis`. */
-static int64_t row_stride(const struct apx_value *value, int axis, const int64_t *symbols)
-{
-    int64_t stride = 1;
-    for (int i = axis + 1; i < value->rank && axis >= 0; i++) {
-        int64_t extent = 0;
-        apx_dim_evaluate(&value->dims[i], symbols, &extent);
-        stride *= extent;
-    }
-    return axis < 0 ? 0 : stride;
-}
-
 static int64_t batch_rows(const struct apx_program *program, const int64_t *batch_symbols)
 {
     return program->row_symbol >= 0 ? batch_symbols[program->row_symbol] : 0;
@@ -340,7 +258,6 @@ static enum apx_status bind(struct apx_lane *lane, struct binding *binding,
     const struct apx_program *program = lane->program;
     const struct apx_graph *graph = program->graph;
     const int64_t batch = batch_rows(program, slice->symbols);
-    struct apx_bound bounds[MAX_OPERANDS];
     const struct layout *layout;
     binding->is_valid = false;
     lane->framed = NULL;
@@ -348,19 +265,11 @@ static enum apx_status bind(struct apx_lane *lane, struct binding *binding,
     if (status != APX_OK)
         return status;
     int64_t *symbols = binding->symbols;
-    slice_symbols(program, slice->symbols, slice->rows, symbols);
+    apx_bind_symbols(program, slice->symbols, slice->rows, symbols);
     memcpy(binding->offset, layout->offset, (size_t)program->slot_count * sizeof(size_t));
-    for (int s = 0; s < program->step_count; s++) {
-        const struct apx_step *step = program->steps[s];
-        if (!bind_operands(step, symbols, bounds))
-            return refuse(program, step, error);
-        /* The operands of "extents" are numbers, not places. */
-        for (int i = 0; i < step->in_count + step->out_count; i++)
-            if (operand(step, i) != NULL && !step->type->reads_extents &&
-                !is_inside(program, operand(step, i), &bounds[i], symbols, batch))
-                return refuse(program, step, error);
-        step->type->bind(step, bounds, bounds + step->in_count, binding->args + step->args_offset);
-    }
+    status = apx_bind_steps(program, symbols, batch, binding->args, error);
+    if (status != APX_OK)
+        return status;
     for (int i = 0; i < lane->tensor_count; i++) {
         const struct tensor_slot *tensor = &lane->tensors[i];
         const struct apx_value *value =
@@ -369,7 +278,7 @@ static enum apx_status bind(struct apx_lane *lane, struct binding *binding,
         int axis = tensor->is_output ? program->output_row_axis[tensor->index]
                                      : program->input_row_axis[tensor->index];
         binding->row_bytes[i] =
-            row_stride(value, axis, symbols) * (int64_t)apx_dtype_size(value->dtype);
+            apx_bind_row_stride(value, axis, symbols) * (int64_t)apx_dtype_size(value->dtype);
     }
     binding->is_valid = true;
     return APX_OK;
@@ -446,8 +355,8 @@ enum apx_status apx_cpu_lane_run(struct apx_lane *lane, const struct apx_slice *
         const struct apx_step *step = program->steps[s];
         step->type->run(step, binding->args + step->args_offset, &lane->frame);
         if (lane->frame.fault != NULL)
-            return apx_fail(error, APX_EINVAL, step_name(program, step), "%s (node \"%s\")",
-                            lane->frame.fault, step_name(program, step));
+            return apx_fail(error, APX_EINVAL, apx_bind_name(program, step), "%s (node \"%s\")",
+                            lane->frame.fault, apx_bind_name(program, step));
     }
     return APX_OK;
 }
@@ -455,15 +364,15 @@ enum apx_status apx_cpu_lane_run(struct apx_lane *lane, const struct apx_slice *
 void apx_cpu_measure(const struct apx_program *program, const int64_t *batch_symbols, double *flops,
                      struct apx_row_cost *total)
 {
-    struct apx_bound bounds[MAX_OPERANDS];
+    struct apx_bound bounds[APX_BIND_OPERANDS];
     int64_t symbols[APX_MAX_SYMBOLS];
-    slice_symbols(program, batch_symbols, 1, symbols);
+    apx_bind_symbols(program, batch_symbols, 1, symbols);
     *total = (struct apx_row_cost){0};
     for (int s = 0; s < program->step_count; s++) {
         const struct apx_step *step = program->steps[s];
         const struct apx_bound *in = bounds, *out = bounds + step->in_count;
         double alive = 0, count = 0;
-        if (bind_operands(step, symbols, bounds)) {
+        if (apx_bind_operands(step, symbols, bounds)) {
             count = step->type->flops != NULL ? step->type->flops(step, in, out)
                                               : (double)apx_bound_count(out);
             total->seconds += step->type->seconds != NULL ? step->type->seconds(step, in, out) : 0;

@@ -50,6 +50,7 @@ static inline void *apx_at(const struct apx_frame *frame, struct apx_ref ref)
 }
 
 struct apx_step;
+struct apx_step_cuda; /* runtime/plan/step_cuda.h */
 
 /* What a kind of step can do. in and out hold the step's operands as numbers, in order; operands
  * that are not there have rank -1. */
@@ -82,6 +83,7 @@ struct apx_step_class {
      * allocator, which the program then owns. APX_ENOMEM. */
     enum apx_status (*build)(struct apx_step *step, const struct apx_allocator *allocator,
                              void **packed, size_t *bytes);
+    const struct apx_step_cuda *cuda; /* how a GPU runs it; NULL: it cannot */
 };
 
 struct apx_step {
@@ -107,6 +109,7 @@ struct apx_program {
     const struct apx_allocator *allocator;
     const struct apx_graph *graph;
     uint32_t caps;
+    bool is_for_device;       /* what the host does with a device's results has steps of its own */
     struct apx_blocks blocks; /* slots, steps, views, params */
     struct apx_slot *slots;
     int slot_count, slot_capacity;
@@ -140,6 +143,10 @@ static inline const void *apx_packed(const struct apx_frame *frame, const struct
 
 /* *out is NULL on failure. The graph outlives the program.
  *   APX_EUNSUPPORTED (field: the node), APX_EINVAL (isa, precision), APX_ENOMEM */
+enum apx_status apx_plan_lower(const struct apx_graph *graph,
+                               const struct apx_compile_options *options, bool is_for_device,
+                               struct apx_program **out, struct apx_error *error);
+/* The same with weights packed for the CPU: what a lane of the CPU runs. */
 enum apx_status apx_plan_create(const struct apx_graph *graph,
                                 const struct apx_compile_options *options, struct apx_program **out,
                                 struct apx_error *error);

@@ -10,15 +10,25 @@
 #include "runtime/plan/rows.h"
 #include "runtime/plan/step_rnn.h"
 
+static bool is_precision(const struct apx_compile_options *options, const char *word)
+{
+    return options->precision != NULL && strcmp(options->precision, word) == 0;
+}
+
 static enum apx_status read_options(struct apx_program *program,
                                     const struct apx_compile_options *options,
                                     struct apx_error *error)
 {
-    if (options->precision != NULL && strcmp(options->precision, "fp32") != 0 &&
-        strcmp(options->precision, "int8") != 0)
+    bool is_half = is_precision(options, "fp16");
+    if (options->precision != NULL && !is_precision(options, "fp32") &&
+        !is_precision(options, "int8") && !is_half)
         return apx_fail(error, APX_EINVAL, "precision",
-                        "precision \"%s\" is not known; say \"fp32\" or \"int8\"",
+                        "precision \"%s\" is not known; say \"fp32\", \"fp16\" or \"int8\"",
                         options->precision);
+    if (is_half && !program->is_for_device)
+        return apx_fail(
+            error, APX_EUNSUPPORTED, "precision",
+            "precision \"fp16\" is computed by CUDA devices alone; say device \"cuda\"");
     program->caps = apx_cpu_caps();
     if (options->isa != NULL && !apx_caps_limit(program->caps, options->isa, &program->caps))
         return apx_fail(
@@ -184,9 +194,9 @@ static void measure(struct apx_program *program)
     }
 }
 
-enum apx_status apx_plan_create(const struct apx_graph *graph,
-                                const struct apx_compile_options *options, struct apx_program **out,
-                                struct apx_error *error)
+enum apx_status apx_plan_lower(const struct apx_graph *graph,
+                               const struct apx_compile_options *options, bool is_for_device,
+                               struct apx_program **out, struct apx_error *error)
 {
     *out = NULL;
     struct apx_program *program = apx_alloc(options->allocator, 1, sizeof *program);
@@ -195,6 +205,7 @@ enum apx_status apx_plan_create(const struct apx_graph *graph,
     program->allocator = options->allocator;
     program->graph = graph;
     program->l2_bytes = options->l2_bytes;
+    program->is_for_device = is_for_device;
     apx_blocks_init(&program->blocks, options->allocator);
     enum apx_status status = read_options(program, options, error);
     if (status == APX_OK)
@@ -202,18 +213,33 @@ enum apx_status apx_plan_create(const struct apx_graph *graph,
     if (status == APX_OK)
         status = lower(program, error);
     if (status == APX_OK)
+        status = find_widened(program, error);
+    if (status != APX_OK) {
+        apx_plan_destroy(program);
+        return status;
+    }
+    measure(program);
+    *out = program;
+    return APX_OK;
+}
+
+enum apx_status apx_plan_create(const struct apx_graph *graph,
+                                const struct apx_compile_options *options, struct apx_program **out,
+                                struct apx_error *error)
+{
+    struct apx_program *program;
+    *out = NULL;
+    enum apx_status status = apx_plan_lower(graph, options, false, &program, error);
+    if (status == APX_OK)
         status = pack_weights(program, error);
     if (status == APX_OK)
         status = build_weights(program, error);
-    if (status == APX_OK)
-        status = find_widened(program, error);
     if (status == APX_OK)
         status = apx_replicas_create(program, options->topo, error);
     if (status != APX_OK) {
         apx_plan_destroy(program);
         return status;
     }
-    measure(program);
     *out = program;
     return APX_OK;
 }

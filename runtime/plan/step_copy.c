@@ -2,6 +2,7 @@
 /* step_copy.c - steps that move bytes: strided copies, fills, integers known from the extents. */
 #include <string.h>
 
+#include "runtime/plan/step_cuda.h"
 #include "runtime/plan/steps.h"
 
 struct apx_ref apx_ref_to(const struct apx_view *view, const struct apx_bound *bound)
@@ -124,12 +125,52 @@ static double no_flops(const struct apx_step *step, const struct apx_bound *in,
     return 0;
 }
 
+static bool copy_choose(const struct apx_step *step, const struct apx_cuda_place *place,
+                        struct apx_cuda_choice *out)
+{
+    (void)step;
+    *out = (struct apx_cuda_choice){0};
+    return place->driver->ops->copy != NULL;
+}
+
+/* The walk around and the walk inside as one. The axes of the two together are no more than the
+ * value has. */
+static int copy_launch(const struct apx_step *step, const void *memory,
+                       const struct apx_cuda_frame *frame)
+{
+    (void)step;
+    const struct copy_args *args = memory;
+    struct apx_nd nd = {0};
+    ptrdiff_t dense = 1;
+    nd.rank = args->outer + args->nd.rank;
+    for (int i = args->nd.rank - 1; i >= 0; i--) {
+        nd.extent[args->outer + i] = args->nd.extent[i];
+        nd.stride[0][args->outer + i] = args->nd.stride[0][i];
+        nd.stride[1][args->outer + i] = dense;
+        dense *= (ptrdiff_t)args->nd.extent[i];
+    }
+    for (int i = 0; i < args->outer; i++) {
+        if (args->extent[i] == 0)
+            return 0;
+        nd.extent[i] = args->extent[i];
+        nd.stride[0][i] = args->in_stride[i] / (ptrdiff_t)args->width;
+        nd.stride[1][i] = args->out_stride[i] / (ptrdiff_t)args->width;
+    }
+    if (args->flat_bytes == 0)
+        return 0;
+    return frame->place->driver->ops->copy(&nd, args->width, apx_at(&frame->frame, args->in),
+                                           apx_at(&frame->frame, args->out), frame->stream);
+}
+
+static const struct apx_step_cuda copy_cuda = {.choose = copy_choose, .launch = copy_launch};
+
 static const struct apx_step_class copy_class = {.name = "copy",
                                                  .args_bytes = sizeof(struct copy_args),
                                                  .writes_strided = true,
                                                  .bind = copy_bind,
                                                  .run = copy_run,
-                                                 .flops = no_flops};
+                                                 .flops = no_flops,
+                                                 .cuda = &copy_cuda};
 
 void apx_emit_copy_into(struct apx_lowering *lo, struct apx_view *view, struct apx_view *out)
 {
@@ -223,6 +264,13 @@ static const struct apx_step_class fill_class = {.name = "fill",
 
 void apx_emit_fill_into(struct apx_lowering *lo, struct apx_view *out, double value)
 {
+    if (lo->program->is_for_device) { /* which copies: one element, seen through strides of 0 */
+        struct apx_view *scalar = apx_lower_scalar(lo, out->dtype, value);
+        if (scalar != NULL)
+            apx_view_expand(scalar, out->rank, out->extent, scalar);
+        apx_emit_copy_into(lo, scalar, out);
+        return;
+    }
     struct apx_step *step = apx_lower_step(lo, &fill_class, 0, 1, sizeof(struct fill_params));
     if (step == NULL)
         return;

@@ -3,6 +3,7 @@
  * computed operands. */
 #include <string.h>
 
+#include "runtime/plan/step_cuda.h"
 #include "runtime/plan/steps.h"
 
 struct dense_params {
@@ -69,13 +70,77 @@ static void dense_pack(const struct apx_step *step, void *packed)
     params->row->pack(&params->desc, &params->weights, packed);
 }
 
+static bool dense_choose(const struct apx_step *step, const struct apx_cuda_place *place,
+                         struct apx_cuda_choice *out)
+{
+    const struct dense_params *params = step->params;
+    const struct apx_cuda_driver *driver = place->driver;
+    /* Layers beside int8 ones are float, and one that has no half stays what the file says. */
+    const char *wanted = strcmp(place->precision, "fp16") == 0 ? "fp16" : "fp32";
+    for (int pass = 0; pass < 2; pass++, wanted = "fp32")
+        for (size_t i = 0; i < driver->dense_count; i++)
+            if (strcmp(driver->dense[i].precision, wanted) == 0 &&
+                driver->dense[i].supports(&place->device, &params->desc)) {
+                *out = (struct apx_cuda_choice){&driver->dense[i], driver->dense[i].name, wanted};
+                return true;
+            }
+    return false;
+}
+
+static size_t dense_cuda_bound(const struct apx_step *step, const struct apx_cuda_choice *choice)
+{
+    const struct dense_params *params = step->params;
+    const struct apx_cuda_dense_row *row = choice->row;
+    return row->packed_bytes(&params->desc);
+}
+
+static size_t dense_cuda_pack(const struct apx_step *step, const struct apx_cuda_choice *choice,
+                              void *packed)
+{
+    const struct dense_params *params = step->params;
+    const struct apx_cuda_dense_row *row = choice->row;
+    row->pack(&params->desc, &params->weights, packed);
+    return row->packed_bytes(&params->desc);
+}
+
+static int dense_launch(const struct apx_step *step, const void *memory,
+                        const struct apx_cuda_frame *frame)
+{
+    (void)step;
+    const struct dense_args *bound = memory;
+    const struct apx_cuda_dense_row *row = frame->choice.row;
+    struct apx_dense_args args = bound->kernel;
+    args.packed = frame->packed;
+    args.x = apx_at(&frame->frame, bound->x);
+    args.y = apx_at(&frame->frame, bound->y);
+    return args.rows > 0 ? row->launch(&frame->place->device, &args, frame->stream) : 0;
+}
+
+static double dense_cuda_seconds(const struct apx_step *step, const struct apx_cuda_place *place,
+                                 const struct apx_cuda_choice *choice, const void *header,
+                                 const struct apx_bound *in, const struct apx_bound *out)
+{
+    (void)header, (void)in;
+    const struct dense_params *params = step->params;
+    const struct apx_cuda_dense_row *row = choice->row;
+    return row->seconds(&place->device, &params->desc,
+                        (size_t)apx_bound_count(&out[0]) / params->desc.output);
+}
+
+static const struct apx_step_cuda dense_cuda = {.choose = dense_choose,
+                                                .packed_bound = dense_cuda_bound,
+                                                .pack = dense_cuda_pack,
+                                                .launch = dense_launch,
+                                                .seconds = dense_cuda_seconds};
+
 static const struct apx_step_class dense_class = {.name = "dense",
                                                   .args_bytes = sizeof(struct dense_args),
                                                   .bind = dense_bind,
                                                   .run = dense_run,
                                                   .flops = dense_flops,
                                                   .packed_bytes = dense_packed_bytes,
-                                                  .pack = dense_pack};
+                                                  .pack = dense_pack,
+                                                  .cuda = &dense_cuda};
 
 /* The last axis is contiguous and the others form one run of equally spaced rows: lead[] gets the
  * axes of more than one element, outermost first. */

@@ -5,11 +5,13 @@
  * behind a transposed value never copies. Integers other than int64 are computed as int64. */
 #include <string.h>
 
+#include "runtime/plan/step_cuda.h"
 #include "runtime/plan/steps.h"
 
 /* ---- one operand ----------------------------------------------------------------------------- */
 
 struct unary_params {
+    enum apx_unary op;
     apx_unary_fn run;
     float alpha, beta;
 };
@@ -37,10 +39,33 @@ static void unary_run(const struct apx_step *step, const void *memory, struct ap
         params->run(args->count, apx_at(frame, args->in), y, params->alpha, params->beta);
 }
 
+static bool unary_choose(const struct apx_step *step, const struct apx_cuda_place *place,
+                         struct apx_cuda_choice *out)
+{
+    (void)step;
+    *out = (struct apx_cuda_choice){.kernel = "unary"};
+    return place->driver->ops->unary != NULL;
+}
+
+static int unary_launch(const struct apx_step *step, const void *memory,
+                        const struct apx_cuda_frame *frame)
+{
+    const struct flat_args *args = memory;
+    const struct unary_params *params = step->params;
+    if (args->count == 0)
+        return 0;
+    return frame->place->driver->ops->unary(
+        params->op, args->count, apx_at(&frame->frame, args->in), apx_at(&frame->frame, args->out),
+        params->alpha, params->beta, frame->stream);
+}
+
+static const struct apx_step_cuda unary_cuda = {.choose = unary_choose, .launch = unary_launch};
+
 static const struct apx_step_class unary_class = {.name = "elementwise",
                                                   .args_bytes = sizeof(struct flat_args),
                                                   .bind = flat_bind,
-                                                  .run = unary_run};
+                                                  .run = unary_run,
+                                                  .cuda = &unary_cuda};
 
 struct apx_view *apx_emit_unary(struct apx_lowering *lo, enum apx_unary op, struct apx_view *x,
                                 float alpha, float beta)
@@ -60,6 +85,7 @@ struct apx_view *apx_emit_unary(struct apx_lowering *lo, enum apx_unary op, stru
     if (step == NULL)
         return NULL;
     struct unary_params *params = step->params;
+    params->op = op;
     params->run = apx_unary_select(lo->program->caps, op, &step->isa);
     params->alpha = alpha;
     params->beta = beta;
@@ -78,8 +104,32 @@ static void cast_run(const struct apx_step *step, const void *memory, struct apx
                  (int)step->out[0]->dtype, y);
 }
 
-static const struct apx_step_class cast_class = {
-    .name = "cast", .args_bytes = sizeof(struct flat_args), .bind = flat_bind, .run = cast_run};
+static bool cast_choose(const struct apx_step *step, const struct apx_cuda_place *place,
+                        struct apx_cuda_choice *out)
+{
+    (void)step;
+    *out = (struct apx_cuda_choice){0};
+    return place->driver->ops->cast != NULL;
+}
+
+static int cast_launch(const struct apx_step *step, const void *memory,
+                       const struct apx_cuda_frame *frame)
+{
+    const struct flat_args *args = memory;
+    if (args->count == 0)
+        return 0;
+    return frame->place->driver->ops->cast(
+        args->count, (int)step->in[0]->dtype, apx_at(&frame->frame, args->in),
+        (int)step->out[0]->dtype, apx_at(&frame->frame, args->out), frame->stream);
+}
+
+static const struct apx_step_cuda cast_cuda = {.choose = cast_choose, .launch = cast_launch};
+
+static const struct apx_step_class cast_class = {.name = "cast",
+                                                 .args_bytes = sizeof(struct flat_args),
+                                                 .bind = flat_bind,
+                                                 .run = cast_run,
+                                                 .cuda = &cast_cuda};
 
 struct apx_view *apx_emit_cast(struct apx_lowering *lo, struct apx_view *x, enum apx_dtype to)
 {
@@ -154,8 +204,55 @@ static void nd_run(const struct apx_step *step, const void *memory, struct apx_f
     }
 }
 
-static const struct apx_step_class nd_class = {
-    .name = "elementwise", .args_bytes = sizeof(struct nd_args), .bind = nd_bind, .run = nd_run};
+static bool nd_choose(const struct apx_step *step, const struct apx_cuda_place *place,
+                      struct apx_cuda_choice *out)
+{
+    const struct nd_params *params = step->params;
+    const struct apx_cuda_ops *ops = place->driver->ops;
+    *out = (struct apx_cuda_choice){0};
+    switch (params->kind) {
+    case ND_BINARY_F32:
+        return ops->binary != NULL;
+    case ND_COMPARE_F32:
+        return ops->compare != NULL;
+    case ND_LOGIC:
+        return ops->logic != NULL;
+    case ND_WHERE:
+        return ops->where != NULL;
+    case ND_BINARY_I64:
+    case ND_COMPARE_I64:
+        break;
+    }
+    return false;
+}
+
+static int nd_launch(const struct apx_step *step, const void *memory,
+                     const struct apx_cuda_frame *frame)
+{
+    const struct nd_args *args = memory;
+    const struct nd_params *params = step->params;
+    const struct apx_cuda_ops *ops = frame->place->driver->ops;
+    const void *a = apx_at(&frame->frame, args->in[0]), *b = apx_at(&frame->frame, args->in[1]);
+    void *y = apx_at(&frame->frame, args->out);
+    if (args->is_empty)
+        return 0;
+    if (params->kind == ND_BINARY_F32)
+        return ops->binary((enum apx_binary)params->op, &args->nd, a, b, y, frame->stream);
+    if (params->kind == ND_COMPARE_F32)
+        return ops->compare((enum apx_compare)params->op, &args->nd, a, b, y, frame->stream);
+    if (params->kind == ND_LOGIC)
+        return ops->logic((enum apx_logic)params->op, &args->nd, a, b, y, frame->stream);
+    return ops->where(&args->nd, apx_dtype_size(step->out[0]->dtype), a, b,
+                      apx_at(&frame->frame, args->in[2]), y, frame->stream);
+}
+
+static const struct apx_step_cuda nd_cuda = {.choose = nd_choose, .launch = nd_launch};
+
+static const struct apx_step_class nd_class = {.name = "elementwise",
+                                               .args_bytes = sizeof(struct nd_args),
+                                               .bind = nd_bind,
+                                               .run = nd_run,
+                                               .cuda = &nd_cuda};
 
 static bool have_equal_extents(const struct apx_view *a, int rank, const struct apx_dim *extent)
 {

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* step_forest.c - rows through a tree ensemble: margins, then what is made of them.
  *
- * Rows go in chunks whose margins stay in cache until the link has read them. */
+ * Rows go in chunks whose margins stay in cache until the link has read them. In a program for a
+ * device the margins are a value of their own, and what is made of them a second step, which the
+ * host runs: its formulas are to give the same bits everywhere. */
 #include <string.h>
 
 #include "runtime/base/fail.h"
 #include "runtime/base/memory.h"
 #include "runtime/model/forest/forest.h"
+#include "runtime/plan/step_cuda.h"
 #include "runtime/plan/steps.h"
 
 enum { SCORES, LABELS, MARGINS, LEAVES, OUTPUTS };
@@ -168,6 +171,85 @@ static enum apx_status forest_build(struct apx_step *step, const struct apx_allo
     return *packed != NULL ? APX_OK : APX_ENOMEM;
 }
 
+/* ---- on a GPU -------------------------------------------------------------------------------- */
+
+static bool forest_choose(const struct apx_step *step, const struct apx_cuda_place *place,
+                          struct apx_cuda_choice *out)
+{
+    const struct forest_params *params = step->params;
+    const struct apx_cuda_driver *driver = place->driver;
+    for (size_t i = 0; i < driver->forest_count; i++)
+        if (driver->forest[i].supports(&place->device, &params->forest->desc)) {
+            *out = (struct apx_cuda_choice){&driver->forest[i], driver->forest[i].name, NULL};
+            return true;
+        }
+    return false;
+}
+
+static size_t forest_cuda_bound(const struct apx_step *step, const struct apx_cuda_choice *choice)
+{
+    const struct forest_params *params = step->params;
+    const struct apx_cuda_forest_row *row = choice->row;
+    return row->pack_bound(&params->forest->desc);
+}
+
+static size_t forest_cuda_pack(const struct apx_step *step, const struct apx_cuda_choice *choice,
+                               void *packed)
+{
+    struct forest_params *params = step->params;
+    const struct apx_cuda_forest_row *row = choice->row;
+    return row->pack(&params->forest->desc, packed);
+}
+
+static size_t rows_of(const struct apx_bound *in)
+{
+    return in[0].rank == 2 ? (size_t)in[0].extent[0] : 1;
+}
+
+static size_t forest_cuda_scratch(const struct apx_step *step, const struct apx_cuda_choice *choice,
+                                  const void *header, const struct apx_bound *in,
+                                  const struct apx_bound *out)
+{
+    (void)step, (void)out;
+    const struct apx_cuda_forest_row *row = choice->row;
+    return row->scratch_bytes(header, rows_of(in));
+}
+
+static int forest_launch(const struct apx_step *step, const void *memory,
+                         const struct apx_cuda_frame *frame)
+{
+    const struct forest_args *args = memory;
+    const struct apx_cuda_forest_row *row = frame->choice.row;
+    const struct apx_forest_args kernel = {.packed = frame->packed,
+                                           .rows = args->rows,
+                                           .x = apx_at(&frame->frame, args->x),
+                                           .x_is_double = step->in[0]->dtype == APX_F64,
+                                           .x_row = args->x_row,
+                                           .margins = apx_at(&frame->frame, args->out[MARGINS]),
+                                           .leaves = apx_at(&frame->frame, args->out[LEAVES]),
+                                           .scratch = frame->frame.scratch};
+    return args->rows > 0
+               ? row->launch(&frame->place->device, frame->header, &kernel, frame->stream)
+               : 0;
+}
+
+static double forest_cuda_seconds(const struct apx_step *step, const struct apx_cuda_place *place,
+                                  const struct apx_cuda_choice *choice, const void *header,
+                                  const struct apx_bound *in, const struct apx_bound *out)
+{
+    (void)step, (void)out;
+    const struct apx_cuda_forest_row *row = choice->row;
+    return row->seconds(&place->device, header, rows_of(in));
+}
+
+static const struct apx_step_cuda forest_cuda = {.choose = forest_choose,
+                                                 .packed_bound = forest_cuda_bound,
+                                                 .pack = forest_cuda_pack,
+                                                 .header_bytes = APX_CUDA_FOREST_HEADER,
+                                                 .scratch = forest_cuda_scratch,
+                                                 .launch = forest_launch,
+                                                 .seconds = forest_cuda_seconds};
+
 static const struct apx_step_class forest_class = {.name = "forest",
                                                    .args_bytes = sizeof(struct forest_args),
                                                    .reads_narrow = true,
@@ -176,7 +258,26 @@ static const struct apx_step_class forest_class = {.name = "forest",
                                                    .run = forest_run,
                                                    .flops = no_flops,
                                                    .seconds = forest_seconds,
-                                                   .build = forest_build};
+                                                   .build = forest_build,
+                                                   .cuda = &forest_cuda};
+
+/* ---- what is made of margins, where they are a value ----------------------------------------- */
+
+static void link_run(const struct apx_step *step, const void *memory, struct apx_frame *frame)
+{
+    const struct forest_args *args = memory; /* x: the margins */
+    const struct forest_params *params = step->params;
+    const void *margins = apx_at(frame, args->x);
+    void *scores = apx_at(frame, args->out[SCORES]), *labels = apx_at(frame, args->out[LABELS]);
+    if (labels != NULL)
+        find_labels(params, margins, args->rows, labels);
+    if (scores != NULL)
+        apx_link_run(&params->link, args->rows, params->outputs, margins, params->sums_double,
+                     scores, params->output_double);
+}
+
+static const struct apx_step_class link_class = {
+    .name = "link", .args_bytes = sizeof(struct forest_args), .bind = forest_bind, .run = link_run};
 
 /* The features of a row side by side, rows anywhere. */
 static bool is_readable(const struct apx_view *x)
@@ -198,6 +299,25 @@ static bool take_labels(struct apx_lowering *lo, const struct apx_forest *forest
         memcpy(labels, forest->labels, params->label_count * sizeof *labels);
     params->labels = labels;
     return true;
+}
+
+/* Margins as a value [rows, K], and the step that reads them. */
+static struct apx_step *split(struct apx_lowering *lo, struct apx_step *forest)
+{
+    const struct apx_view *x = forest->in[0];
+    const struct forest_params *params = forest->params;
+    const struct apx_dim extent[2] = {x->rank == 2 ? x->extent[0] : apx_dim_constant(1),
+                                      apx_dim_constant((int64_t)params->outputs)};
+    forest->out[MARGINS] =
+        apx_lower_new(lo, params->sums_double ? APX_F64 : APX_F32, 2, extent, NULL);
+    struct apx_step *link = forest->out[MARGINS] != NULL
+                                ? apx_lower_step(lo, &link_class, 1, OUTPUTS, sizeof *params)
+                                : NULL;
+    if (link == NULL)
+        return NULL;
+    memcpy(link->params, params, sizeof *params);
+    link->in[0] = forest->out[MARGINS];
+    return link;
 }
 
 void apx_lower_forest(struct apx_lowering *lo, const struct apx_node *node)
@@ -238,17 +358,24 @@ void apx_lower_forest(struct apx_lowering *lo, const struct apx_node *node)
     step->in[0] = x;
     if (!take_labels(lo, forest, params))
         return;
-    for (int i = 0; i < OUTPUTS; i++) {
+    struct apx_step *link = lo->program->is_for_device ? split(lo, step) : step;
+    for (int i = 0; i < OUTPUTS && lo->status == APX_OK; i++) {
         if (i >= node->out_count || node->out[i] < 0)
             continue;
         const struct apx_value *value = &lo->graph->values[node->out[i]];
-        if (value->dtype == APX_STRING) {
+        struct apx_step *writer = i == SCORES || i == LABELS ? link : step;
+        struct apx_view *view = NULL;
+        if (value->dtype == APX_STRING)
             apx_lower_fail(lo, APX_EUNSUPPORTED, "labels that are text");
+        else
+            view = apx_lower_new(lo, value->dtype, value->rank, value->dims, NULL);
+        if (view == NULL)
             return;
-        }
-        step->out[i] = apx_lower_new(lo, value->dtype, value->rank, value->dims, NULL);
-        if (step->out[i] == NULL)
-            return;
-        apx_lower_set(lo, node, i, step->out[i]);
+        /* The link has margins from the forest already. */
+        if (i == MARGINS && link != step)
+            apx_emit_copy_into(lo, link->in[0], view);
+        else
+            writer->out[i] = view;
+        apx_lower_set(lo, node, i, view);
     }
 }

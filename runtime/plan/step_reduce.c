@@ -5,6 +5,7 @@
  * not lie side by side there, the operand is copied with them innermost. */
 #include <string.h>
 
+#include "runtime/plan/step_cuda.h"
 #include "runtime/plan/steps.h"
 
 enum axes_kind { AXES_REDUCE, AXES_REDUCE_I64, AXES_SOFTMAX, AXES_LAYER_NORM };
@@ -84,16 +85,48 @@ static double axes_flops(const struct apx_step *step, const struct apx_bound *in
            (double)apx_bound_count(&in[0]);
 }
 
+static bool axes_choose(const struct apx_step *step, const struct apx_cuda_place *place,
+                        struct apx_cuda_choice *out)
+{
+    const struct axes_params *params = step->params;
+    const struct apx_cuda_ops *ops = place->driver->ops;
+    *out = (struct apx_cuda_choice){0};
+    return (params->kind == AXES_REDUCE && ops->reduce != NULL) ||
+           (params->kind == AXES_SOFTMAX && ops->softmax != NULL);
+}
+
+static int axes_launch(const struct apx_step *step, const void *memory,
+                       const struct apx_cuda_frame *frame)
+{
+    const struct axes_args *args = memory;
+    const struct axes_params *params = step->params;
+    const struct apx_cuda_ops *ops = frame->place->driver->ops;
+    const void *x = apx_at(&frame->frame, args->x);
+    void *y = apx_at(&frame->frame, args->y);
+    if (args->outer == 0 || args->inner == 0)
+        return 0;
+    if (args->k == 0)
+        return params->kind == AXES_REDUCE ? APX_CUDA_CANNOT : 0;
+    if (params->kind == AXES_REDUCE)
+        return ops->reduce(params->op, params->last, args->outer, args->k, args->inner, x, y,
+                           frame->stream);
+    return ops->softmax(params->logarithm, args->outer, args->k, args->inner, x, y, frame->stream);
+}
+
+static const struct apx_step_cuda axes_cuda = {.choose = axes_choose, .launch = axes_launch};
+
 static const struct apx_step_class reduce_class = {.name = "reduce",
                                                    .args_bytes = sizeof(struct axes_args),
                                                    .bind = axes_bind,
                                                    .run = axes_run,
-                                                   .flops = axes_flops};
+                                                   .flops = axes_flops,
+                                                   .cuda = &axes_cuda};
 static const struct apx_step_class softmax_class = {.name = "softmax",
                                                     .args_bytes = sizeof(struct axes_args),
                                                     .bind = axes_bind,
                                                     .run = axes_run,
-                                                    .flops = axes_flops};
+                                                    .flops = axes_flops,
+                                                    .cuda = &axes_cuda};
 static const struct apx_step_class layer_norm_class = {.name = "layer_norm",
                                                        .args_bytes = sizeof(struct axes_args),
                                                        .bind = axes_bind,

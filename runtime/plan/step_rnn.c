@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "runtime/plan/step_cuda.h"
+
 struct rnn_args {
     struct apx_ref x, lengths, h0, c0, y, h_last, c_last;
     struct apx_rnn_args kernel;
@@ -51,12 +53,10 @@ static size_t rnn_scratch(const struct apx_step *step, const struct apx_bound *i
     return params->row->scratch_bytes(&params->desc, (size_t)in[APX_RNN_X].extent[1]);
 }
 
-static void rnn_run(const struct apx_step *step, const void *memory, struct apx_frame *frame)
+/* The block of bind with addresses, but for the weights. */
+static struct apx_rnn_args place_args(const struct rnn_args *bound, const struct apx_frame *frame)
 {
-    const struct rnn_args *bound = memory;
-    const struct apx_rnn_params *params = step->params;
     struct apx_rnn_args args = bound->kernel;
-    args.packed = apx_packed(frame, step);
     args.x = apx_at(frame, bound->x);
     args.lengths = apx_at(frame, bound->lengths);
     args.h0 = apx_at(frame, bound->h0);
@@ -65,6 +65,14 @@ static void rnn_run(const struct apx_step *step, const void *memory, struct apx_
     args.h_last = apx_at(frame, bound->h_last);
     args.c_last = apx_at(frame, bound->c_last);
     args.scratch = frame->scratch;
+    return args;
+}
+
+static void rnn_run(const struct apx_step *step, const void *memory, struct apx_frame *frame)
+{
+    const struct apx_rnn_params *params = step->params;
+    struct apx_rnn_args args = place_args(memory, frame);
+    args.packed = apx_packed(frame, step);
     /* The one input here whose values steer the walk: they come from the caller. */
     for (size_t n = 0; args.lengths != NULL && n < args.rows; n++) {
         if (args.lengths[n] < 0 || (size_t)args.lengths[n] > args.steps) {
@@ -99,6 +107,83 @@ static void rnn_pack(const struct apx_step *step, void *packed)
     params->row->pack(&params->desc, &params->weights, packed);
 }
 
+/* ---- on a GPU -------------------------------------------------------------------------------- */
+
+static bool rnn_choose(const struct apx_step *step, const struct apx_cuda_place *place,
+                       struct apx_cuda_choice *out)
+{
+    const struct apx_rnn_params *params = step->params;
+    const struct apx_cuda_driver *driver = place->driver;
+    const struct apx_cuda_rnn_row *rows = params->is_lstm ? driver->lstm : driver->gru;
+    const size_t count = params->is_lstm ? driver->lstm_count : driver->gru_count;
+    const char *precision = params->desc.int8.levels > 0            ? "int8"
+                            : strcmp(place->precision, "fp16") == 0 ? "fp16"
+                                                                    : "fp32";
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(rows[i].precision, precision) == 0 &&
+            rows[i].supports(&place->device, &params->desc)) {
+            *out = (struct apx_cuda_choice){&rows[i], rows[i].name, rows[i].precision};
+            return true;
+        }
+    return false;
+}
+
+static size_t rnn_cuda_bound(const struct apx_step *step, const struct apx_cuda_choice *choice)
+{
+    const struct apx_rnn_params *params = step->params;
+    const struct apx_cuda_rnn_row *row = choice->row;
+    return row->packed_bytes(&params->desc);
+}
+
+static size_t rnn_cuda_pack(const struct apx_step *step, const struct apx_cuda_choice *choice,
+                            void *packed)
+{
+    const struct apx_rnn_params *params = step->params;
+    const struct apx_cuda_rnn_row *row = choice->row;
+    row->pack(&params->desc, &params->weights, packed);
+    return row->packed_bytes(&params->desc);
+}
+
+static size_t rnn_cuda_scratch(const struct apx_step *step, const struct apx_cuda_choice *choice,
+                               const void *header, const struct apx_bound *in,
+                               const struct apx_bound *out)
+{
+    (void)header, (void)out;
+    const struct apx_rnn_params *params = step->params;
+    const struct apx_cuda_rnn_row *row = choice->row;
+    return row->scratch_bytes(&params->desc, (size_t)in[APX_RNN_X].extent[1],
+                              (size_t)in[APX_RNN_X].extent[0]);
+}
+
+static int rnn_launch(const struct apx_step *step, const void *memory,
+                      const struct apx_cuda_frame *frame)
+{
+    (void)step;
+    const struct apx_cuda_rnn_row *row = frame->choice.row;
+    struct apx_rnn_args args = place_args(memory, &frame->frame);
+    args.packed = frame->packed;
+    return args.rows > 0 ? row->launch(&frame->place->device, &args, frame->fault, frame->stream)
+                         : 0;
+}
+
+static double rnn_cuda_seconds(const struct apx_step *step, const struct apx_cuda_place *place,
+                               const struct apx_cuda_choice *choice, const void *header,
+                               const struct apx_bound *in, const struct apx_bound *out)
+{
+    (void)header, (void)out;
+    const struct apx_rnn_params *params = step->params;
+    const struct apx_cuda_rnn_row *row = choice->row;
+    return row->seconds(&place->device, &params->desc, (size_t)in[APX_RNN_X].extent[1],
+                        (size_t)in[APX_RNN_X].extent[0]);
+}
+
+static const struct apx_step_cuda rnn_cuda = {.choose = rnn_choose,
+                                              .packed_bound = rnn_cuda_bound,
+                                              .pack = rnn_cuda_pack,
+                                              .scratch = rnn_cuda_scratch,
+                                              .launch = rnn_launch,
+                                              .seconds = rnn_cuda_seconds};
+
 const struct apx_step_class apx_lstm_class = {.name = "lstm",
                                               .args_bytes = sizeof(struct rnn_args),
                                               .writes_strided = true,
@@ -107,7 +192,8 @@ const struct apx_step_class apx_lstm_class = {.name = "lstm",
                                               .run = rnn_run,
                                               .flops = rnn_flops,
                                               .packed_bytes = rnn_packed_bytes,
-                                              .pack = rnn_pack};
+                                              .pack = rnn_pack,
+                                              .cuda = &rnn_cuda};
 
 const struct apx_step_class apx_gru_class = {.name = "gru",
                                              .args_bytes = sizeof(struct rnn_args),
@@ -117,4 +203,5 @@ const struct apx_step_class apx_gru_class = {.name = "gru",
                                              .run = rnn_run,
                                              .flops = rnn_flops,
                                              .packed_bytes = rnn_packed_bytes,
-                                             .pack = rnn_pack};
+                                             .pack = rnn_pack,
+                                             .cuda = &rnn_cuda};

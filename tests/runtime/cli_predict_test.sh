@@ -168,7 +168,7 @@ out_has 'usage: auspex predict'
 err_empty
 for words in '' 'm.onnx' 'm.onnx --input' 'm.onnx --input x.txt' 'a b --input x.csv' '--nothing' \
     'm.onnx --input x.csv --threads 0' 'm.onnx --input x.csv --device gpu' 'm.onnx --input x.csv --isa neon' \
-    'm.onnx --input x.csv --precision fp16' 'm.onnx --input x.csv --leaves'; do
+    'm.onnx --input x.csv --precision fp8' 'm.onnx --input x.csv --leaves'; do
     run 2 "$auspex" predict $words
     err_has 'auspex predict: '
 done

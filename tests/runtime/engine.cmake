@@ -22,3 +22,5 @@ apx_test(replicas_test replicas_test.c)
 apx_test(plan_forest_test plan_forest_test.c LABELS threads)
 apx_test(tree_ensemble_test tree_ensemble_test.c LABELS threads)
 apx_test(tree_hostile_test tree_hostile_test.c)
+apx_on_fake_cuda(plan_elementwise_test plan_matrix_test plan_shape_test plan_reduce_test plan_ml_test
+    plan_rnn_test plan_int8_test tree_ensemble_test)

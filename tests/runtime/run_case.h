@@ -7,7 +7,9 @@
  *     CHECK_NEAR(run_at(0, 3), ..., 1e-6);               output 0, element 3
  *
  * A case runs four ways: on one thread; in slices of one row on two threads; in slices of three
- * rows; with the scalar kernels. The first three must give the same bits, the last nearly. */
+ * rows; with the scalar kernels. The first three must give the same bits, the last nearly. With
+ * APX_ON_FAKE_CUDA, it then runs on device "cuda" twice, the kernels being the scalar ones again:
+ * the bits must be theirs, unless the model is beyond the device. */
 #ifndef APX_TESTS_RUN_CASE_H
 #define APX_TESTS_RUN_CASE_H
 
@@ -101,11 +103,11 @@ static inline void run_release(struct apx_tensor *tensors, size_t count)
     }
 }
 
-static inline bool run_once(const void *data, size_t bytes, const char *isa, int threads,
-                            size_t slice_rows, const struct apx_tensor *in, size_t in_count,
-                            struct apx_tensor *out)
+static inline bool run_once_on(const char *device, const void *data, size_t bytes, const char *isa,
+                               int threads, size_t slice_rows, const struct apx_tensor *in,
+                               size_t in_count, struct apx_tensor *out)
 {
-    struct apx_load_options load = {.isa = isa};
+    struct apx_load_options load = {.device = device, .isa = isa};
     struct apx_session_options options = {.threads = threads, .slice_rows = slice_rows};
     struct apx_model *model = NULL;
     struct apx_session *session = NULL;
@@ -137,6 +139,13 @@ static inline bool run_once(const void *data, size_t bytes, const char *isa, int
     return run_status == APX_OK;
 }
 
+static inline bool run_once(const void *data, size_t bytes, const char *isa, int threads,
+                            size_t slice_rows, const struct apx_tensor *in, size_t in_count,
+                            struct apx_tensor *out)
+{
+    return run_once_on("cpu", data, bytes, isa, threads, slice_rows, in, in_count, out);
+}
+
 static inline double run_worst(const struct apx_tensor *a, const struct apx_tensor *b)
 {
     double worst = 0;
@@ -149,6 +158,34 @@ static inline double run_worst(const struct apx_tensor *a, const struct apx_tens
     }
     return worst;
 }
+
+#ifdef APX_ON_FAKE_CUDA
+static int run_cuda_count; /* cases that the device took */
+
+/* As a whole, and in slices of two rows. */
+static inline void run_on_cuda(const void *data, size_t bytes, const struct apx_tensor *in,
+                               size_t in_count, const struct apx_tensor *scalar)
+{
+    static char plan[sizeof run_plan];
+    const size_t out_count = run_out_count;
+    memcpy(plan, run_plan, sizeof plan);
+    for (size_t slice_rows = 0; slice_rows <= 2; slice_rows += 2) {
+        struct apx_tensor out[RUN_TENSORS] = {{0}};
+        bool ok = run_once_on("cuda", data, bytes, "scalar", 2, slice_rows, in, in_count, out);
+        if (!ok && run_status != APX_EUNSUPPORTED)
+            fprintf(stderr, "    on cuda: %s\n", run_error.message);
+        CHECK(ok || run_status == APX_EUNSUPPORTED);
+        run_cuda_count += ok;
+        for (size_t i = 0; i < out_count && ok; i++)
+            CHECK(out[i].bytes == scalar[i].bytes &&
+                  memcmp(out[i].data, scalar[i].data, out[i].bytes) == 0);
+        run_release(out, RUN_TENSORS);
+    }
+    run_status = APX_OK;
+    run_out_count = out_count;
+    memcpy(run_plan, plan, sizeof plan);
+}
+#endif
 
 /* Runs the model and releases the builder, but not the inputs. False if it was refused: then
  * run_status and run_error tell why. */
@@ -168,8 +205,9 @@ static inline bool run_case_list(struct apx_onnx *onnx, size_t in_count,
     REQUIRE(apx_onnx_write_memory(onnx, &data, &bytes, &run_error) == APX_OK);
     apx_onnx_destroy(onnx);
     bool ok = run_once(data, bytes, NULL, 1, 0, in, in_count, run_out);
+    struct apx_tensor scalar[RUN_TENSORS] = {{0}};
     for (size_t way = 0; way < 3 && ok; way++) {
-        struct apx_tensor out[RUN_TENSORS] = {{0}};
+        struct apx_tensor fresh[RUN_TENSORS] = {{0}}, *out = ways[way].isa == NULL ? fresh : scalar;
         if (CHECK(run_once(data, bytes, ways[way].isa, ways[way].threads, ways[way].slice_rows, in,
                            in_count, out))) {
             for (size_t i = 0; i < run_out_count; i++) {
@@ -180,8 +218,13 @@ static inline bool run_case_list(struct apx_onnx *onnx, size_t in_count,
                     CHECK(run_worst(&out[i], &run_out[i]) <= 1e-5);
             }
         }
-        run_release(out, RUN_TENSORS);
+        run_release(fresh, RUN_TENSORS);
     }
+#ifdef APX_ON_FAKE_CUDA
+    if (ok)
+        run_on_cuda(data, bytes, in, in_count, scalar);
+#endif
+    run_release(scalar, RUN_TENSORS);
     free(data);
     return ok;
 }
@@ -207,6 +250,10 @@ static inline void run_end(void)
 {
     run_release(run_out, RUN_TENSORS);
     case_end();
+#ifdef APX_ON_FAKE_CUDA
+    printf("%d runs on the fake CUDA device\n", run_cuda_count);
+    CHECK(run_cuda_count > 0);
+#endif
 }
 
 #endif

@@ -353,7 +353,9 @@ static void refuses_wrong_options(void)
 {
     struct apx_error error = {0};
     struct apx_model *model;
-    refuses_option((struct apx_load_options){.precision = "fp16"}, APX_EINVAL, "precision");
+    refuses_option((struct apx_load_options){.precision = "fp8"}, APX_EINVAL, "precision");
+    refuses_option((struct apx_load_options){.device = "cpu", .precision = "fp16"},
+                   APX_EUNSUPPORTED, "precision");
     refuses_option((struct apx_load_options){.isa = "neon"}, APX_EINVAL, "isa");
     refuses_option((struct apx_load_options){.device = "tpu"}, APX_EINVAL, "device");
     refuses_option((struct apx_load_options){.size = 10000}, APX_EINVAL, "size");

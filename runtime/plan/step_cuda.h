@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* step_cuda.h - what a class of steps can do on a CUDA device, beside what it can do on the CPU.
+ *
+ * Operands, parameters and argument blocks are those of the CPU: a step is lowered and bound once
+ * in the same way, and only the end differs, where a kernel is called or enqueued. */
+#ifndef APX_PLAN_STEP_CUDA_H
+#define APX_PLAN_STEP_CUDA_H
+
+#include "kernels/cuda/cuda_driver.h"
+#include "runtime/plan/plan.h"
+
+/* Where a program is to run. */
+struct apx_cuda_place {
+    const struct apx_cuda_driver *driver;
+    struct apx_cuda_device device;
+    const char *precision; /* "fp32", "fp16", "int8" */
+};
+
+/* What was chosen for a step. */
+struct apx_cuda_choice {
+    const void *row;       /* of the driver's tables, or NULL: the class has no rows */
+    const char *kernel;    /* for reports; NULL: the class's name says it */
+    const char *precision; /* of its products; NULL: fp32 */
+};
+
+/* What launch returns for extents that no kernel takes; CUDA's own numbers are positive. */
+#define APX_CUDA_CANNOT (-1)
+
+/* One step while it is enqueued. The slots of `frame` are the device's. */
+struct apx_cuda_frame {
+    struct apx_frame frame;
+    const struct apx_cuda_place *place;
+    struct apx_cuda_choice choice;
+    const void *packed; /* the step's weights on the device */
+    const void *header; /* the first header_bytes of them on the host */
+    int32_t *fault;     /* on the device: see apx_cuda_rnn_row */
+    void *stream;
+};
+
+struct apx_step_cuda {
+    /* False: this device cannot run this step. */
+    bool (*choose)(const struct apx_step *step, const struct apx_cuda_place *place,
+                   struct apx_cuda_choice *out);
+    /* Weights; NULL: none. pack may touch packed_bound bytes and tells how many to upload. */
+    size_t (*packed_bound)(const struct apx_step *step, const struct apx_cuda_choice *choice);
+    size_t (*pack)(const struct apx_step *step, const struct apx_cuda_choice *choice, void *packed);
+    size_t header_bytes; /* of the weights that launch wants to see on the host */
+    /* Bytes of scratch; NULL: none. Does not fall when extents grow. */
+    size_t (*scratch)(const struct apx_step *step, const struct apx_cuda_choice *choice,
+                      const void *header, const struct apx_bound *in, const struct apx_bound *out);
+    /* 0, CUDA's error or APX_CUDA_CANNOT. */
+    int (*launch)(const struct apx_step *step, const void *args,
+                  const struct apx_cuda_frame *frame);
+    /* The device's time; NULL: what its operands take to be read and written. */
+    double (*seconds)(const struct apx_step *step, const struct apx_cuda_place *place,
+                      const struct apx_cuda_choice *choice, const void *header,
+                      const struct apx_bound *in, const struct apx_bound *out);
+};
+
+#endif
