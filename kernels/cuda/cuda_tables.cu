@@ -13,3 +13,9 @@ const struct apx_cuda_rnn_row *apx_cuda_gru_rows(size_t *count)
     *count = 1;
     return &apx_gru_f32_cuda;
 }
+
+const struct apx_cuda_forest_row *apx_cuda_forest_rows(size_t *count)
+{
+    *count = 1;
+    return &apx_forest_cuda;
+}

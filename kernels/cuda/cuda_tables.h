@@ -10,6 +10,7 @@ extern "C" {
 #endif
 
 extern const struct apx_cuda_rnn_row apx_lstm_f32_cuda, apx_gru_f32_cuda;
+extern const struct apx_cuda_forest_row apx_forest_cuda;
 
 #ifdef __cplusplus
 }

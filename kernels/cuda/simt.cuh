@@ -123,6 +123,13 @@ SIMT_INLINE void simt_copy4(void *shared, const void *global)
                  "l"(global)
                  : "memory");
 }
+SIMT_INLINE void simt_copy8(void *shared, const void *global)
+{
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 8;" ::"r"(
+                     (uint32_t)__cvta_generic_to_shared(shared)),
+                 "l"(global)
+                 : "memory");
+}
 SIMT_INLINE void simt_copy16(void *shared, const void *global)
 {
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(

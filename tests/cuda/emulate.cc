@@ -2,6 +2,7 @@
 /* emulate.cc - fibers, barriers and shared memory of the machine in emulate.h. */
 #include "tests/cuda/emulate.h"
 
+#include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -56,7 +57,9 @@ struct copy {
 
 struct fiber {
     ucontext_t context;
+    jmp_buf paused;
     void *stack;
+    bool is_started;
     struct block *block;
     emulated_here here;
     const barrier *waits_for;
@@ -73,7 +76,11 @@ std::vector<std::unique_ptr<fiber>> fibers;
 std::vector<std::unique_ptr<block>> blocks; /* of the cluster */
 barrier cluster_sync;
 fiber *current;
+#ifdef __SANITIZE_ADDRESS__
 ucontext_t scheduler;
+#else
+jmp_buf scheduler;
+#endif
 const std::function<void()> *running;
 int launch_error;
 #ifdef __SANITIZE_ADDRESS__
@@ -90,42 +97,51 @@ size_t scheduler_stack_bytes;
     exit(1);
 }
 
+/* Contexts are changed by way of setjmp, which asks nothing of the system; AddressSanitizer wants
+ * to see the swap. */
 void enter(fiber *next)
 {
     current = next;
 #ifdef __SANITIZE_ADDRESS__
     __sanitizer_start_switch_fiber(&scheduler_fake, next->stack, stack_bytes);
-#endif
     swapcontext(&scheduler, &next->context);
-#ifdef __SANITIZE_ADDRESS__
     __sanitizer_finish_switch_fiber(scheduler_fake, nullptr, nullptr);
+#else
+    if (_setjmp(scheduler) != 0)
+        return;
+    if (next->is_started)
+        _longjmp(next->paused, 1);
+    next->is_started = true;
+    setcontext(&next->context);
 #endif
 }
 
-void leave(fiber *self, bool forever)
+void leave(fiber *self)
 {
 #ifdef __SANITIZE_ADDRESS__
-    __sanitizer_start_switch_fiber(forever ? nullptr : &self->fake_stack, scheduler_stack,
-                                   scheduler_stack_bytes);
-#endif
-    (void)forever;
+    __sanitizer_start_switch_fiber(&self->fake_stack, scheduler_stack, scheduler_stack_bytes);
     swapcontext(&self->context, &scheduler);
-#ifdef __SANITIZE_ADDRESS__
     __sanitizer_finish_switch_fiber(self->fake_stack, &scheduler_stack, &scheduler_stack_bytes);
+#else
+    if (_setjmp(self->paused) == 0)
+        _longjmp(scheduler, 1);
 #endif
 }
 
+/* A fiber serves one thread after the other. */
 void fiber_main()
 {
 #ifdef __SANITIZE_ADDRESS__
     __sanitizer_finish_switch_fiber(nullptr, &scheduler_stack, &scheduler_stack_bytes);
 #endif
-    (*running)();
-    if (!current->copies.empty())
-        give_up("leaves with copies under way");
-    current->done = true;
-    current->block->threads_left--;
-    leave(current, true);
+    for (;;) {
+        (*running)();
+        if (!current->copies.empty())
+            give_up("leaves with copies under way");
+        current->done = true;
+        current->block->threads_left--;
+        leave(current);
+    }
 }
 
 void wait_for(const barrier &what, unsigned since)
@@ -135,7 +151,7 @@ void wait_for(const barrier &what, unsigned since)
     fiber *self = current;
     self->waits_for = &what;
     self->since = since;
-    leave(self, false);
+    leave(self);
     self->waits_for = nullptr;
 }
 
@@ -148,19 +164,19 @@ void sync_on(barrier &what)
 
 void prepare(fiber &f)
 {
-    if (f.stack == nullptr) {
-        f.stack = mmap(nullptr, stack_bytes, PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (f.stack == MAP_FAILED)
-            give_up("no memory for a stack");
-    }
+    f.waits_for = nullptr;
+    f.done = false;
+    if (f.stack != nullptr)
+        return;
+    f.stack = mmap(nullptr, stack_bytes, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (f.stack == MAP_FAILED)
+        give_up("no memory for a stack");
     getcontext(&f.context);
     f.context.uc_stack.ss_sp = f.stack;
     f.context.uc_stack.ss_size = stack_bytes;
     f.context.uc_link = nullptr;
     makecontext(&f.context, fiber_main, 0);
-    f.waits_for = nullptr;
-    f.done = false;
 }
 
 /* All fibers to their end. */
@@ -242,7 +258,7 @@ void emulated_cluster_arrive()
     static uint32_t draw = 1;
     draw = draw * 1664525u + 1013904223u;
     if (draw >> 30 == 0)
-        leave(current, false);
+        leave(current);
 }
 
 void emulated_cluster_wait()
@@ -304,10 +320,8 @@ int emulated_launch(unsigned grid, unsigned threads, unsigned cluster, size_t sh
     const size_t count = (size_t)threads * cluster;
     emulated_launches++;
     emulated_threads += (size_t)threads * grid;
-    while (fibers.size() < count) {
+    while (fibers.size() < count)
         fibers.emplace_back(new fiber());
-        fibers.back()->stack = nullptr;
-    }
     running = &kernel;
     for (unsigned first = 0; first < grid; first += cluster) {
         blocks.clear();

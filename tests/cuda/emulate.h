@@ -160,6 +160,10 @@ static inline void simt_copy4(void *shared, const void *global)
 {
     emulated_copy(shared, global, 4);
 }
+static inline void simt_copy8(void *shared, const void *global)
+{
+    emulated_copy(shared, global, 8);
+}
 static inline void simt_copy16(void *shared, const void *global)
 {
     emulated_copy(shared, global, 16);

@@ -201,3 +201,92 @@ const struct apx_rnn_row *emulated_gru_rows(size_t *count)
     rows[MACHINES] = plain[scalar - 1];
     return rows;
 }
+
+/* ---- forests --------------------------------------------------------------------------------- */
+
+static const struct apx_cuda_forest_row *forest_source;
+static const struct apx_forest_row *forest_scalar;
+static bool is_refused; /* the forest packed last: the scalar row stands in */
+
+static size_t forest_pack_bound(const struct apx_forest_desc *desc)
+{
+    const size_t bound = forest_source->pack_bound(desc), scalar = forest_scalar->pack_bound(desc);
+    return bound > scalar ? bound : scalar;
+}
+
+static size_t forest_pack(const struct apx_forest_desc *desc, void *memory)
+{
+    is_refused = !forest_source->supports(&machines[0], desc);
+    if (is_refused && (desc->linear == NULL || desc->sum == APX_FOREST_SUM || desc->sums_double))
+        kcheck_fail("the forest is refused");
+    if (is_refused)
+        return forest_scalar->pack(desc, memory);
+    return forest_source->pack(desc, memory);
+}
+
+/* A launch's scratch depends on its rows, so it is not the caller's. */
+static size_t forest_scratch_bytes(const void *packed)
+{
+    return is_refused ? forest_scalar->scratch_bytes(packed) : 0;
+}
+
+static void forest_run(size_t machine, const struct apx_forest_args *args)
+{
+    if (is_refused)
+        forest_scalar->run(args);
+    if (is_refused || args->rows == 0)
+        return;
+    struct apx_forest_args launched = *args;
+    launched.scratch = kcheck_alloc(forest_source->scratch_bytes(args->packed, args->rows));
+    const int code = forest_source->launch(enter(machine), args->packed, &launched, NULL);
+    if (code != 0)
+        kcheck_fail("launch gives %d", code);
+    free(launched.scratch);
+}
+
+static void forest_describe(const void *packed, struct apx_forest_choice *choice)
+{
+    choice->schedule = "emulated";
+    choice->bytes = 1;
+    choice->seconds_per_row = is_refused ? 0.0 : forest_source->seconds(&machines[0], packed, 1);
+}
+
+#define FOREST_RUN(machine)                                                                        \
+    static void forest_run_##machine(const struct apx_forest_args *args)                           \
+    {                                                                                              \
+        forest_run(machine, args);                                                                 \
+    }
+FOREST_RUN(0)
+FOREST_RUN(1)
+FOREST_RUN(2)
+FOREST_RUN(3)
+FOREST_RUN(4)
+
+const struct apx_forest_row *emulated_forest_rows(size_t *count);
+
+const struct apx_forest_row *emulated_forest_rows(size_t *count)
+{
+    static void (*const run[])(const struct apx_forest_args *) = {
+        forest_run_0, forest_run_1, forest_run_2, forest_run_3, forest_run_4};
+    enum { RUNS = sizeof run / sizeof run[0] };
+    static struct apx_forest_row rows[RUNS + 1];
+    *count = RUNS + 1;
+    if (rows[0].name != NULL)
+        return rows;
+    size_t sources, scalar;
+    forest_source = apx_cuda_forest_rows(&sources);
+    const struct apx_forest_row *plain = apx_forest_rows(&scalar);
+    for (size_t i = 0; i < RUNS; i++)
+        rows[i] = (struct apx_forest_row){.isa = "cuda",
+                                          .name = label(forest_source->name, i),
+                                          .match = APX_MATCH_EXACT,
+                                          .pack_bound = forest_pack_bound,
+                                          .pack = forest_pack,
+                                          .scratch_bytes = forest_scratch_bytes,
+                                          .run = run[i],
+                                          .describe = forest_describe,
+                                          .tile_rows = 1};
+    rows[RUNS] = plain[scalar - 1];
+    forest_scalar = &rows[RUNS];
+    return rows;
+}
