@@ -19,3 +19,9 @@ const struct apx_cuda_forest_row *apx_cuda_forest_rows(size_t *count)
     *count = 1;
     return &apx_forest_cuda;
 }
+
+const struct apx_cuda_dense_row *apx_cuda_dense_rows(size_t *count)
+{
+    *count = 1;
+    return &apx_dense_f32_cuda;
+}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* simd_f32_cuda.cuh - the vector vocabulary with one lane, the thread: what rnn_cell.h needs of it.
- * The same bits as simd_f32_scalar.h.
+/* simd_f32_cuda.cuh - the vector vocabulary with one lane, the thread: what rnn_cell.h and
+ * activations.h need of it. The same bits as simd_f32_scalar.h; what goes through the C library
+ * (vf_map) has those of CUDA's library.
  *
  * The table of vf_exp2_eighths_biased lies at the very start of the block's shared memory, where
  * lanes that want different entries do not wait for each other: kernels call vf_make_table, and a
@@ -24,6 +25,7 @@
 enum { VF_TABLE_BYTES = 32 };
 
 typedef float vf;
+typedef bool vm;
 
 APX_INLINE vf vf_set1(float a)
 {
@@ -60,6 +62,39 @@ APX_INLINE vf vf_min(vf a, vf b)
 APX_INLINE vf vf_max(vf a, vf b)
 {
     return a > b ? a : b;
+}
+APX_INLINE vf vf_abs(vf a)
+{
+    return simt_float(simt_bits(a) & 0x7fffffffu);
+}
+APX_INLINE vf vf_neg(vf a)
+{
+    return -a;
+}
+APX_INLINE vf vf_copysign(vf a, vf b)
+{
+    return simt_float((simt_bits(a) & 0x7fffffffu) | (simt_bits(b) & 0x80000000u));
+}
+APX_INLINE vm vf_lt(vf a, vf b)
+{
+    return a < b;
+}
+APX_INLINE vm vf_le(vf a, vf b)
+{
+    return a <= b;
+}
+APX_INLINE vf vf_select(vm m, vf a, vf b)
+{
+    return m ? a : b;
+}
+APX_INLINE vf vf_exp2_biased(vf a)
+{
+    return simt_float((simt_bits(a) << 23) + 0x3f800000u);
+}
+#define vf_map(f, a) vf_map_##f(a)
+APX_INLINE vf vf_map_apx_softplus_one(vf x)
+{
+    return simt_add(log1pf(expf(-fabsf(x))), x > 0.0f ? x : 0.0f);
 }
 APX_INLINE void vf_make_table()
 {

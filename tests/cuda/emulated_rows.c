@@ -290,3 +290,66 @@ const struct apx_forest_row *emulated_forest_rows(size_t *count)
     forest_scalar = &rows[RUNS];
     return rows;
 }
+
+/* ---- dense layers ---------------------------------------------------------------------------- */
+
+static const struct apx_cuda_dense_row *dense_source;
+
+static bool dense_supports(const struct apx_dense_desc *desc)
+{
+    return dense_source->supports(&machines[0], desc);
+}
+
+static size_t dense_packed_bytes(const struct apx_dense_desc *desc)
+{
+    return (dense_source->packed_bytes(desc) + 63) / 64 * 64; /* aligned at its end too */
+}
+
+static void dense_pack(const struct apx_dense_desc *desc, const struct apx_dense_weights *weights,
+                       void *packed)
+{
+    dense_source->pack(desc, weights, packed);
+}
+
+static void dense_run(size_t machine, const struct apx_dense_args *args)
+{
+    const int code = args->rows == 0 ? 0 : dense_source->launch(enter(machine), args, NULL);
+    if (code != 0)
+        kcheck_fail("launch gives %d", code);
+}
+
+static void dense_run_0(const struct apx_dense_args *args)
+{
+    dense_run(0, args);
+}
+
+static void dense_run_1(const struct apx_dense_args *args)
+{
+    dense_run(1, args);
+}
+
+const struct apx_dense_row *emulated_dense_rows(size_t *count);
+
+const struct apx_dense_row *emulated_dense_rows(size_t *count)
+{
+    static void (*const run[])(const struct apx_dense_args *) = {dense_run_0, dense_run_1};
+    enum { RUNS = sizeof run / sizeof run[0] };
+    static struct apx_dense_row rows[RUNS + 1];
+    *count = RUNS + 1;
+    if (rows[0].name != NULL)
+        return rows;
+    size_t sources, scalar;
+    dense_source = apx_cuda_dense_rows(&sources);
+    const struct apx_dense_row *plain = apx_dense_rows(&scalar);
+    for (size_t i = 0; i < RUNS; i++)
+        rows[i] = (struct apx_dense_row){.isa = "cuda",
+                                         .name = label(dense_source->name, i),
+                                         .match = APX_MATCH_EXACT,
+                                         .supports = dense_supports,
+                                         .packed_bytes = dense_packed_bytes,
+                                         .pack = dense_pack,
+                                         .run = run[i],
+                                         .tile_rows = 1};
+    rows[RUNS] = plain[scalar - 1];
+    return rows;
+}
