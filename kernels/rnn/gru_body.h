@@ -258,29 +258,42 @@ static void gru_ahead(const struct apx_rnn_args *args, const struct gru_state *s
     }
 }
 
-/* One step of the active rows, all blocks; reset after: that is all. */
-static void gru_first_pass(const struct apx_rnn_args *args, const struct gru_state *state,
-                           struct gru_block *block, size_t count, size_t step, size_t since)
+/* One step of the active rows in one block, or of a single row in several side by side. */
+static void gru_step_block(const struct apx_rnn_args *args, const struct gru_state *state,
+                           struct gru_block *block, size_t count, size_t step, size_t number,
+                           size_t side)
 {
     const enum gru_part part = state->sums != NULL ? PART_REST : PART_ALL;
-    const size_t blocks = state->padded / VF_LANES;
+    const size_t since = step % RNN_AHEAD_STEPS;
     struct gru_row row[VF_TILE_ROWS];
-    size_t number = 0;
-    for (; count == 1 && number + VF_SIDE_BLOCKS <= blocks; number += VF_SIDE_BLOCKS) {
-        gru_enter_block(block, args->packed, number);
-        for (size_t j = 0; j < VF_SIDE_BLOCKS; j++)
+    gru_enter_block(block, args->packed, number);
+    if (side > 1) {
+        for (size_t j = 0; j < side; j++)
             gru_locate(args, state, state->active[0], step, since, number + j, &row[j]);
         gru_side_tile(block, row, part);
+        return;
     }
-    for (; number < blocks; number++) {
-        gru_enter_block(block, args->packed, number);
-        size_t tiles = (count + VF_TILE_ROWS - 1) / VF_TILE_ROWS;
-        for (size_t next = 0; next < count; tiles--) {
-            const size_t m = (count - next + tiles - 1) / tiles; /* tiles of even size */
-            for (size_t j = 0; j < m; j++, next++)
-                gru_locate(args, state, state->active[next], step, since, number, &row[j]);
-            gru_tiles(block, row, m, part);
-        }
+    size_t tiles = (count + VF_TILE_ROWS - 1) / VF_TILE_ROWS;
+    for (size_t next = 0; next < count; tiles--) {
+        const size_t m = (count - next + tiles - 1) / tiles; /* tiles of even size */
+        for (size_t j = 0; j < m; j++, next++)
+            gru_locate(args, state, state->active[next], step, since, number, &row[j]);
+        gru_tiles(block, row, m, part);
+    }
+}
+
+/* One step of the active rows, all blocks; reset after: that is all. */
+static void gru_first_pass(const struct apx_rnn_args *args, const struct gru_state *state,
+                           struct gru_block *block, size_t count, size_t step)
+{
+    const size_t blocks = state->padded / VF_LANES, side = count == 1 ? VF_SIDE_BLOCKS : 1;
+    const size_t groups = blocks / side, turns = groups + blocks % side;
+    for (size_t turn = 0; turn < turns; turn++) {
+        const size_t at = count == 1 ? rnn_turn(step, turn, turns) : turn;
+        if (at < groups)
+            gru_step_block(args, state, block, count, step, at * side, side);
+        else
+            gru_step_block(args, state, block, count, step, groups * side + at - groups, 1);
     }
 }
 
@@ -372,7 +385,7 @@ void APX_ENTRY(gru_f32, run)(const struct apx_rnn_args *args)
         const size_t since = step % RNN_AHEAD_STEPS;
         if (ahead && since == 0)
             gru_ahead(args, &state, &block, count, step, step + RNN_AHEAD_STEPS);
-        gru_first_pass(args, &state, &block, count, step, since);
+        gru_first_pass(args, &state, &block, count, step);
         if (!desc->reset_after)
             gru_second_pass(args, &state, &block, second, count, step);
         apx_rnn_store_last(args, step, state.h_new, padded, args->h_last, args->h_last_row);

@@ -23,6 +23,10 @@
 
 enum { GATE_I, GATE_O, GATE_F, GATE_C, GATES };
 
+/* Blocks that a single row takes side by side. Four sums of 16 lanes keep up with the far cache,
+ * four of 8 lanes only just: their latency is 4 cycles, and a weight of 8 lanes may come each. */
+enum { LSTM_SIDE_BLOCKS = VF_LANES == 16 ? 1 : 2 };
+
 /* Which part of the work a tile does. */
 enum lstm_part {
     PART_ALL,   /* from x and h to the new h and c */
@@ -34,27 +38,28 @@ struct lstm_row {
     const float *x, *h; /* [I], [H] */
     float *c, *h_out;   /* [V] of this block, padded */
     float *y;           /* [lanes] of this block, or NULL */
+    size_t lanes;       /* units of this block that exist */
     float *sums;        /* [4][V] of this block: bias + W x; unless PART_ALL */
 };
 
 struct lstm_block {
     const struct apx_rnn_desc *desc;
     const float *bias, *peephole, *weights;
-    size_t lanes; /* units of the block that exist */
-    bool plain;   /* sigmoid, tanh, tanh and nothing else */
+    size_t floats; /* to the next block */
+    bool plain;    /* sigmoid, tanh, tanh and nothing else */
 };
 
 /* The cell with everything ONNX allows, on gates that were put down in memory. */
-static __attribute__((noinline)) void lstm_cell_general(const struct lstm_block *block,
-                                                        const float *gates, float *c, float *h)
+static __attribute__((noinline)) void lstm_cell_general(const struct apx_rnn_desc *desc,
+                                                        const float *peephole, const float *gates,
+                                                        float *c, float *h)
 {
-    const struct apx_rnn_desc *desc = block->desc;
     vf i = vf_load(gates + GATE_I * VF_LANES), o = vf_load(gates + GATE_O * VF_LANES);
     vf f = vf_load(gates + GATE_F * VF_LANES), g = vf_load(gates + GATE_C * VF_LANES);
     vf cell = vf_load(c);
     if (desc->has_peephole) {
-        i = vf_fma(vf_load(block->peephole), cell, i);
-        f = vf_fma(vf_load(block->peephole + 2 * VF_LANES), cell, f);
+        i = vf_fma(vf_load(peephole), cell, i);
+        f = vf_fma(vf_load(peephole + 2 * VF_LANES), cell, f);
     }
     if (desc->clip > 0.0f) {
         i = vf_bound(i, desc->clip);
@@ -66,7 +71,7 @@ static __attribute__((noinline)) void lstm_cell_general(const struct lstm_block 
     g = vf_activate(desc->act[1], g);
     cell = vf_fma(f, cell, vf_mul(i, g));
     if (desc->has_peephole)
-        o = vf_fma(vf_load(block->peephole + 1 * VF_LANES), cell, o);
+        o = vf_fma(vf_load(peephole + 1 * VF_LANES), cell, o);
     if (desc->clip > 0.0f)
         o = vf_bound(o, desc->clip);
     o = vf_activate(desc->act[0], o);
@@ -76,12 +81,14 @@ static __attribute__((noinline)) void lstm_cell_general(const struct lstm_block 
 
 /* The sums of the gates: bias, then x, then h, as far as the part asks. */
 APX_INLINE void lstm_sums(const struct lstm_block *block, const struct lstm_row *row, const int m,
-                          const enum lstm_part part, vf acc[VF_TILE_ROWS][GATES])
+                          const bool side, const enum lstm_part part, vf acc[VF_TILE_ROWS][GATES])
 {
     const size_t input = block->desc->input, hidden = block->desc->hidden;
+    const size_t next = side ? block->floats : 0;
     APX_UNROLL_FOR (j, m) {
         APX_UNROLL_FOR (g, GATES)
-            acc[j][g] = vf_load((part == PART_REST ? row[j].sums : block->bias) + g * VF_LANES);
+            acc[j][g] = vf_load((part == PART_REST ? row[j].sums : block->bias + (size_t)j * next) +
+                                g * VF_LANES);
     }
     const float *w = block->weights;
     if (part != PART_REST)
@@ -89,7 +96,7 @@ APX_INLINE void lstm_sums(const struct lstm_block *block, const struct lstm_row 
             APX_UNROLL_FOR (j, m) {
                 vf x = vf_set1(row[j].x[k]);
                 APX_UNROLL_FOR (g, GATES)
-                    acc[j][g] = vf_fma(x, vf_load(w + g * VF_LANES), acc[j][g]);
+                    acc[j][g] = vf_fma(x, vf_load(w + (size_t)j * next + g * VF_LANES), acc[j][g]);
             }
         }
     if (part == PART_AHEAD)
@@ -99,14 +106,14 @@ APX_INLINE void lstm_sums(const struct lstm_block *block, const struct lstm_row 
         APX_UNROLL_FOR (j, m) {
             vf h = vf_set1(row[j].h[k]);
             APX_UNROLL_FOR (g, GATES)
-                acc[j][g] = vf_fma(h, vf_load(w + g * VF_LANES), acc[j][g]);
+                acc[j][g] = vf_fma(h, vf_load(w + (size_t)j * next + g * VF_LANES), acc[j][g]);
         }
     }
 }
 
 /* From the gates' sums to the new c and h. */
-APX_INLINE void lstm_cell(const struct lstm_block *block, const struct lstm_row *row,
-                          const vf acc[GATES])
+APX_INLINE void lstm_cell(const struct lstm_block *block, const float *peephole,
+                          const struct lstm_row *row, const vf acc[GATES])
 {
     vf h;
     if (block->plain) {
@@ -118,25 +125,26 @@ APX_INLINE void lstm_cell(const struct lstm_block *block, const struct lstm_row 
         float gates[GATES * VF_LANES];
         APX_UNROLL_FOR (g, GATES)
             vf_store(gates + g * VF_LANES, acc[g]);
-        lstm_cell_general(block, gates, row->c, row->h_out);
+        lstm_cell_general(block->desc, peephole, gates, row->c, row->h_out);
         h = vf_load(row->h_out);
     }
     if (row->y == NULL)
         return;
-    if (block->lanes == VF_LANES)
+    if (row->lanes == VF_LANES)
         vf_store(row->y, h);
     else
-        vf_store_first(row->y, h, block->lanes);
+        vf_store_first(row->y, h, row->lanes);
 }
 
 APX_INLINE void lstm_tile(const struct lstm_block *block, const struct lstm_row *row, const int m,
-                          const enum lstm_part part)
+                          const bool side, const enum lstm_part part)
 {
     vf acc[VF_TILE_ROWS][GATES];
-    lstm_sums(block, row, m, part, acc);
+    lstm_sums(block, row, m, side, part, acc);
     APX_UNROLL_FOR (j, m) {
         if (part != PART_AHEAD) {
-            lstm_cell(block, &row[j], acc[j]);
+            lstm_cell(block, block->peephole + (side ? (size_t)j * block->floats : 0), &row[j],
+                      acc[j]);
             continue;
         }
         APX_UNROLL_FOR (g, GATES)
@@ -147,11 +155,11 @@ APX_INLINE void lstm_tile(const struct lstm_block *block, const struct lstm_row 
 #define LSTM_CASE(rows)                                                                            \
     case rows:                                                                                     \
         if (part == PART_ALL)                                                                      \
-            lstm_tile(block, row, (rows), PART_ALL);                                               \
+            lstm_tile(block, row, (rows), false, PART_ALL);                                        \
         else if (part == PART_AHEAD)                                                               \
-            lstm_tile(block, row, (rows), PART_AHEAD);                                             \
+            lstm_tile(block, row, (rows), false, PART_AHEAD);                                      \
         else                                                                                       \
-            lstm_tile(block, row, (rows), PART_REST);                                              \
+            lstm_tile(block, row, (rows), false, PART_REST);                                       \
         break;
 
 static void lstm_tiles(const struct lstm_block *block, const struct lstm_row *row, size_t m,
@@ -169,6 +177,16 @@ static void lstm_tiles(const struct lstm_block *block, const struct lstm_row *ro
     default:
         assert(false);
     }
+}
+
+/* One row in LSTM_SIDE_BLOCKS blocks: entry j of the tile is block j. */
+static void lstm_side_tile(const struct lstm_block *block, const struct lstm_row *row,
+                           enum lstm_part part)
+{
+    if (part == PART_ALL)
+        lstm_tile(block, row, LSTM_SIDE_BLOCKS, true, PART_ALL);
+    else
+        lstm_tile(block, row, LSTM_SIDE_BLOCKS, true, PART_REST);
 }
 
 static bool lstm_is_plain(const struct apx_rnn_desc *desc)
@@ -215,11 +233,9 @@ void APX_ENTRY(lstm_f32, pack)(const struct apx_rnn_desc *desc,
 static void lstm_enter_block(struct lstm_block *block, const void *packed, size_t number)
 {
     const struct apx_rnn_desc *desc = block->desc;
-    const size_t left = desc->hidden - number * VF_LANES;
-    block->bias = (const float *)packed + number * lstm_block_floats(desc, VF_LANES);
+    block->bias = (const float *)packed + number * block->floats;
     block->peephole = block->bias + GATES * VF_LANES;
     block->weights = block->peephole + (desc->has_peephole ? 3 * VF_LANES : 0);
-    block->lanes = left < VF_LANES ? left : VF_LANES;
 }
 
 /* Row n at its step number `step`, in block `number`; `ahead` counts from where sums begin. */
@@ -228,6 +244,8 @@ static void lstm_locate(const struct apx_rnn_args *args, const struct lstm_state
 {
     const ptrdiff_t at = (ptrdiff_t)n, time = (ptrdiff_t)rnn_time(args, n, step);
     const size_t unit = number * VF_LANES, here = n * state->padded + unit;
+    const size_t left = args->desc->hidden - unit;
+    row->lanes = left < VF_LANES ? left : VF_LANES;
     row->x = args->x + at * args->x_row + time * args->x_step;
     row->h = state->h_old + n * state->padded;
     row->h_out = state->h_new + here;
@@ -261,6 +279,45 @@ static void lstm_ahead(const struct apx_rnn_args *args, const struct lstm_state 
     }
 }
 
+/* One step of the active rows in one block, or of a single row in several side by side. */
+static void lstm_step_block(const struct apx_rnn_args *args, const struct lstm_state *state,
+                            struct lstm_block *block, size_t count, size_t step, size_t number,
+                            size_t side)
+{
+    const enum lstm_part part = state->sums != NULL ? PART_REST : PART_ALL;
+    const size_t since = step % RNN_AHEAD_STEPS;
+    struct lstm_row row[VF_TILE_ROWS];
+    lstm_enter_block(block, args->packed, number);
+    if (side > 1) {
+        for (size_t j = 0; j < side; j++)
+            lstm_locate(args, state, state->active[0], step, since, number + j, &row[j]);
+        lstm_side_tile(block, row, part);
+        return;
+    }
+    size_t tiles = (count + VF_TILE_ROWS - 1) / VF_TILE_ROWS;
+    for (size_t next = 0; next < count; tiles--) {
+        const size_t m = (count - next + tiles - 1) / tiles; /* tiles of even size */
+        for (size_t j = 0; j < m; j++, next++)
+            lstm_locate(args, state, state->active[next], step, since, number, &row[j]);
+        lstm_tiles(block, row, m, part);
+    }
+}
+
+/* One step of the active rows, all blocks. */
+static void lstm_step(const struct apx_rnn_args *args, const struct lstm_state *state,
+                      struct lstm_block *block, size_t count, size_t step)
+{
+    const size_t blocks = state->padded / VF_LANES, side = count == 1 ? LSTM_SIDE_BLOCKS : 1;
+    const size_t groups = blocks / side, turns = groups + blocks % side;
+    for (size_t turn = 0; turn < turns; turn++) {
+        const size_t at = count == 1 ? rnn_turn(step, turn, turns) : turn;
+        if (at < groups)
+            lstm_step_block(args, state, block, count, step, at * side, side);
+        else
+            lstm_step_block(args, state, block, count, step, groups * side + at - groups, 1);
+    }
+}
+
 void APX_ENTRY(lstm_f32, run)(const struct apx_rnn_args *args)
 {
     const struct apx_rnn_desc *desc = args->desc;
@@ -278,7 +335,8 @@ void APX_ENTRY(lstm_f32, run)(const struct apx_rnn_args *args)
     apx_rnn_fill_idle(args);
     apx_rnn_load_state(args, args->h0, args->h0_row, padded, state.h_old);
     apx_rnn_load_state(args, args->c0, args->c0_row, padded, state.c);
-    struct lstm_block block = {.desc = desc, .plain = lstm_is_plain(desc)};
+    struct lstm_block block = {
+        .desc = desc, .floats = lstm_block_floats(desc, VF_LANES), .plain = lstm_is_plain(desc)};
     for (size_t step = 0; step < args->steps; step++) {
         const size_t count = apx_rnn_active(args, step, state.active);
         if (count == 0)
@@ -286,17 +344,7 @@ void APX_ENTRY(lstm_f32, run)(const struct apx_rnn_args *args)
         const size_t since = step % RNN_AHEAD_STEPS;
         if (ahead && since == 0)
             lstm_ahead(args, &state, &block, count, step, step + RNN_AHEAD_STEPS);
-        for (size_t number = 0; number * VF_LANES < padded; number++) {
-            lstm_enter_block(&block, args->packed, number);
-            size_t tiles = (count + VF_TILE_ROWS - 1) / VF_TILE_ROWS;
-            for (size_t next = 0; next < count; tiles--) {
-                struct lstm_row row[VF_TILE_ROWS];
-                const size_t m = (count - next + tiles - 1) / tiles; /* tiles of even size */
-                for (size_t j = 0; j < m; j++, next++)
-                    lstm_locate(args, &state, state.active[next], step, since, number, &row[j]);
-                lstm_tiles(&block, row, m, ahead ? PART_REST : PART_ALL);
-            }
-        }
+        lstm_step(args, &state, &block, count, step);
         apx_rnn_store_last(args, step, state.h_new, padded, args->h_last, args->h_last_row);
         apx_rnn_store_last(args, step, state.c, padded, args->c_last, args->c_last_row);
         float *swap = state.h_old;

@@ -87,6 +87,18 @@ static inline size_t rnn_time(const struct apx_rnn_args *args, size_t n, size_t 
     return args->desc->reverse ? rnn_length(args, n) - 1 - step : step;
 }
 
+/* The order in which a single row's step takes the `count` pieces of the weights; `turn` counts
+ * from 0. Each step goes the way of the one before backwards, since that has left its last pieces
+ * in the near caches. Either way ends at the highest units, whose h the next step's sums need last:
+ *
+ *     even steps  4 2 0 1 3 5      odd steps  5 3 1 0 2 4 */
+static inline size_t rnn_turn(size_t step, size_t turn, size_t count)
+{
+    const size_t place = step % 2 == 0 ? turn : count - 1 - turn, down = (count + 1) / 2;
+    const size_t last_even = (count - 1) / 2 * 2;
+    return place < down ? last_even - 2 * place : 2 * (place - down) + 1;
+}
+
 /* Rows that still have a valid step, into active[N]; returns how many. */
 size_t apx_rnn_active(const struct apx_rnn_args *args, size_t step, uint32_t *active);
 /* state[N][padded] from `first` (rows first_row apart) or zeros; the padding is zero. */

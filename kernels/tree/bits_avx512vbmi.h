@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* bits_avx512vbmi.h - one row through a group of trees by bits (forest_pack_onerow.c): 64 nodes'
- * codes are one look-up in the row's codes, which fill one, two or four registers. */
+/* bits_avx512vbmi.h - one row through a group of trees by bits (forest_pack_bits.c): the codes of
+ * 64 lanes are one look-up in the row's codes, which fill one, two or four registers. */
 #ifndef APX_TREE_BITS_AVX512VBMI_H
 #define APX_TREE_BITS_AVX512VBMI_H
 
 #include <immintrin.h>
 
 #include "kernels/tree/forest_layout.h"
+
+enum { BITS_LANES = 64 };
 
 /* Codes of 64 nodes, of so many registers of columns. */
 APX_INLINE __m512i bits_look_up(const __m512i codes[4], __m512i column, const int registers)
@@ -20,31 +22,38 @@ APX_INLINE __m512i bits_look_up(const __m512i codes[4], __m512i column, const in
                                   _mm512_permutex2var_epi8(codes[2], column, codes[3]));
 }
 
-APX_INLINE void bits_shape(const char *block, size_t count, const uint8_t *row,
-                           const uint32_t *leaves, uint32_t *leaf, const int registers,
-                           const bool wide)
+APX_INLINE __m512i bits_register(const uint8_t *block, size_t count, const uint8_t *row,
+                                 const int registers)
 {
     __m512i codes[4], reach = _mm512_set1_epi32(-1);
 #pragma GCC unroll 4
     for (int i = 0; i < registers; i++)
         codes[i] = _mm512_load_si512(row + 64 * i);
-    for (size_t b = 0; b < count; b++) {
+    for (size_t b = 0; b < count; b++, block += 3 * BITS_LANES) {
         const __m512i code = bits_look_up(codes, _mm512_load_si512(block), registers);
-        const __mmask64 right = _mm512_cmpge_epu8_mask(code, _mm512_load_si512(block + 64));
-        block += 128;
-        if (wide) {
-#pragma GCC unroll 8
-            for (int slot = 0; slot < 8; slot++, block += 64)
-                reach = _mm512_mask_and_epi64(reach, (__mmask8)(right >> 8 * slot), reach,
-                                              _mm512_load_si512(block));
-        } else {
-#pragma GCC unroll 4
-            for (int slot = 0; slot < 4; slot++, block += 64)
-                reach = _mm512_mask_and_epi32(reach, (__mmask16)(right >> 16 * slot), reach,
-                                              _mm512_load_si512(block));
-        }
+        const __mmask64 right = _mm512_cmpgt_epu8_mask(code, _mm512_load_si512(block + BITS_LANES));
+        reach = _mm512_andnot_si512(_mm512_maskz_loadu_epi8(right, block + 2 * BITS_LANES), reach);
     }
-    if (wide) {
+    return reach;
+}
+
+/* leaf[]: of the group's trees, as indices in the forest; of their tops, the numbers of the exits;
+ * garbage up to APX_ONE_LANES. */
+static void one_bits(const struct apx_packed *packed, const struct apx_one_group *group,
+                     const uint8_t *codes, uint32_t *leaf)
+{
+    const uint8_t *block = (const uint8_t *)apx_packed_array(packed, packed->one_block_at) +
+                           (size_t)group->block * APX_BITS_UNIT;
+    const uint32_t *leaves =
+        (const uint32_t *)apx_packed_array(packed, packed->one_leaves_at) + group->first;
+    const size_t count = group->blocks[0];
+    static const uint32_t none[APX_ONE_LANES];
+    if (group->kind == APX_ONE_TOPS)
+        leaves = none;
+    const __m512i reach = packed->one_stride == 64    ? bits_register(block, count, codes, 1)
+                          : packed->one_stride == 128 ? bits_register(block, count, codes, 2)
+                                                      : bits_register(block, count, codes, 4);
+    if (group->kind == APX_ONE_BITS64) {
         const __m256i first = _mm256_loadu_si256((const __m256i *)leaves);
         _mm256_store_si256(
             (__m256i *)leaf,
@@ -53,31 +62,6 @@ APX_INLINE void bits_shape(const char *block, size_t count, const uint8_t *row,
         _mm512_store_si512(leaf,
                            _mm512_add_epi32(_mm512_loadu_si512(leaves), _mm512_lzcnt_epi32(reach)));
     }
-}
-
-/* leaf[]: of the group's trees, as indices in the forest; of their tops, the numbers of the exits;
- * garbage up to APX_ONE_LANES. */
-static void one_bits(const struct apx_packed *packed, const struct apx_one_group *group,
-                     const uint8_t *codes, uint32_t *leaf)
-{
-    const char *block =
-        (const char *)apx_packed_array(packed, packed->one_block_at) + (size_t)group->block * 64;
-    const uint32_t *leaves =
-        (const uint32_t *)apx_packed_array(packed, packed->one_leaves_at) + group->first;
-    const bool wide = group->kind == APX_ONE_BITS64;
-    static const uint32_t none[APX_ONE_LANES];
-    if (group->kind == APX_ONE_TOPS)
-        leaves = none;
-#define SHAPE(registers, w)                                                                        \
-    if (packed->one_stride == 64 * (registers) && wide == (w))                                     \
-    bits_shape(block, group->blocks, codes, leaves, leaf, registers, w)
-    SHAPE(1, false);
-    SHAPE(1, true);
-    SHAPE(2, false);
-    SHAPE(2, true);
-    SHAPE(4, false);
-    SHAPE(4, true);
-#undef SHAPE
 }
 
 #endif

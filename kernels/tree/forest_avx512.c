@@ -21,11 +21,10 @@ static const struct apx_forest_isa isa = {
     .name = "avx512",
     FOREST_COSTS_AVX512,
     .block = 32,
-    .by_lane = true,
+    .windows = true,
     .within = ONE_WITHIN,
     .bit_columns = 128,
-    .one_block32 = 6.5,
-    .one_block64 = 3.5,
+    .one_block = 1.2,
 };
 
 RANKED_FUNCTIONS(avx512)

@@ -23,8 +23,7 @@ static const struct apx_forest_isa isa = {
     .block = 64,
     .within = ONE_WITHIN,
     .bit_columns = 256,
-    .one_block32 = 2.2,
-    .one_block64 = 4.5,
+    .one_block = 1.0,
 };
 
 RANKED_FUNCTIONS(avx512vbmi)

@@ -114,7 +114,7 @@ static double rank_cost(struct apx_pack *pack, size_t *columns)
         for (uint32_t n = cuts / parts + 1; n > isa->first; n -= n / 2)
             tables += 1 + n / isa->first / 2;
         cost += isa->rank_value + isa->rank_step * tables * parts;
-        *columns += pack->wanted[f] == 3 ? 2 * parts : parts;
+        *columns += pack->wanted[f] == APX_PACK_BOTH ? 2 * parts : parts;
     }
     return *columns < APX_COLUMNS_MAX ? cost : INFINITY;
 }

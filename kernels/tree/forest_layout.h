@@ -12,8 +12,9 @@
  *
  * Ranks: the thresholds that tops compare a feature with, sorted, are its cuts. A column of codes
  * says of each row of a tile how many cuts are <= x; `x >= cut k` is `code >= k`, counted from 1. A
- * column holds up to 253 cuts; a feature with more has several. NaN is code 0 (left everywhere) or
- * 254 (right everywhere); a feature whose nodes disagree has both columns. A set of intervals whose
+ * column holds up to 253 cuts; a feature with more has several. NaN is code 0 (left everywhere),
+ * 254 (right everywhere), or, where it goes right at lower cuts and left at higher ones, one
+ * between them; a feature whose nodes disagree otherwise has two columns. A set of intervals whose
  * bounds are cuts is a table over codes; its columns are 0 or 255, made once a tile. */
 #ifndef APX_TREE_FOREST_LAYOUT_H
 #define APX_TREE_FOREST_LAYOUT_H
@@ -85,17 +86,38 @@ enum {
     APX_ONE_GROUPS = 4,  /* begun together */
     APX_ONE_UNASKED = 3, /* steps that it takes to find out whether all walks have ended */
     APX_ONE_ROWS = 8,    /* that go through the groups together */
-    APX_ONE_SHAPES = 6   /* of search tables */
+    APX_ONE_SHAPES = 6,  /* of search tables */
+    /* of bits (forest_pack_bits.c) */
+    APX_BITS_LEAVES = 8,    /* of a lane */
+    APX_BITS_NODES = 32,    /* of a lane at most */
+    APX_BITS_REGISTERS = 2, /* of a group at most */
+    APX_BITS_UNIT = 32,     /* bytes */
+    APX_WINDOW = 16         /* columns */
 };
 struct apx_one_group {
-    uint32_t first;   /* of its trees in one_tree, one_leaves, one_root */
-    uint32_t block;   /* the first, in units of 64 bytes */
-    uint32_t exit;    /* first of its entries in one_exit: [trees][APX_ONE_EXITS] */
-    uint16_t blocks;  /* how many */
-    uint16_t usual;   /* steps of a walk that most rows need */
-    uint32_t highest; /* that any row needs */
+    uint32_t first; /* of its trees in one_tree, one_leaves, one_root */
+    uint32_t block; /* the first, in units of APX_BITS_UNIT; the registers' one behind the other */
+    uint32_t exit;  /* first of its entries in one_exit: [trees][APX_ONE_EXITS] */
+    uint32_t highest; /* steps of a walk that any row needs */
+    uint16_t usual;   /* that most rows need */
+    uint16_t blocks[APX_BITS_REGISTERS];
+    bool windows[APX_BITS_REGISTERS]; /* do its blocks look in two of them, or in all columns? */
     uint8_t kind, trees;
 };
+
+/* Lanes of a tree. */
+static inline uint32_t apx_one_parts(enum apx_one_kind kind)
+{
+    return kind == APX_ONE_BITS64 ? 8 : 4;
+}
+
+/* Bytes of a register's blocks: columns, cuts less one, and what they drop, each a byte a lane; and
+ * the two windows of each block. */
+static inline size_t apx_one_bits_bytes(uint32_t blocks, uint32_t lanes, bool windows)
+{
+    const size_t bytes = (size_t)blocks * (3 * lanes + (windows ? 2 : 0));
+    return (bytes + APX_BITS_UNIT - 1) / APX_BITS_UNIT * APX_BITS_UNIT;
+}
 
 /* A column's search for one row: the table's first stage, then level by level, or where levels are
  * many the group's other cuts side by side. */
@@ -105,7 +127,7 @@ struct apx_one_search {
     uint32_t cuts64;
     uint16_t column, cuts;
 };
-/* A column where NaN is APX_NAN_CODE; its other codes are column `from`'s. */
+/* A column where NaN has a code above 0; its other codes are column `from`'s. */
 struct apx_one_nan {
     uint32_t feature;
     uint16_t column, from;
@@ -155,7 +177,7 @@ struct apx_column {
     uint32_t cuts64; /* first of its cuts as doubles; if compares_double */
     uint16_t cuts;
     uint8_t first, levels;
-    uint8_t nan_code; /* 0 or APX_NAN_CODE */
+    uint8_t nan_code; /* where NaN goes left 0, right APX_NAN_CODE, else the code between them */
     bool twin;        /* the column after this has the same codes, but APX_NAN_CODE for NaN */
 };
 
@@ -226,7 +248,7 @@ struct apx_forest_isa {
     uint32_t lanes;       /* floats of a vector: entries of the smallest search table */
     uint32_t first;       /* entries of the largest search table */
     uint32_t block;       /* nodes that are decided by bits together */
-    bool by_lane;         /* a block's bytes: lane after lane, not slot after slot */
+    bool windows;         /* a block looks in two windows of columns, if not in all */
     uint32_t within;      /* levels of a search from which one row finds cuts side by side */
     uint32_t bit_columns; /* of a forest decided by bits, at most */
     /* nanoseconds, measured (README.md) */
@@ -238,7 +260,7 @@ struct apx_forest_isa {
     double visit_one;  /* a node of a walk over keys, trees side by side */
     /* of one row: a column's code and a level of its search, a set's table, a block of bits, a step
      * over codes, a tree's leaf */
-    double one_column, one_level, one_set, one_block32, one_block64, one_visit, one_tree;
+    double one_column, one_level, one_set, one_block, one_visit, one_tree;
     double rank_value; /* transposing a value */
     double rank_step;  /* one table of a value's search */
     double set_part;   /* a value's bit in one table of a set, for one row */

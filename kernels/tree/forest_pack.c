@@ -38,15 +38,14 @@ static bool is_wide(const struct apx_forest_desc *desc, uint32_t tile)
            desc->features * (APX_KEYS_STRIDE(tile) / 8) > UINT16_MAX;
 }
 
-/* What one row goes through: trees of a group may need less than the group's largest one, but not
- * more than a tree of 32 or 64 leaves. */
+/* What one row goes through. Trees of a group may need less than the group's largest one; but
+ * sorted by that, no more than the next group's need, and if they are not sorted, not much more. */
 static size_t bound_onerow(const struct apx_forest_desc *desc, size_t columns)
 {
-    size_t bytes = 2 * 64 * 64;
+    size_t bytes = apx_pack_bits_spare();
     for (size_t t = 0; t < desc->trees; t++) {
         const size_t leaves = (desc->roots[t + 1] - desc->roots[t] + 1) / 2;
-        /* 32 nodes of 6 bytes, or 64 of 10 */
-        bytes += leaves <= 32 ? 192 : leaves <= 64 ? 640 : 192 + 2 * APX_ONE_EXITS;
+        bytes += apx_pack_bits_bound(leaves) + (leaves > APX_ONE_EXITS ? 2 * APX_ONE_EXITS : 0);
     }
     bytes += round64(columns * sizeof(struct apx_one_search));
     bytes += round64(columns * sizeof(struct apx_one_nan));
@@ -115,8 +114,8 @@ static struct bounds measure(const struct apx_forest_desc *desc)
 static size_t lay_work(const struct apx_forest_desc *desc, const struct bounds *bounds,
                        struct apx_pack *pack)
 {
-    size_t at = bounds->packed, nodes = at, cut_begin, cuts, cut_count, wanted, keys, column, begun,
-           kind, order, root, one_trees;
+    size_t at = bounds->packed, nodes = at, cut_begin, cuts, cut_count, wanted, nans, keys, column,
+           begun, kind, order, root, one_trees;
     at += round64(desc->node_count * sizeof(struct apx_pack_node));
     cut_begin = at;
     at += round64((desc->features + 1) * sizeof(uint32_t));
@@ -126,6 +125,8 @@ static size_t lay_work(const struct apx_forest_desc *desc, const struct bounds *
     at += round64(desc->features * sizeof(uint32_t));
     wanted = at;
     at += round64(desc->features);
+    nans = at;
+    at += round64(desc->features * sizeof(struct apx_nan_range));
     keys = at;
     at += round64(bounds->sets * sizeof(uint64_t));
     column = at;
@@ -146,6 +147,7 @@ static size_t lay_work(const struct apx_forest_desc *desc, const struct bounds *
         pack->cuts = apx_pack_at(pack, cuts);
         pack->cut_count = apx_pack_at(pack, cut_count);
         pack->wanted = apx_pack_at(pack, wanted);
+        pack->nans = apx_pack_at(pack, nans);
         pack->set_keys = apx_pack_at(pack, keys);
         pack->walk_column = apx_pack_at(pack, column);
         pack->has_begun = apx_pack_at(pack, begun);

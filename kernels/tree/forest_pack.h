@@ -21,8 +21,23 @@ struct apx_pack_node {
 
 /* What one row takes of a tree. */
 struct apx_one_tree {
-    uint32_t nodes;          /* decided by bits */
+    uint32_t nodes;          /* decided by bits, of a lane */
     uint32_t usual, highest; /* steps of walks: of most rows, of any */
+};
+
+/* What NaN does at a feature's ranked nodes. Nodes that take it for a number, as LightGBM's take it
+ * for 0, need one code for it between those of the others. */
+enum apx_pack_nan {
+    APX_PACK_UNUSED,
+    APX_PACK_LEFT,
+    APX_PACK_RIGHT, /* and sets */
+    APX_PACK_BOTH,  /* two columns */
+    APX_PACK_BETWEEN
+};
+
+/* Keys of a feature's thresholds. */
+struct apx_nan_range {
+    uint64_t right, left; /* the greatest where NaN goes right, the least where it goes left */
 };
 
 /* Work space behind the packed forest, and where the next array goes. */
@@ -37,7 +52,8 @@ struct apx_pack {
     uint64_t *cuts;              /* keys (apx_double_key), ascending inside of a feature */
     uint32_t *cut_count;         /* [features] distinct ones */
 
-    uint8_t *wanted;                /* [features] bit 0: NaN 0, bit 1: NaN APX_NAN_CODE */
+    uint8_t *wanted;                /* [features] enum apx_pack_nan */
+    struct apx_nan_range *nans;     /* [features] */
     bool coded;                     /* walks over codes: all thresholds are cuts */
     uint32_t *walk_column;          /* [features] of the keys that walks read */
     uint64_t *set_keys;             /* [set_columns] ascending, one a set column */
@@ -127,6 +143,24 @@ void apx_pack_key_nodes(struct apx_pack *pack, size_t tree, const struct apx_pac
 size_t apx_pack_code_count(const struct apx_pack *pack, size_t tree);
 void apx_pack_code_nodes(struct apx_pack *pack, size_t tree, const uint32_t *exits, size_t at,
                          struct apx_packed_tree *out);
+/* Bytes that decide a tree by bits, at most: a lane has no more nodes than the tree, blocks are
+ * half as many again and three bytes and some for each lane. */
+static inline size_t apx_pack_bits_bound(size_t leaves)
+{
+    const size_t nodes = leaves - 1 < APX_BITS_NODES ? leaves - 1 : APX_BITS_NODES;
+    return (nodes * 3 / 2 + 1) * (leaves > 32 && leaves <= 64 ? 8 : 4) * 7 / 2;
+}
+
+/* Of groups that are not full, one of each kind. */
+static inline size_t apx_pack_bits_spare(void)
+{
+    return 3 * 8 * apx_pack_bits_bound(64);
+}
+
+/* forest_pack_bits.c: of a tree whose top is marked, the most nodes of a lane; the blocks of a
+ * group of trees, which are one_order's from `first` on. */
+uint32_t apx_pack_bits_nodes(const struct apx_pack *pack, size_t tree, enum apx_one_kind kind);
+void apx_pack_bits(struct apx_pack *pack, size_t first, struct apx_one_group *group);
 /* forest_pack_onerow.c: how one row goes through the trees (before the trees are packed), the
  * estimate of it in nanoseconds, and the groups. */
 void apx_pack_one_kinds(struct apx_pack *pack);

@@ -117,13 +117,27 @@ static bool is_ranked(const struct apx_pack *pack, size_t node)
     return pack->nodes[node].sliced || (pack->coded && pack->desc->nodes[node].feature >= 0);
 }
 
+/* Takes a node's direction for NaN into its feature's. */
+static void take_nan(struct apx_pack *pack, const struct apx_tree_node *node, uint64_t key)
+{
+    struct apx_nan_range *range = &pack->nans[node->feature];
+    pack->wanted[node->feature] |= node->nan_right ? APX_PACK_RIGHT : APX_PACK_LEFT;
+    if (node->nan_right && key > range->right)
+        range->right = key;
+    if (!node->nan_right && key < range->left)
+        range->left = key;
+}
+
 /* Cuts of every feature, one behind the other as counted, and which codes for NaN it needs. */
 void apx_pack_collect_cuts(struct apx_pack *pack)
 {
     const struct apx_forest_desc *desc = pack->desc;
     uint32_t *count = pack->cut_count;
     memset(count, 0, desc->features * sizeof *count);
-    memset(pack->wanted, 0, desc->features);
+    for (size_t f = 0; f < desc->features; f++) {
+        pack->wanted[f] = APX_PACK_UNUSED;
+        pack->nans[f] = (struct apx_nan_range){.right = 0, .left = UINT64_MAX};
+    }
     for (size_t i = 0; i < desc->node_count; i++) {
         const struct apx_tree_node *node = &desc->nodes[i];
         if (is_ranked(pack, i))
@@ -139,16 +153,35 @@ void apx_pack_collect_cuts(struct apx_pack *pack)
             continue;
         uint64_t *cuts = pack->cuts + pack->cut_begin[node->feature];
         if (node->set < 0) {
-            cuts[count[node->feature]++] = apx_double_key(node->threshold);
-            pack->wanted[node->feature] |= node->nan_right ? 2 : 1;
+            const uint64_t key = apx_double_key(node->threshold);
+            cuts[count[node->feature]++] = key;
+            take_nan(pack, node, key);
             continue;
         }
         for (uint32_t b = desc->set_begin[node->set]; b < desc->set_begin[node->set + 1]; b++)
             cuts[count[node->feature]++] = apx_double_key(desc->bounds[b]);
-        pack->wanted[node->feature] |= 2;
+        pack->wanted[node->feature] |= APX_PACK_RIGHT;
+        pack->nans[node->feature].right = UINT64_MAX;
     }
-    for (size_t f = 0; f < desc->features; f++)
+    for (size_t f = 0; f < desc->features; f++) {
         count[f] = (uint32_t)apx_sort_unique(pack->cuts + pack->cut_begin[f], count[f]);
+        if (pack->wanted[f] == APX_PACK_BOTH && pack->nans[f].right < pack->nans[f].left)
+            pack->wanted[f] = APX_PACK_BETWEEN;
+    }
+}
+
+/* The code that NaN has among so many cuts. */
+static uint8_t nan_code(const struct apx_pack *pack, uint32_t feature, const uint64_t *cuts,
+                        uint32_t count)
+{
+    uint8_t code = 0;
+    if (pack->wanted[feature] == APX_PACK_RIGHT)
+        return APX_NAN_CODE;
+    if (pack->wanted[feature] != APX_PACK_BETWEEN)
+        return 0;
+    while (code < count && cuts[code] <= pack->nans[feature].right)
+        code++;
+    return code;
 }
 
 static uint32_t cuts_of_part(uint32_t cuts, uint32_t part)
@@ -192,7 +225,8 @@ static size_t lay_columns(struct apx_pack *pack, struct apx_column *columns, siz
     size_t count = 0, cuts64 = 0;
     *floats = 0;
     for (uint32_t f = 0; f < desc->features; f++) {
-        uint32_t twin = pack->wanted[f] == 3;
+        const uint32_t twin = pack->wanted[f] == APX_PACK_BOTH;
+        const uint64_t *cuts = pack->cuts + pack->cut_begin[f];
         if (columns != NULL)
             ((uint32_t *)apx_pack_at(pack, pack->packed->feature_at))[f] = (uint32_t)count;
         if (pack->wanted[f] == 0)
@@ -203,9 +237,9 @@ static size_t lay_columns(struct apx_pack *pack, struct apx_column *columns, siz
                 .table = (uint32_t)*floats,
                 .cuts64 = (uint32_t)cuts64,
                 .cuts = (uint16_t)cuts_of_part(pack->cut_count[f], part),
-                .nan_code = pack->wanted[f] == 2 ? APX_NAN_CODE : 0,
                 .twin = twin,
             };
+            column.nan_code = nan_code(pack, f, cuts + (size_t)part * APX_CUTS_MAX, column.cuts);
             shape_table(pack->isa, &column);
             if (columns != NULL) {
                 columns[count] = column;
@@ -271,7 +305,7 @@ struct apx_cut_place apx_pack_find_cut(const struct apx_pack *pack,
             high = middle;
     }
     const uint32_t *begin = apx_pack_at(pack, pack->packed->feature_at);
-    const uint32_t twin = pack->wanted[feature] == 3, part = low / APX_CUTS_MAX;
+    const uint32_t twin = pack->wanted[feature] == APX_PACK_BOTH, part = low / APX_CUTS_MAX;
     return (struct apx_cut_place){
         .column = begin[feature] + part * (1 + twin) + (twin && node->nan_right),
         .cut = (uint8_t)(low % APX_CUTS_MAX + 1),

@@ -1,13 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* forest_pack_onerow.c - how one row goes through a ranked forest, and the groups it goes through.
  *
- * Bits: a tree of 32 (64) leaves is a word of as many bits, the leftmost leaf the highest. Where a
- * row turns right, all leaves on the left are out of its reach; the words of all nodes that the row
- * would turn right at, whether it comes there or not, and-ed together leave the leaf it ends in as
- * the highest bit. So a tree's nodes may come in any order, and those of 16 (8) trees side by side.
- * A block is as many nodes as an instruction compares, some of each tree: the columns of their
- * codes, their cuts, and the words that keep what is not on their left. Trees with fewer nodes than
- * others of their group have nodes that keep everything.
+ * Bits (forest_pack_bits.c): trees of up to 32 (64) leaves, all nodes of 16 (8) trees side by side.
  *
  * Walks: sixteen trees side by side. Of a larger tree the bits decide a top, of all nodes higher
  * than some height, and walks go on from its exits; where there are no bits, from the root.
@@ -16,32 +10,10 @@
  * stay in the forest's order, and leaves can be added up while the next groups are decided. */
 #include "kernels/tree/forest_pack.h"
 
-/* Nodes of one tree in a block of two lanes' words or one. */
-static uint32_t slots_of(const struct apx_pack *pack, enum apx_one_kind kind)
-{
-    return kind == APX_ONE_BITS64 ? pack->isa->block / 8 : 4;
-}
-
-/* Trees of a block. */
-static uint32_t lanes_of(const struct apx_pack *pack, enum apx_one_kind kind)
-{
-    return pack->isa->block / slots_of(pack, kind);
-}
-
-/* Trees of a group: of APX_ONE_LANES, blocks may take a half each. */
+/* Trees of a group: with AVX2 a half in each register. */
 static uint32_t trees_of(enum apx_one_kind kind)
 {
     return kind == APX_ONE_BITS64 ? 8 : APX_ONE_LANES;
-}
-
-static size_t word_of(enum apx_one_kind kind)
-{
-    return kind == APX_ONE_BITS64 ? sizeof(uint64_t) : sizeof(uint32_t);
-}
-
-static size_t block_bytes(const struct apx_pack *pack, enum apx_one_kind kind)
-{
-    return pack->isa->block * (2 + word_of(kind));
 }
 
 static uint32_t least(uint32_t a, uint32_t b)
@@ -77,7 +49,6 @@ static struct apx_one_tree mark(struct apx_pack *pack, size_t tree, uint32_t hei
             nodes[i].begins = false;
             nodes[pack->desc->nodes[i].left].begins = true;
             nodes[pack->desc->nodes[i].right].begins = true;
-            one.nodes++;
             i++;
         } else {
             one.highest = greatest(nodes[i].height, one.highest);
@@ -125,25 +96,19 @@ static uint32_t steps_of(const struct apx_one_tree *one)
     return one->usual + APX_ONE_UNASKED < one->highest ? one->usual + 1 : one->highest;
 }
 
-static uint32_t blocks_of(const struct apx_pack *pack, const struct apx_one_tree *one,
-                          enum apx_one_kind kind)
-{
-    if (kind == APX_ONE_WALKS)
-        return 0;
-    const uint32_t each = slots_of(pack, kind);
-    return one->nodes == 0 ? 1 : (one->nodes + each - 1) / each;
-}
-
-/* Nanoseconds of a group of so many blocks and steps. */
-static double group_cost(const struct apx_pack *pack, enum apx_one_kind kind, uint32_t blocks,
+/* Nanoseconds of a group whose lanes have so many nodes, and of so many steps. */
+static double group_cost(const struct apx_pack *pack, enum apx_one_kind kind, uint32_t nodes,
                          uint32_t steps)
 {
     const struct apx_forest_isa *isa = pack->isa;
-    const double block = kind == APX_ONE_BITS64 ? isa->one_block64 : isa->one_block32;
-    return block * blocks + isa->one_visit * trees_of(kind) * steps;
+    const double walks = isa->one_visit * trees_of(kind) * steps;
+    if (kind == APX_ONE_WALKS)
+        return walks;
+    return isa->one_block * (trees_of(kind) * apx_one_parts(kind) / isa->block) * nodes + walks;
 }
 
-static bool can_be(const struct apx_pack *pack, size_t tree, enum apx_one_kind kind)
+/* has_kind: there is another one for this tree. */
+static bool can_be(const struct apx_pack *pack, size_t tree, enum apx_one_kind kind, bool has_kind)
 {
     const uint32_t leaves = leaves_of(pack, tree);
     if (kind == APX_ONE_WALKS)
@@ -153,7 +118,7 @@ static bool can_be(const struct apx_pack *pack, size_t tree, enum apx_one_kind k
     /* Tops and nodes below take more memory than bits alone. */
     return kind == APX_ONE_BITS32   ? leaves <= 32
            : kind == APX_ONE_BITS64 ? leaves <= 64
-                                    : leaves > 64;
+                                    : leaves > (has_kind ? 64 : 32);
 }
 
 void apx_pack_one_kinds(struct apx_pack *pack)
@@ -162,13 +127,15 @@ void apx_pack_one_kinds(struct apx_pack *pack)
         double best = INFINITY;
         for (int k = 0; k < APX_ONE_KINDS; k++) {
             const enum apx_one_kind kind = (enum apx_one_kind)k;
-            if (!can_be(pack, t, kind))
+            if (!can_be(pack, t, kind, best < INFINITY))
                 continue;
-            const struct apx_one_tree one = mark_kind(pack, t, kind);
+            struct apx_one_tree one = mark_kind(pack, t, kind);
+            one.nodes = kind == APX_ONE_WALKS ? 0 : apx_pack_bits_nodes(pack, t, kind);
+            if (one.nodes > APX_BITS_NODES)
+                continue;
             /* Walks of no steps begin and end too. */
             const uint32_t steps = steps_of(&one) + (kind >= APX_ONE_TOPS);
-            const double cost =
-                group_cost(pack, kind, blocks_of(pack, &one, kind), steps) / trees_of(kind);
+            const double cost = group_cost(pack, kind, one.nodes, steps) / trees_of(kind);
             if (cost < best) {
                 best = cost;
                 pack->one_kind[t] = (uint8_t)kind;
@@ -182,7 +149,7 @@ void apx_pack_one_kinds(struct apx_pack *pack)
 /* ---- groups ---------------------------------------------------------------------------------- */
 
 struct group_size {
-    uint32_t trees, blocks, usual, highest;
+    uint32_t trees, nodes, usual, highest;
 };
 
 /* Trees of one_order from `first` on that are a group. */
@@ -196,22 +163,28 @@ static struct group_size group_from(const struct apx_pack *pack, size_t first)
         if (pack->one_kind[tree] != kind)
             break;
         const struct apx_one_tree *one = &pack->one_trees[tree];
-        size.blocks = greatest(size.blocks, blocks_of(pack, one, kind));
+        size.nodes = greatest(size.nodes, one->nodes);
         size.usual = greatest(size.usual, one->usual);
         size.highest = greatest(size.highest, one->highest);
     }
     return size;
 }
 
-static double order_cost(const struct apx_pack *pack, uint32_t *groups)
+/* bytes: of the blocks, at most. */
+static double order_cost(const struct apx_pack *pack, uint32_t *groups, size_t *bytes)
 {
     double cost = 0;
     *groups = 0;
+    *bytes = 0;
     for (size_t t = 0; t < pack->desc->trees; ++*groups) {
         const struct group_size size = group_from(pack, t);
         const struct apx_one_tree most = {.usual = size.usual, .highest = size.highest};
-        cost += group_cost(pack, (enum apx_one_kind)pack->one_kind[(uint32_t)pack->one_order[t]],
-                           size.blocks, steps_of(&most));
+        const enum apx_one_kind kind =
+            (enum apx_one_kind)pack->one_kind[(uint32_t)pack->one_order[t]];
+        cost += group_cost(pack, kind, size.nodes, steps_of(&most));
+        for (uint32_t i = 0; i < size.trees && kind != APX_ONE_WALKS;
+             i += pack->isa->block / apx_one_parts(kind))
+            *bytes += apx_one_bits_bytes(size.nodes * 3 / 2, pack->isa->block, true);
         t += size.trees;
     }
     return cost;
@@ -224,7 +197,7 @@ static void sort_trees(struct apx_pack *pack)
         const enum apx_one_kind kind = (enum apx_one_kind)pack->one_kind[t];
         const struct apx_one_tree *one = &pack->one_trees[t];
         const uint32_t length =
-            kind <= APX_ONE_BITS64 ? blocks_of(pack, one, kind) : least(steps_of(one), UINT16_MAX);
+            kind <= APX_ONE_BITS64 ? one->nodes : least(steps_of(one), UINT16_MAX);
         pack->one_order[t] = (uint64_t)kind << 60 | (uint64_t)length << 32 | (uint32_t)t;
     }
     apx_sort_unique(pack->one_order, pack->desc->trees);
@@ -236,15 +209,18 @@ static const double in_order_worth = 1.2;
 /* one_order: the forest's (true), or sorted. */
 static bool choose_order(struct apx_pack *pack, uint32_t *groups)
 {
+    size_t bytes, room = apx_pack_bits_spare();
     sort_trees(pack);
-    const double sorted = order_cost(pack, groups);
-    for (size_t t = 0; t < pack->desc->trees; t++)
+    const double sorted = order_cost(pack, groups, &bytes);
+    for (size_t t = 0; t < pack->desc->trees; t++) {
         pack->one_order[t] = t;
-    const double kept = order_cost(pack, groups);
-    if (kept <= sorted * in_order_worth)
+        room += apx_pack_bits_bound(leaves_of(pack, t));
+    }
+    const double kept = order_cost(pack, groups, &bytes);
+    if (kept <= sorted * in_order_worth && bytes <= room)
         return true;
     sort_trees(pack);
-    order_cost(pack, groups);
+    order_cost(pack, groups, &bytes);
     return false;
 }
 
@@ -255,7 +231,8 @@ double apx_pack_one_cost(const struct apx_pack *pack)
     const struct apx_column *columns = apx_pack_at(pack, packed->column_at);
     const struct apx_set_column *sets = apx_pack_at(pack, packed->set_column_at);
     uint32_t groups;
-    double cost = isa->one_tree * (double)pack->desc->trees + order_cost(pack, &groups);
+    size_t bytes;
+    double cost = isa->one_tree * (double)pack->desc->trees + order_cost(pack, &groups, &bytes);
     for (uint32_t c = 0; c < packed->search_columns; c++)
         cost += isa->one_column + isa->one_level * columns[c].levels;
     for (uint32_t s = 0; s < packed->set_columns; s++)
@@ -263,61 +240,12 @@ double apx_pack_one_cost(const struct apx_pack *pack)
     return cost;
 }
 
-static uint64_t bits_below(uint32_t count)
+/* Where the exits of a tree's top are. */
+static void fill_exits(const struct apx_pack *pack, size_t tree, uint16_t *places)
 {
-    return count < 64 ? ((uint64_t)1 << count) - 1 : ~(uint64_t)0;
-}
-
-/* A node to the block that its lane and slot say; `keep` as words, and of a word the leaf that is
- * furthest left is the highest bit. */
-static void fill_slot(const struct apx_pack *pack, enum apx_one_kind kind, uint8_t *block,
-                      uint32_t lane, uint32_t slot, struct apx_cut_place place, uint64_t keep)
-{
-    const uint32_t lanes = lanes_of(pack, kind), slots = slots_of(pack, kind);
-    const bool by_lane = pack->isa->by_lane;
-    const uint32_t byte = by_lane ? lane * slots + slot : slot * lanes + lane;
-    block[byte] = (uint8_t)place.column;
-    block[pack->isa->block + byte] = (uint8_t)(place.cut - by_lane);
-    uint8_t *words = block + 2 * (size_t)pack->isa->block;
-    const uint32_t low = (uint32_t)keep, high = (uint32_t)(keep >> 32);
-    if (kind != APX_ONE_BITS64) {
-        memcpy(words + (slot * lanes + lane) * sizeof low, &low, sizeof low);
-    } else if (!by_lane) {
-        memcpy(words + (slot * lanes + lane) * sizeof keep, &keep, sizeof keep);
-    } else {
-        memcpy(words + (2 * slot * lanes + lane) * sizeof low, &low, sizeof low);
-        memcpy(words + ((2 * slot + 1) * lanes + lane) * sizeof high, &high, sizeof high);
-    }
-}
-
-/* The top of a group's tree `at` to its blocks, and where its exits are. */
-static void fill_tree(const struct apx_pack *pack, size_t tree, uint32_t at, uint32_t blocks,
-                      enum apx_one_kind kind, uint8_t *to, uint16_t *exit_places)
-{
-    const struct apx_forest_desc *desc = pack->desc;
-    const uint32_t lanes = lanes_of(pack, kind), each = slots_of(pack, kind);
-    uint32_t exits[64], count = 0, seen = 0, slot = 0;
-    to += at / lanes * blocks * block_bytes(pack, kind);
-    for (uint32_t i = desc->roots[tree]; i < desc->roots[tree + 1]; i++)
+    for (uint32_t i = pack->desc->roots[tree]; i < pack->desc->roots[tree + 1]; i++)
         if (pack->nodes[i].begins)
-            exits[count++] = i;
-    for (uint32_t i = desc->roots[tree]; i < desc->roots[tree + 1]; i++) {
-        const struct apx_tree_node *node = &desc->nodes[i];
-        if (pack->nodes[i].begins) {
-            if (kind == APX_ONE_TOPS)
-                exit_places[seen] = (uint16_t)(pack->nodes[i].place - pack->one_root[tree]);
-            seen++;
-            i += pack->nodes[i].size - 1;
-            continue;
-        }
-        uint32_t left = 0;
-        while (exits[seen + left] < node->right)
-            left++;
-        fill_slot(pack, kind, to + slot / each * block_bytes(pack, kind), at % lanes, slot % each,
-                  apx_pack_find_cut(pack, node),
-                  ~(bits_below(left) << (8 * word_of(kind) - seen - left)));
-        slot++;
-    }
+            *places++ = (uint16_t)(pack->nodes[i].place - pack->one_root[tree]);
 }
 
 static void pack_group(struct apx_pack *pack, size_t first, const struct group_size *size,
@@ -326,12 +254,9 @@ static void pack_group(struct apx_pack *pack, size_t first, const struct group_s
     struct apx_packed *packed = pack->packed;
     const uint64_t *order = pack->one_order;
     const enum apx_one_kind kind = (enum apx_one_kind)pack->one_kind[(uint32_t)order[first]];
-    const size_t at = pack->end;
     *group = (struct apx_one_group){
         .first = (uint32_t)first,
-        .block = (uint32_t)((at - packed->one_block_at) / 64),
         .exit = (uint32_t)exits_before,
-        .blocks = (uint16_t)size->blocks,
         .usual = (uint16_t)least(size->usual, UINT16_MAX),
         .highest = size->highest,
         .kind = (uint8_t)kind,
@@ -339,19 +264,10 @@ static void pack_group(struct apx_pack *pack, size_t first, const struct group_s
     };
     if (kind == APX_ONE_WALKS)
         return;
+    apx_pack_bits(pack, first, group);
     uint16_t *exits = (uint16_t *)apx_pack_at(pack, packed->one_exit_at) + exits_before;
-    const size_t halves = trees_of(kind) / lanes_of(pack, kind);
-    const size_t bytes = halves * size->blocks * block_bytes(pack, kind);
-    pack->end += bytes;
-    /* Nodes that are not there are any column's, and keep everything. */
-    for (size_t b = 0; b < bytes; b += block_bytes(pack, kind)) {
-        memset(apx_pack_at(pack, at + b), 0, pack->isa->block);
-        memset(apx_pack_at(pack, at + b + pack->isa->block), 0xff,
-               block_bytes(pack, kind) - pack->isa->block);
-    }
-    for (uint32_t i = 0; i < size->trees; i++)
-        fill_tree(pack, (uint32_t)order[first + i], i, size->blocks, kind, apx_pack_at(pack, at),
-                  exits + (size_t)i * APX_ONE_EXITS);
+    for (uint32_t i = 0; i < size->trees && kind == APX_ONE_TOPS; i++)
+        fill_exits(pack, (uint32_t)order[first + i], exits + (size_t)i * APX_ONE_EXITS);
 }
 
 /* ---- columns --------------------------------------------------------------------------------- */

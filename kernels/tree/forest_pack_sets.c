@@ -105,7 +105,7 @@ void apx_pack_sets(struct apx_pack *pack)
     const uint32_t *begin = apx_pack_at(pack, packed->feature_at);
     for (size_t i = 0; i < count; i++) {
         const uint64_t key = pack->set_keys[i];
-        const uint32_t feature = feature_of(key), twin = pack->wanted[feature] == 3;
+        const uint32_t feature = feature_of(key), twin = pack->wanted[feature] == APX_PACK_BOTH;
         uint32_t first;
         const uint32_t parts = find_parts(pack, key, &first);
         columns[i] = (struct apx_set_column){

@@ -10,8 +10,31 @@
 /* Of struct apx_column, sorted: tables of 8 with 0, 1, ... levels. */
 #define ONE_FIRST(shape)  8
 #define ONE_LEVELS(shape) (shape)
+/* Are all cuts compared at once? */
+#define ONE_IS_WHOLE(shape) ((shape) <= 2)
 
-enum { ONE_WITHIN = 5 }; /* levels that are too many to go down one by one */
+enum { ONE_WITHIN = 3 }; /* levels that are too many to go down one by one */
+
+APX_INLINE __m256i one_above(const float *table, __m256 x)
+{
+    return _mm256_castps_si256(_mm256_cmp_ps(x, _mm256_load_ps(table), _CMP_GE_OQ));
+}
+
+/* Of all cuts in a table of so many levels. */
+APX_INLINE uint32_t one_whole(const float *table, float x, const uint32_t levels)
+{
+    const __m256 value = _mm256_set1_ps(x);
+    __m256i above = one_above(table, value);
+    if (levels == 0)
+        return (uint32_t)__builtin_popcount(
+            (uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(above)));
+    above = _mm256_packs_epi32(above, one_above(table + 8, value));
+    if (levels == 1)
+        return (uint32_t)__builtin_popcount((uint32_t)_mm256_movemask_epi8(above)) / 2;
+    above = _mm256_packs_epi16(
+        above, _mm256_packs_epi32(one_above(table + 16, value), one_above(table + 24, value)));
+    return (uint32_t)__builtin_popcount((uint32_t)_mm256_movemask_epi8(above));
+}
 
 APX_INLINE uint32_t one_group(const float *table, float x, const int first)
 {
@@ -29,6 +52,22 @@ APX_INLINE uint32_t one_within(const float *cuts, float x, const int levels)
         count += (uint32_t)__builtin_popcount((uint32_t)_mm256_movemask_ps(
             _mm256_cmp_ps(value, _mm256_loadu_ps(cuts + 8 * i), _CMP_GE_OQ)));
     return count;
+}
+
+/* Are all values floats, or NaN? */
+static bool one_is_float(const double *x, size_t count)
+{
+    size_t i = 0;
+    bool any = false;
+    __m256d others = _mm256_setzero_pd();
+    for (; i + 4 <= count; i += 4) {
+        const __m256d v = _mm256_loadu_pd(x + i);
+        const __m256d rounded = _mm256_cvtps_pd(_mm256_cvtpd_ps(v));
+        others = _mm256_or_pd(others, _mm256_cmp_pd(v, rounded, _CMP_NEQ_OQ));
+    }
+    for (; i < count; i++)
+        any |= x[i] < (double)(float)x[i] || x[i] > (double)(float)x[i];
+    return !any && _mm256_movemask_pd(others) == 0;
 }
 
 static bool one_has_nan(const void *x, size_t count, bool is_double)

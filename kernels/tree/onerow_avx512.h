@@ -11,6 +11,8 @@
 /* Of struct apx_column, sorted: tables of 16, then of 32 with 0, 1, ... levels. */
 #define ONE_FIRST(shape)  ((shape) == 0 ? 16 : 32)
 #define ONE_LEVELS(shape) ((shape) == 0 ? 0 : (shape)-1)
+/* Are all cuts compared at once? */
+#define ONE_IS_WHOLE(shape) ((shape) == 2)
 
 enum { ONE_WITHIN = 3 }; /* levels that are too many to go down one by one */
 
@@ -24,12 +26,32 @@ APX_INLINE uint32_t one_group(const float *table, float x, const int first)
     return (uint32_t)__builtin_popcount(_mm512_kunpackw(high, low));
 }
 
+/* Of all cuts in a table of one level, which are 64. */
+APX_INLINE uint32_t one_whole(const float *table, float x, const uint32_t levels)
+{
+    (void)levels;
+    return one_group(table, x, 32) + one_group(table + 32, x, 32);
+}
+
 /* Of 2^levels ascending cuts, and those behind them, which x does not reach. */
 APX_INLINE uint32_t one_within(const float *cuts, float x, const int levels)
 {
     (void)levels; /* 8 cuts at most */
     return (uint32_t)__builtin_popcount(
         _mm256_cmp_ps_mask(_mm256_set1_ps(x), _mm256_loadu_ps(cuts), _CMP_GE_OQ));
+}
+
+/* Are all values floats, or NaN? */
+static bool one_is_float(const double *x, size_t count)
+{
+    uint32_t others = 0;
+    for (size_t i = 0; i < count; i += 8) {
+        const __mmask8 mask = (__mmask8)(count - i >= 8 ? 0xffu : (1u << (count - i)) - 1);
+        const __m512d v = _mm512_maskz_loadu_pd(mask, x + i);
+        const __m512d rounded = _mm512_cvtps_pd(_mm512_cvtpd_ps(v));
+        others |= _mm512_cmp_pd_mask(v, rounded, _CMP_NEQ_OQ);
+    }
+    return others == 0;
 }
 
 static bool one_has_nan(const void *x, size_t count, bool is_double)

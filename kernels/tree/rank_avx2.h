@@ -72,21 +72,20 @@ APX_INLINE void rank_column_shape(const struct apx_column *column, const float *
                                   const float *table, uint8_t *codes, const int levels)
 {
     const ptrdiff_t twin = column->twin ? TILE : 0;
-    const bool nan_right = column->twin || column->nan_code != 0;
+    const int nan_code = column->twin ? APX_NAN_CODE : column->nan_code;
     for (int r = 0; r < TILE; r += 32) {
         __m256i code[4];
 #pragma GCC unroll 4
         for (int i = 0; i < 4; i++)
             code[i] = rank_search(_mm256_load_ps(x + r + 8 * i), table, levels);
         _mm256_store_si256((__m256i *)(codes + r), rank_join(code));
-        if (!nan_right)
+        if (nan_code == 0)
             continue;
 #pragma GCC unroll 4
         for (int i = 0; i < 4; i++) {
             __m256 v = _mm256_load_ps(x + r + 8 * i);
             __m256i nan = _mm256_castps_si256(_mm256_cmp_ps(v, v, _CMP_UNORD_Q));
-            code[i] =
-                _mm256_or_si256(code[i], _mm256_and_si256(nan, _mm256_set1_epi32(APX_NAN_CODE)));
+            code[i] = _mm256_or_si256(code[i], _mm256_and_si256(nan, _mm256_set1_epi32(nan_code)));
         }
         _mm256_store_si256((__m256i *)(codes + r + twin), rank_join(code));
     }

@@ -66,12 +66,13 @@ APX_INLINE void rank_column_shape(const struct apx_column *column, const float *
         return;
     }
     const ptrdiff_t twin = column->twin ? TILE : 0;
+    const int nan_code = column->twin ? APX_NAN_CODE : column->nan_code;
     for (int r = 0; r < TILE; r += RANK_LANES) {
         __m512 v = _mm512_load_ps(x + r);
         __m512i code = rank_search(v, table, first, levels);
         _mm_store_si128((__m128i *)(codes + r), _mm512_cvtepi32_epi8(code));
         __mmask16 nan = _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
-        code = _mm512_mask_mov_epi32(code, nan, _mm512_set1_epi32(APX_NAN_CODE));
+        code = _mm512_mask_mov_epi32(code, nan, _mm512_set1_epi32(nan_code));
         _mm_store_si128((__m128i *)(codes + r + twin), _mm512_cvtepi32_epi8(code));
     }
 }

@@ -3,8 +3,8 @@
  * then the groups of trees (forest_pack_onerow.c), then the leaves in the order of the trees.
  *
  * Included after onerow_<isa>.h, which has one_group (how many of a search's first cuts are <= x),
- * one_within (how many of a group's others), ONE_FIRST(shape), ONE_LEVELS(shape), one_has_nan and
- * one_bits. */
+ * one_within (how many of a group's others), one_whole (how many of all cuts), ONE_FIRST(shape),
+ * ONE_LEVELS(shape), ONE_IS_WHOLE(shape), one_has_nan, one_is_float and one_bits. */
 #ifndef APX_TREE_RANKED_ONEROW_H
 #define APX_TREE_RANKED_ONEROW_H
 
@@ -43,11 +43,16 @@ APX_INLINE void one_search_shape(const struct apx_packed *packed, const void *x,
         const float *table = tables + search->table;
         const double wide = kind != ONE_FLOATS ? ((const double *)x)[search->feature] : 0.0;
         const float value = kind != ONE_FLOATS ? (float)wide : ((const float *)x)[search->feature];
-        const uint32_t group = one_group(table, value, (int)first);
-        uint32_t rank = group << levels, node = 1;
-        if (levels >= ONE_WITHIN) {
+        uint32_t rank;
+        if (ONE_IS_WHOLE(shape)) {
+            rank = one_whole(table, value, levels);
+        } else if (levels >= ONE_WITHIN) {
+            rank = one_group(table, value, (int)first) << levels;
             rank += one_within(cuts + search->within + rank, value, (int)levels);
         } else {
+            const uint32_t group = one_group(table, value, (int)first);
+            uint32_t node = 1;
+            rank = group << levels;
 #pragma GCC unroll 4
             for (uint32_t level = 0; level < levels; level++)
                 node = 2 * node + (value >= table[node * first + group]);
@@ -91,11 +96,15 @@ static __attribute__((noinline)) void one_search_doubles(const struct apx_packed
 /* Features that are looked at for NaN in less time than a column where NaN has a code. */
 enum { ONE_NAN_FEATURES = 32 };
 
-/* Codes where NaN is APX_NAN_CODE. */
+/* Features that are looked at for doubles in less time than a column's code is made certain. */
+enum { ONE_FLOAT_FEATURES = 4 };
+
+/* Codes where NaN has one above 0. */
 static void one_nan_codes(const struct apx_packed *packed, const void *x, bool is_double,
                           uint8_t *codes)
 {
     const struct apx_one_nan *nans = apx_packed_array(packed, packed->one_nan_at);
+    const struct apx_column *columns = apx_packed_array(packed, packed->column_at);
     for (uint32_t i = 0; i < packed->one_twins; i++)
         codes[nans[i].column] = codes[nans[i].from];
     if (packed->one_nans == 0 || (packed->features / ONE_NAN_FEATURES < packed->one_nans &&
@@ -104,7 +113,7 @@ static void one_nan_codes(const struct apx_packed *packed, const void *x, bool i
     for (uint32_t i = 0; i < packed->one_nans; i++) {
         const bool is_nan = is_double ? isnan(((const double *)x)[nans[i].feature])
                                       : isnan(((const float *)x)[nans[i].feature]);
-        codes[nans[i].column] = is_nan ? APX_NAN_CODE : codes[nans[i].column];
+        codes[nans[i].column] = is_nan ? columns[nans[i].column].nan_code : codes[nans[i].column];
     }
 }
 
@@ -132,7 +141,9 @@ static void one_codes(const struct ranked_run *run, size_t row, uint8_t *codes)
         (const char *)run->args->x + (ptrdiff_t)row * run->args->x_row * (ptrdiff_t)bytes;
     if (!is_double)
         one_search_floats(packed, x, codes);
-    else if (packed->compares_double)
+    else if (packed->compares_double &&
+             (packed->features / ONE_FLOAT_FEATURES > packed->search_columns ||
+              !one_is_float(x, packed->features)))
         one_search_doubles(packed, x, codes);
     else
         one_search_rounded(packed, x, codes);

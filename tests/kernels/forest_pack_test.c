@@ -370,6 +370,71 @@ static void single_leaves_need_no_walks(void)
     each_row(&(struct shape){20, 9, 3, 1, 0, .spread = false}, check_walks);
 }
 
+/* A tree whose right (or left) children are leaves, down to the last. */
+static uint32_t grow_chain(struct forest *forest, const struct shape *shape, size_t leaves,
+                           uint32_t at, bool to_left)
+{
+    for (size_t i = 1; i < leaves; i++) {
+        struct apx_tree_node *node = &forest->nodes[at];
+        const uint32_t size = 2 * (uint32_t)(leaves - i) - 1;
+        *node = (struct apx_tree_node){.set = -1};
+        node->feature = (int32_t)(next_random(forest) % shape->features);
+        node->threshold = (double)(next_random(forest) % 100000) / 64;
+        node->left = at + 1;
+        node->right = at + 1 + (to_left ? size : 1);
+        const uint32_t leaf = to_left ? node->right : node->left;
+        forest->nodes[leaf] = (struct apx_tree_node){.feature = -1, .set = -1};
+        at = to_left ? node->left : node->right;
+    }
+    forest->nodes[at] = (struct apx_tree_node){.feature = -1, .set = -1};
+    return at;
+}
+
+/* A forest of chains of 1 .. shape->leaves leaves, in an order that changes kinds all the time. */
+static struct forest chains(const struct shape *shape)
+{
+    struct forest f = forest_create(shape);
+    uint32_t at = 0;
+    f.next_leaf = 0;
+    for (size_t t = 0; t < shape->trees; t++) {
+        const size_t leaves = 1 + t * 37 % shape->leaves;
+        f.roots[t] = at;
+        grow_chain(&f, shape, leaves, at, t % 3 != 0);
+        for (uint32_t i = at; i < at + 2 * leaves - 1; i++)
+            if (f.nodes[i].feature < 0)
+                f.nodes[i].left = (uint32_t)f.next_leaf++;
+        at += 2 * (uint32_t)leaves - 1;
+    }
+    f.roots[shape->trees] = at;
+    f.desc.node_count = at;
+    f.desc.leaf_count = f.next_leaf;
+    return f;
+}
+
+/* Chains have many nodes in a lane, and each node looks in another window; numbers of columns
+ * around what a window and all of them hold. */
+static void chains_fit_their_room(void)
+{
+    static const size_t features[] = {1, 15, 16, 17, 31, 32, 33, 64, 65, 127, 128, 129, 256, 257};
+    static const size_t leaves[] = {8, 9, 16, 31, 32, 33, 34, 63, 64, 65, 80};
+    size_t count, bytes;
+    const struct apx_forest_row *rows = apx_forest_rows(&count);
+    for (size_t i = 0; i < sizeof features / sizeof features[0]; i++)
+        for (size_t k = 0; k < sizeof leaves / sizeof leaves[0]; k++) {
+            const size_t trees = 1 + (i * 11 + k * 7) % 90;
+            struct forest f =
+                chains(&(struct shape){trees, leaves[k], features[i], 1, 0, .spread = false});
+            for (size_t r = 0; r < count; r++) {
+                if (!can_run(&rows[r]))
+                    continue;
+                void *packed = pack(&rows[r], &f.desc, &bytes);
+                check_values(&rows[r], &f.desc, packed, bytes);
+                free(packed);
+            }
+            forest_destroy(&f);
+        }
+}
+
 static bool takes_reference(const struct shape *shape)
 {
     struct forest forest = forest_create(shape);
@@ -404,6 +469,7 @@ int main(void)
     RUN(least_of_many_outputs);
     RUN(missing_rows_stay_inside);
     RUN(single_leaves_need_no_walks);
+    RUN(chains_fit_their_room);
     RUN(sparse_forests_are_walked);
     return check_report();
 }

@@ -120,6 +120,7 @@ void forest_problem_plan(struct rng *rng, struct forest_plan *out)
         out->sums_double = !out->sums_double;
     out->linear = out->sums_double && !out->vector_leaves && rng_once(rng, 6);
     out->nan_right = (int)PICK(rng, 0, 50, 50, 100);
+    out->nan_is_number = rng_once(rng, 4);
     out->nan_values = (int)PICK(rng, 0, 0, 2, 10, 50, 100);
     out->plain_values = !rng_once(rng, 5);
     out->has_cover = rng_once(rng, 2);
@@ -250,6 +251,15 @@ static double threshold_of(struct writer *w, size_t feature)
     return w->pool[feature][rng_below(w->rng, w->pool_count[feature])];
 }
 
+/* What NaN is taken for, where it is taken for a number: a threshold or a number next to one. */
+static double nan_number_of(const struct writer *w, size_t feature)
+{
+    const struct forest_plan *plan = &w->p->plan;
+    const double near = plan->in_turn ? 1.0 + (double)(plan->thresholds / 3) * 0x1p-20
+                                      : w->pool[feature][w->pool_count[feature] / 3];
+    return feature % 2 == 0 ? near : step(plan, near, feature % 4 == 1);
+}
+
 /* Preorder from bud `at`, without recursion: chains are deep. */
 static void write_tree(struct writer *w, const struct bud *buds, size_t bud_count)
 {
@@ -277,6 +287,8 @@ static void write_tree(struct writer *w, const struct bud *buds, size_t bud_coun
             node->set = (int32_t)rng_below(w->rng, plan->sets);
         else
             node->threshold = threshold_of(w, (size_t)node->feature);
+        if (plan->nan_is_number && node->set < 0 && !rng_once(w->rng, 500))
+            node->nan_right = node->threshold <= nan_number_of(w, (size_t)node->feature);
         node->left = (uint32_t)w->node + 1;
         stack[top++] = buds[bud].right;
         stack[top++] = (uint32_t)w->node;

@@ -29,9 +29,10 @@ struct forest_plan {
     bool vector_leaves, linear;
     enum apx_forest_sum sum;
     bool compares_double, sums_double;
-    int nan_right;     /* percent of the nodes */
-    int nan_values;    /* percent of the rows' values */
-    bool plain_values; /* leaves hold ordinary numbers; else infinities, -0 and NaN too */
+    int nan_right;      /* percent of the nodes */
+    bool nan_is_number; /* NaN goes where a number would, at almost all nodes */
+    int nan_values;     /* percent of the rows' values */
+    bool plain_values;  /* leaves hold ordinary numbers; else infinities, -0 and NaN too */
     bool has_cover;
 };
 
