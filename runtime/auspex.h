@@ -178,7 +178,9 @@ struct apx_session_options {
     size_t slice_rows; /* rows a worker takes at a time; 0: chosen from the caches and the plan */
 };
 
-/* *out is NULL on failure. The model must outlive the session. */
+/* *out is NULL on failure. The model must outlive the session. Runs a small model once, on one row,
+ * so that the caller's first call is as fast as the others: keep sessions rather than opening one
+ * for each call. */
 enum apx_status apx_session_create(const struct apx_model *model,
                                    const struct apx_session_options *options,
                                    struct apx_session **out, struct apx_error *error);

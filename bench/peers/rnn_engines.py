@@ -12,6 +12,8 @@ import rnn_models
 from peer_engines import PACKAGES, Native, Python, Unavailable
 
 PEAKS = ("fma-avx2", "fma-avx512", "maddubs-avx2", "maddubs-avx512", "vpdpbusd-avx512")
+# By what peers may be told to keep to: oneDNN's dnnl_cpu_isa_t; the width of the vectors that torch.compile writes.
+ONEDNN_ISAS, VECTOR_BITS = {"avx2": 0x7}, {"avx2": 256}
 RUNTIME_INT8 = "model-onnxruntime-int8.onnx"
 # Libraries of oneDNN, the newest first.
 ONEDNN = {"oneDNN 3.6": PACKAGES / "paddle/libs/libdnnl.so.3", "oneDNN 3.2": pathlib.Path(sys.prefix) / "lib/libdnnl.so.3"}
@@ -119,12 +121,16 @@ def torch_module(case):
     return network
 
 
-def _torch(case, threads, change):
+def _torch(case, threads, cap, change):
     def make():
         try:
             import torch  # no part of loading the model
+            import torch._inductor.config
         except ImportError as error:
             raise Unavailable("its package is not there") from error
+        if cap and torch.backends.cpu.get_cpu_capability() != cap.upper():
+            raise Unavailable(f"it uses {torch.backends.cpu.get_cpu_capability()} all the same")
+        torch._inductor.config.cpp.simdlen = VECTOR_BITS.get(cap)
 
         def load():
             torch.set_num_threads(threads)
@@ -157,8 +163,10 @@ def plan(program, model, isa):
     return sorted({step["kernel"] for step in steps if step.get("kernel")})
 
 
-def makers(case, folder, lib, threads, isas):
-    """(engine, precision, file, function that opens it) of each, Auspex's first; and after them the processor's peaks."""
+def makers(case, folder, lib, settings):
+    """(engine, precision, file, function that opens it) of each, Auspex's first; and after them the processor's peaks.
+    settings: threads, isas; cap: what peers were told to keep to, or None."""
+    threads, isas, cap = (settings[name] for name in ("threads", "isas", "cap"))
     failed = json.loads((folder / "about.json").read_text())["failed"]
     shape = {"features": case.inputs, "steps": case.steps, "outputs": case.outputs, "threads": threads}
 
@@ -173,11 +181,15 @@ def makers(case, folder, lib, threads, isas):
     def of_onednn(library, int8):
         if not library.exists():
             raise Unavailable("its package is not there")
+        if cap and ctypes.CDLL(str(library)).dnnl_get_effective_cpu_isa() != ONEDNN_ISAS[cap]:
+            raise Unavailable(f"it uses more than {cap.upper()} all the same")
         return of_c("onednn", net=Net(case, int8), library=library)()
 
     runtime = next((PACKAGES / "onnxruntime/capi").glob("libonnxruntime.so.*"), None)
 
     def of_runtime(file):
+        if cap:
+            raise Unavailable(f"it cannot be kept to {cap.upper()}")
         if runtime is None:
             raise Unavailable("its package is not there")
         if file != "model.onnx" and case.cell == "gru":
@@ -188,8 +200,8 @@ def makers(case, folder, lib, threads, isas):
               for isa in isas if isa != "avx512vnni"]
     result.append(("ONNX Runtime", "fp32", "model.onnx", lambda: of_runtime("model.onnx")))
     result += [(name, "fp32", "model.onnx", lambda library=library: of_onednn(library, 0)) for name, library in ONEDNN.items()]
-    result += [("PyTorch", "fp32", "model.onnx", _torch(case, threads, lambda network: network)),
-               ("PyTorch compiled", "fp32", "model.onnx", _torch(case, threads, _compiled))]
+    result += [("PyTorch", "fp32", "model.onnx", _torch(case, threads, cap, lambda network: network)),
+               ("PyTorch compiled", "fp32", "model.onnx", _torch(case, threads, cap, _compiled))]
     for levels, file in rnn_models.LEVELS.items():
         # The lesser levels are there for processors without VNNI.
         for isa in isas:
@@ -198,7 +210,8 @@ def makers(case, folder, lib, threads, isas):
                                of_c("auspex", file, isa=isa, output="forecast")))
     result.append(("ONNX Runtime", "int8", RUNTIME_INT8, lambda: of_runtime(RUNTIME_INT8)))
     result += [(name, "int8", "model.onnx", lambda library=library: of_onednn(library, 1)) for name, library in ONEDNN.items()]
-    result.append(("PyTorch", "int8", "model.onnx", _torch(case, threads, _quantized)))
+    result.append(("PyTorch", "int8", "model.onnx", _torch(case, threads, cap, _quantized)))
     peak = {**shape, "outputs": 1}
-    result += [(f"peak {name}", "peak", "", lambda name=name: Native(lib, "peak", **peak, model=name)) for name in PEAKS]
+    result += [(f"peak {name}", "peak", "", lambda name=name: Native(lib, "peak", **peak, model=name))
+               for name in PEAKS if not cap or name.endswith(cap)]
     return result

@@ -16,9 +16,10 @@ PEAK_SHARE = 0.2
 
 
 def measure(case, folder, lib, settings):
-    """Facts of every engine; settings: threads, isas, engines, batches, rounds, round_s, longest, program."""
+    """Facts of every engine; settings: threads, isas, cap, engines, batches, rounds, round_s, longest,
+    program."""
     entries, wanted = [], settings["engines"]
-    for name, precision, file, make in rnn_engines.makers(case, folder, lib, settings["threads"], settings["isas"]):
+    for name, precision, file, make in rnn_engines.makers(case, folder, lib, settings):
         if name.startswith("Auspex") or precision == "peak" or any(fnmatch.fnmatch(name, pattern) for pattern in wanted):
             share = PEAK_SHARE if precision == "peak" else 1
             entries.append(Entry(name, f"{precision} {file}".strip(), make, share, precision=precision))
@@ -43,7 +44,7 @@ def measure(case, folder, lib, settings):
             if name == "Auspex":
                 file = folder / entry.facts["file"].split()[1]
                 entry.facts["kernels"] = rnn_engines.plan(settings["program"], file, isa)
-    return {"case": case.name, "threads": settings["threads"], "measured_s": time.monotonic() - start,
+    return {"case": case.name, "threads": settings["threads"], "cap": settings["cap"], "measured_s": time.monotonic() - start,
             "model": {"cell": case.cell, "inputs": case.inputs, "units": case.units, "dense": case.dense, "steps": case.steps,
                       "flop": case.flop()},
             "engines": [entry.facts for entry in entries]}

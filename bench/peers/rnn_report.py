@@ -70,10 +70,19 @@ def shape(model):
             f"{model['flop'] * 1e-6:.3g} Mflop a row")
 
 
+def _kept_to(cap):
+    return f", kept to {cap.upper()}" if cap else ""
+
+
+def in_order(results):
+    """Those of peers without limits first."""
+    return sorted(results, key=lambda result: result.get("cap") or "")
+
+
 def table(result, batches):
     measured = [rows for rows in batches if any(str(rows) in e["batches"] for e in result["engines"])]
-    lines = ["", f"### {result['case']}, {result['threads']} thread{'s' * (result['threads'] > 1)}", "",
-             shape(result["model"]) + ".", "",
+    lines = ["", f"### {result['case']}, {result['threads']} thread{'s' * (result['threads'] > 1)}"
+             + _kept_to(result.get("cap")), "", shape(result["model"]) + ".", "",
              "| engine | precision | " + " | ".join(map(rows_text, measured)) + " | largest difference |",
              "|---" * (len(measured) + 3) + "|"]
     for engine in result["engines"]:
@@ -94,22 +103,33 @@ def table(result, batches):
     return lines
 
 
+def _peers(result, precision):
+    return [e for e in result["engines"] if e["precision"] == precision and not e["error"] and not e["engine"].startswith("Auspex")]
+
+
 def glance(results, batches, precision):
-    """Least, median and greatest ratio of each engine to Auspex in this precision, over the models."""
+    """Least, median and greatest ratio of each engine to Auspex in this precision, over the models; and of the fastest peer, at
+    each batch of each model another."""
     found = {}
+
+    def note(result, of, name, rows, value):
+        if value is not None:
+            found.setdefault((result["threads"], of, name), {}).setdefault(rows, []).append((value, result["case"]))
+
     for result in results:
         base = _engine(result, precision)
-        for engine in result["engines"] if base else []:
-            if engine["error"] or engine is base or engine["precision"] == "peak":
-                continue
-            for rows in batches:
-                value = ratio(base, engine, rows)
-                if value is not None:
-                    found.setdefault((result["threads"], engine["precision"], engine["engine"]), {}).setdefault(
-                        rows, []).append((value, result["case"]))
+        if not base:
+            continue
+        for rows in batches:
+            for engine in result["engines"]:
+                if not engine["error"] and engine is not base and engine["precision"] != "peak":
+                    note(result, engine["precision"], engine["engine"], rows, ratio(base, engine, rows))
+            for of in ("fp32", "int8"):
+                known = [ratio(base, peer, rows) for peer in _peers(result, of)]
+                note(result, of, "the fastest peer", rows, min((value for value in known if value is not None), default=None))
     if not found:
         return []
-    lines = ["", f"### Against Auspex in {precision}", "",
+    lines = ["", f"### Against Auspex in {precision}{_kept_to(results[0].get('cap'))}", "",
              "| engine | precision | threads | " + " | ".join(map(rows_text, batches)) + " |", "|---" * (len(batches) + 3) + "|"]
     for (threads, of, name), by_rows in sorted(found.items()):
         cells = []
@@ -125,10 +145,14 @@ def glance(results, batches, precision):
 
 
 def summary(results, batches):
-    return ["", "## Ratios at a glance", "",
-            "How many times as long as Auspex an engine takes for the same rows of the same network: the least, the median and the "
-            "greatest over the models below, with the model of the least."] + glance(results, batches, "fp32") + glance(
-                results, batches, "int8")
+    lines = ["", "## Ratios at a glance", "",
+             "How many times as long as Auspex an engine takes for the same rows of the same network: the least, the median and "
+             "the greatest over the models below, with the model of the least."]
+    for cap in sorted({result.get("cap") or "" for result in results}):
+        of_cap = [result for result in results if (result.get("cap") or "") == cap]
+        for precision in ("fp32", "int8", "int7"):
+            lines += glance(of_cap, batches, precision) if precision != "int7" or cap else []
+    return lines
 
 
 def loading(results):
@@ -138,7 +162,7 @@ def loading(results):
              "the first call of a size, with what the engine makes for that size; a call once it is running.", "",
              "| model | engine | precision | load | first call, 1 row | then | first call, 64 rows | then |",
              "|---|---|---|---|---|---|---|---|"]
-    for result in results:
+    for result in in_order(results):
         if result["threads"] != 1:
             continue
         for engine in result["engines"]:
@@ -149,6 +173,7 @@ def loading(results):
                 batch = engine["batches"].get(str(rows))
                 known = batch is not None and batch["s_per_row"] is not None
                 cells += [f"{batch['first_s'] * 1e3:.3g} ms", f"{batch['s_per_row'] * rows * 1e3:.3g} ms"] if known else ["", ""]
-            lines.append(f"| {result['case']} | {engine['engine']} | {engine['precision']} | {engine['load_s'] * 1e3:.3g} ms | "
+            model = result["case"] + _kept_to(result.get("cap"))
+            lines.append(f"| {model} | {engine['engine']} | {engine['precision']} | {engine['load_s'] * 1e3:.3g} ms | "
                          + " | ".join(cells) + " |")
     return lines

@@ -43,6 +43,8 @@ struct apx_session {
 
 /* ---- create ---------------------------------------------------------------------------------- */
 
+static void warm_up(struct apx_session *session);
+
 static enum apx_status start_pool(struct apx_session *session, struct apx_error *error)
 {
     const struct apx_topo *topo = session->model->topo;
@@ -102,6 +104,7 @@ enum apx_status apx_session_create(const struct apx_model *model,
         apx_session_destroy(session);
         return status;
     }
+    warm_up(session);
     *out = session;
     return APX_OK;
 }
@@ -281,4 +284,79 @@ enum apx_status apx_session_run(struct apx_session *session, const struct apx_te
     if (call->count == 1)
         return model->backend->run(session->workers[0].lane, &batch, error);
     return run_slices(session, call, &batch, error);
+}
+
+/* ---- the call that nobody asked for ---------------------------------------------------------- */
+
+#define WARM_SECONDS 1e-3 /* estimated: what takes longer hides a first call's faults */
+#define WARM_BYTES   ((size_t)1 << 20) /* of inputs and outputs together */
+
+/* Free extents are 1; whole numbers are 1 as well, so that a row has a length and an index exists.
+ */
+static size_t shape_warm(const struct apx_model *model, struct apx_tensor *inputs)
+{
+    size_t total = 0;
+    for (size_t i = 0; i < apx_model_input_count(model); i++) {
+        const struct apx_tensor_info *info = apx_model_input(model, i);
+        inputs[i].dtype = info->dtype;
+        inputs[i].rank = info->rank;
+        inputs[i].bytes = apx_dtype_size(info->dtype);
+        for (int d = 0; d < info->rank; d++) {
+            inputs[i].dims[d] = info->dims[d] >= 0 ? info->dims[d] : 1;
+            if (__builtin_mul_overflow(inputs[i].bytes, (size_t)inputs[i].dims[d],
+                                       &inputs[i].bytes) ||
+                inputs[i].bytes > WARM_BYTES)
+                return SIZE_MAX;
+        }
+        total += inputs[i].bytes;
+    }
+    return total;
+}
+
+static void place_warm(struct apx_tensor *tensors, size_t count, char **memory)
+{
+    for (size_t i = 0; i < count; i++) {
+        tensors[i].data = *memory;
+        *memory += (tensors[i].bytes + APX_CACHE_LINE - 1) / APX_CACHE_LINE * APX_CACHE_LINE;
+        const bool is_whole = tensors[i].dtype != APX_F32 && tensors[i].dtype != APX_F64;
+        const size_t size = apx_dtype_size(tensors[i].dtype);
+        for (size_t at = 0; is_whole && at < tensors[i].bytes; at += size)
+            ((char *)tensors[i].data)[at] = 1;
+    }
+}
+
+/* A first call faults its code and its memory in and works out its shapes, which takes as long as
+ * a small model's whole run; so one of one row is made here, and its answer dropped. If it fails
+ * (extents of 1 may be refused, memory may be short) a call that somebody wants will tell. */
+static void warm_up(struct apx_session *session)
+{
+    const struct apx_model *model = session->model;
+    const size_t in = apx_model_input_count(model), out = apx_model_output_count(model);
+    struct apx_row_cost cost;
+    struct apx_call *call;
+    struct apx_tensor *tensors = apx_alloc(model->allocator, in + out, sizeof *tensors);
+    char *memory = NULL;
+    if (tensors == NULL)
+        return;
+    size_t bytes = shape_warm(model, tensors);
+    if (bytes > WARM_BYTES ||
+        apx_calls_find(&session->calls, tensors, in, out, &call, NULL) != APX_OK)
+        goto done;
+    for (size_t i = 0; i < out && bytes <= WARM_BYTES; i++) {
+        tensors[in + i].dtype = call->outputs[i].dtype;
+        tensors[in + i].bytes = call->outputs[i].bytes;
+        bytes = call->outputs[i].bytes <= WARM_BYTES ? bytes + call->outputs[i].bytes : SIZE_MAX;
+    }
+    model->backend->row_cost(model->program, call->symbols, &cost);
+    if (bytes > WARM_BYTES || cost.seconds > WARM_SECONDS)
+        goto done;
+    memory = apx_alloc(model->allocator, bytes + (in + out) * APX_CACHE_LINE, 1);
+    if (memory == NULL)
+        goto done;
+    char *at = memory;
+    place_warm(tensors, in + out, &at);
+    (void)apx_session_run(session, tensors, in, tensors + in, out, NULL);
+done:
+    apx_release(model->allocator, memory);
+    apx_release(model->allocator, tensors);
 }

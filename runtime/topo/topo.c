@@ -27,9 +27,26 @@ struct topo {
     struct apx_topo_gpu *gpu;
 };
 
-static enum apx_status load(hwloc_topology_t topology, const struct apx_topo_options *options,
-                            struct apx_error *error)
+/* Not asked for: what hwloc learns by running on each processor in turn, which costs a migration
+ * each and takes time from whoever runs there; distances, kinds of memory and of processors. On a
+ * machine of many cores these are milliseconds of every load. */
+#if HWLOC_API_VERSION >= 0x00020800
+#    define SPARING                                                                                \
+        (HWLOC_TOPOLOGY_FLAG_DONT_CHANGE_BINDING | HWLOC_TOPOLOGY_FLAG_NO_DISTANCES |              \
+         HWLOC_TOPOLOGY_FLAG_NO_MEMATTRS | HWLOC_TOPOLOGY_FLAG_NO_CPUKINDS)
+#else
+#    define SPARING 0
+#endif
+
+/* The caller destroys *out, on failure too; NULL if it could not even be begun. */
+static enum apx_status load(hwloc_topology_t *out, const struct apx_topo_options *options,
+                            unsigned long flags, struct apx_error *error)
 {
+    if (hwloc_topology_init(out)) {
+        *out = NULL;
+        return apx_fail(error, APX_ENOMEM, NULL, "out of memory for the topology");
+    }
+    hwloc_topology_t topology = *out;
     static const char *const unwanted[] = {"cuda", "nvml", "opencl", "gl", "rsmi", "levelzero"};
     for (size_t i = 0; i < sizeof unwanted / sizeof unwanted[0]; i++)
         hwloc_topology_set_components(topology, HWLOC_TOPOLOGY_COMPONENTS_FLAG_BLACKLIST,
@@ -37,11 +54,24 @@ static enum apx_status load(hwloc_topology_t topology, const struct apx_topo_opt
     if (options->synthetic != NULL && hwloc_topology_set_synthetic(topology, options->synthetic))
         return apx_fail(error, APX_EINVAL, "synthetic", "hwloc cannot read the machine \"%s\"",
                         options->synthetic);
+    hwloc_topology_set_flags(topology, flags);
     if (options->devices)
         hwloc_topology_set_io_types_filter(topology, HWLOC_TYPE_FILTER_KEEP_IMPORTANT);
     if (hwloc_topology_load(topology))
         return apx_fail(error, APX_EDEVICE, NULL, "hwloc cannot read this machine's topology");
     return APX_OK;
+}
+
+/* Where the system does not tell of caches, hwloc may find them by running on each processor. */
+static enum apx_status discover(hwloc_topology_t *out, const struct apx_topo_options *options,
+                                struct apx_error *error)
+{
+    enum apx_status status = load(out, options, SPARING, error);
+    if (status != APX_OK || options->synthetic != NULL || SPARING == 0 ||
+        hwloc_get_nbobjs_by_type(*out, HWLOC_OBJ_L2CACHE) > 0)
+        return status;
+    hwloc_topology_destroy(*out);
+    return load(out, options, 0, error);
 }
 
 /* The PUs this process may run on; never empty. */
@@ -207,12 +237,11 @@ enum apx_status apx_topo_create(const struct apx_topo_options *options, struct a
     *out = NULL;
     if (options == NULL)
         options = &defaults;
-    if (topo == NULL || hwloc_topology_init(&topology) ||
-        (allowed = hwloc_bitmap_alloc()) == NULL) {
+    if (topo == NULL || (allowed = hwloc_bitmap_alloc()) == NULL) {
         status = apx_fail(error, APX_ENOMEM, NULL, "out of memory for the topology");
         goto done;
     }
-    status = load(topology, options, error);
+    status = discover(&topology, options, error);
     if (status == APX_OK)
         status = allowed_pus(topology, options, allowed, error);
     if (status == APX_OK)

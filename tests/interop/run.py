@@ -4,8 +4,8 @@ recurrent nets and on random models of one operator; and with LightGBM and XGBoo
 "quantize" takes the recurrent models of the families asked for through `auspex quantize` as well. Prints a table and
 ends with "N passed, M failed"; exit status 1 if any failed.
 
-    run.py [--families torch,keras,sklearn,boosted,random,trees,quantize,lightgbm,xgboost,import,single] [--random N]
-           [--trees N] [--single N] [--seed S] [--only TEXT] [--self] [--verbose]
+    run.py [--families torch,torchrandom,keras,sklearn,boosted,random,trees,quantize,lightgbm,xgboost,import,single]
+           [--random N] [--trees N] [--single N] [--seed S] [--only TEXT] [--self] [--verbose]
 
 --only runs the models whose name holds TEXT; with the seed that is printed, any failure can be replayed. --self
 compares ONNX Runtime with the float64 reference instead, without the engine.
@@ -207,6 +207,21 @@ def check_trees(table, arguments):
             import_models.check(table, case)
 
 
+def check_torch(table, arguments):
+    """Random recurrent nets of PyTorch, against what it answers itself."""
+    import random_torch
+
+    distances = {}
+    for case in random_torch.cases(arguments.seed, arguments.only, arguments.random):
+        try:
+            random_torch.check(table, case, distances)
+        except Exception:
+            table.failed(case.family, case.name, traceback.format_exc().strip().splitlines()[-1])
+    for family, largest in distances.items():
+        print(f"{family}: largest distance from PyTorch in float64: "
+              + ", ".join(f"{who} {distance:.2g}" for who, distance in largest.items()))
+
+
 def all_cases(arguments):
     """(case, whether it goes through the program, whether its bits are compared), families imported when asked for."""
     families = arguments.families.split(",")
@@ -238,8 +253,10 @@ def all_cases(arguments):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--families", default="single,random,trees,sklearn,torch,keras,quantize,lightgbm,xgboost,import")
-    parser.add_argument("--random", type=int, default=300, metavar="N", help="random recurrent models")
+    parser.add_argument("--families", default="single,random,torchrandom,trees,sklearn,torch,keras,quantize,lightgbm,"
+                                               "xgboost,import")
+    parser.add_argument("--random", type=int, default=500, metavar="N",
+                        help="random recurrent models of operators, and as many of PyTorch")
     parser.add_argument("--single", type=int, default=12, metavar="N", help="models of each single operator")
     parser.add_argument("--trees", type=int, default=300, metavar="N", help="random tree ensembles of each kind")
     parser.add_argument("--seed", type=int, default=1)
@@ -253,6 +270,8 @@ def main():
         check_single(table, arguments)
     if not arguments.self:
         check_trees(table, arguments)
+    if "torchrandom" in arguments.families.split(",") and not arguments.self:
+        check_torch(table, arguments)
     quantizes = "quantize" in arguments.families.split(",") and not arguments.self
     if quantizes:
         import quantized
