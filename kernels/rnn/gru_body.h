@@ -4,7 +4,7 @@
  * As lstm_body.h: blocks of V units, tiles of rows, gates on the accumulators. Two forms:
  *
  *   reset after:  h' = (1-z) g(W x + Wb + r (R h + Rb)) + z h. The candidate's halves are two
- *                 accumulators, four in all: the same tile as LSTM's, one pass.
+ *                 accumulators, one grows after the other; one pass.
  *   reset before: h' = (1-z) g(W x + Wb + R (r h) + Rb) + z h. R needs r of all units, so the first
  *                 pass leaves z, r h and the candidate's first half, and a second one goes on from
  *                 there with an ordinary matrix product.
@@ -197,6 +197,103 @@ static void gru_side_tile(const struct gru_block *block, const struct gru_row *r
         gru_tile(block, row, VF_SIDE_BLOCKS, false, true, PART_REST);
 }
 
+/* ---- full tiles ---- */
+
+/* Rows whose steps go on together, and a tile of them: three sums a row at a time, as the
+ * candidate's x half is complete before its h half begins. */
+enum { FULL_ROWS = 48, FULL_TILE = VF_LANES == 16 ? 8 : 4, FULL_SIDE = 4 };
+
+/* The cells of m rows, some side by side; from_h is the candidate's h half. */
+APX_INLINE void gru_full_cells(const struct gru_row *row, size_t unit, size_t lanes, const int m,
+                               vf z[FULL_TILE], vf r[FULL_TILE], const vf from_x[FULL_TILE],
+                               const vf from_h[FULL_TILE])
+{
+    vf candidate[FULL_TILE], h[FULL_TILE];
+    APX_UNROLL_FOR (j, m)
+        cell_gru_gates(&z[j], &r[j]);
+    APX_UNROLL_FOR (j, m) {
+        candidate[j] = vf_fma(r[j], from_h[j], from_x[j]);
+        h[j] = vf_load(row[j].h_old + unit);
+    }
+    APX_UNROLL_FOR (q, (m + FULL_SIDE - 1) / FULL_SIDE) {
+        const int at = q * FULL_SIDE;
+        cell_gru_h(m - at < FULL_SIDE ? m - at : FULL_SIDE, candidate + at, z + at, h + at);
+    }
+    APX_UNROLL_FOR (j, m) {
+        vf_store(row[j].h_out + unit, h[j]);
+        if (row[j].y == NULL)
+            continue;
+        if (lanes == VF_LANES)
+            vf_store(row[j].y + unit, h[j]);
+        else
+            vf_store_first(row[j].y + unit, h[j], lanes);
+    }
+}
+
+/* Reset after: one block of m rows. */
+APX_INLINE void gru_full_tile(const struct gru_block *block, const struct gru_row *row, size_t unit,
+                              size_t lanes, const int m)
+{
+    const size_t input = block->desc->input, hidden = block->desc->hidden;
+    vf z[FULL_TILE], r[FULL_TILE], g[FULL_TILE], from_x[FULL_TILE];
+    APX_UNROLL_FOR (j, m) {
+        z[j] = vf_load(block->bias);
+        r[j] = vf_load(block->bias + VF_LANES);
+        g[j] = vf_load(block->bias + 2 * VF_LANES);
+    }
+    const float *w = block->weights;
+    for (size_t k = 0; k < input; k++, w += 3 * VF_LANES) {
+        APX_UNROLL_FOR (j, m) {
+            const vf x = vf_set1(row[j].x[k]);
+            z[j] = vf_fma(x, vf_load(w), z[j]);
+            r[j] = vf_fma(x, vf_load(w + VF_LANES), r[j]);
+            g[j] = vf_fma(x, vf_load(w + 2 * VF_LANES), g[j]);
+        }
+    }
+    APX_UNROLL_FOR (j, m) {
+        from_x[j] = g[j];
+        g[j] = vf_load(block->bias + 3 * VF_LANES);
+    }
+    for (size_t k = 0; k < hidden; k++, w += 3 * VF_LANES) {
+        APX_UNROLL_FOR (j, m) {
+            const vf h = vf_set1(row[j].h[k]);
+            z[j] = vf_fma(h, vf_load(w), z[j]);
+            r[j] = vf_fma(h, vf_load(w + VF_LANES), r[j]);
+            g[j] = vf_fma(h, vf_load(w + 2 * VF_LANES), g[j]);
+        }
+    }
+    gru_full_cells(row, unit, lanes, m, z, r, from_x, g);
+}
+
+#define GRU_FULL_CASE(rows)                                                                        \
+    case rows:                                                                                     \
+        gru_full_tile(block, row, unit, lanes, (rows));                                            \
+        break;
+
+static void gru_full_tiles(const struct gru_block *block, const struct gru_row *row, size_t unit,
+                           size_t count)
+{
+    const size_t left = block->desc->hidden - unit, lanes = left < VF_LANES ? left : VF_LANES;
+    size_t tiles = (count + FULL_TILE - 1) / FULL_TILE;
+    for (size_t m; count > 0; count -= m, row += m, tiles--) {
+        m = (count + tiles - 1) / tiles; /* tiles of even size */
+        switch (m) {
+            GRU_FULL_CASE(1)
+            GRU_FULL_CASE(2)
+            GRU_FULL_CASE(3)
+            GRU_FULL_CASE(4)
+#if VF_LANES == 16
+            GRU_FULL_CASE(5)
+            GRU_FULL_CASE(6)
+            GRU_FULL_CASE(7)
+            GRU_FULL_CASE(8)
+#endif
+        default:
+            assert(false);
+        }
+    }
+}
+
 /* The buffers of one call. */
 struct gru_state {
     float *h_old, *h_new; /* [N][padded] */
@@ -297,6 +394,22 @@ static void gru_first_pass(const struct apx_rnn_args *args, const struct gru_sta
     }
 }
 
+/* One step of the active rows, reset after, in full tiles. */
+static void gru_full_step(const struct apx_rnn_args *args, const struct gru_state *state,
+                          struct gru_block *block, size_t count, size_t step)
+{
+    struct gru_row row[FULL_ROWS];
+    for (size_t next = 0; next < count;) {
+        size_t m = 0;
+        for (; m < FULL_ROWS && next < count; m++, next++)
+            gru_locate(args, state, state->active[next], step, 0, 0, &row[m]);
+        for (size_t number = 0; number * VF_LANES < state->padded; number++) {
+            gru_enter_block(block, args->packed, number);
+            gru_full_tiles(block, row, number * VF_LANES, m);
+        }
+    }
+}
+
 /* Reset before, second pass: g += R (r h), then the new h. */
 static void gru_second_pass(const struct apx_rnn_args *args, const struct gru_state *state,
                             const struct gru_block *block, const float *packed, size_t count,
@@ -385,7 +498,10 @@ void APX_ENTRY(gru_f32, run)(const struct apx_rnn_args *args)
         const size_t since = step % RNN_AHEAD_STEPS;
         if (ahead && since == 0)
             gru_ahead(args, &state, &block, count, step, step + RNN_AHEAD_STEPS);
-        gru_first_pass(args, &state, &block, count, step);
+        if (block.plain && desc->reset_after && !ahead && count > 1)
+            gru_full_step(args, &state, &block, count, step);
+        else
+            gru_first_pass(args, &state, &block, count, step);
         if (!desc->reset_after)
             gru_second_pass(args, &state, &block, second, count, step);
         apx_rnn_store_last(args, step, state.h_new, padded, args->h_last, args->h_last_row);

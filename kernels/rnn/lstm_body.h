@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* lstm_body.h - one direction of an LSTM layer over all steps, over the vector vocabulary.
  *
- * Per step, for every block of V units and every tile of up to VF_TILE_ROWS rows: all four gates of
- * the block's units for the tile's rows grow in registers, through x then through h, and the cell
- * is computed on those accumulators. Nothing is stored but c and the new h; there is no buffer of
- * gates. The block is the outer loop, so that its weights come from the far cache once a step and
- * the rows, which are smaller, come from the near one.
+ * Per step, for every block of V units and every tile of rows: the gates of the block's units for
+ * the tile's rows grow in registers, through x then through h, and the cell is computed on those
+ * accumulators. Little is stored but c and the new h; there is no buffer of gates. The block is the
+ * outer loop, so that its weights come from the far cache once a step and the rows, which are
+ * smaller, come from the near one. Cells of a tile stand behind each other in straight code, so
+ * that the processor, which waits for a cell most of the time, finds others to go on with.
  *
  * With fewer rows than a tile holds, each weight would serve only those few rows. The rows of x are
  * known ahead of time though, so their half of the sums is computed for some steps at once, in full
@@ -229,6 +230,118 @@ void APX_ENTRY(lstm_f32, pack)(const struct apx_rnn_desc *desc,
     apx_lstm_pack(desc, weights, VF_LANES, packed);
 }
 
+/* ---- full tiles ---- */
+
+/* Rows whose steps go on together, and the rows of a tile. Where registers are few, more than three
+ * rows take two gates at a time: a weight that serves six rows comes from the far cache half as
+ * often as one that serves three. */
+enum { FULL_ROWS = 48, FULL_TILE = 6, FULL_SIDE = 3 };
+
+/* Gates that a tile of m rows takes at a time. */
+APX_INLINE int lstm_full_gates(const int m)
+{
+    return VF_LANES == 8 && m > 3 ? GATES / 2 : GATES;
+}
+
+/* What the tiles of a step have in common. */
+struct lstm_full {
+    struct lstm_row row[FULL_ROWS]; /* as of block 0 */
+    float sums[FULL_ROWS * GATES * VF_LANES] __attribute__((aligned(64)));
+};
+
+/* The cells of m rows: one after the other to c, then some side by side to h. What a cell waits for
+ * is hidden behind its neighbours and behind the next tile's sums. */
+APX_INLINE void lstm_full_cells(const struct lstm_block *block, const struct lstm_row *row,
+                                size_t unit, const int m, vf sums[FULL_TILE][GATES])
+{
+    vf c[FULL_TILE], out[FULL_TILE], h[FULL_TILE];
+    APX_UNROLL_FOR (j, m) {
+        c[j] = cell_lstm_c(sums[j], vf_load(row[j].c + unit), &out[j]);
+        vf_store(row[j].c + unit, c[j]);
+    }
+    APX_UNROLL_FOR (q, (m + FULL_SIDE - 1) / FULL_SIDE) {
+        const int at = q * FULL_SIDE;
+        cell_lstm_h(m - at < FULL_SIDE ? m - at : FULL_SIDE, c + at, out + at, h + at);
+    }
+    const size_t left = block->desc->hidden - unit, lanes = left < VF_LANES ? left : VF_LANES;
+    APX_UNROLL_FOR (j, m) {
+        vf_store(row[j].h_out + unit, h[j]);
+        if (row[j].y == NULL)
+            continue;
+        if (lanes == VF_LANES)
+            vf_store(row[j].y + unit, h[j]);
+        else
+            vf_store_first(row[j].y + unit, h[j], lanes);
+    }
+}
+
+/* `gates` gates of m rows from gate `first` on; after the last of them the cells. */
+APX_INLINE void lstm_full_tile(const struct lstm_block *block, const struct lstm_row *row,
+                               size_t unit, const int m, const int first, const int gates)
+{
+    const size_t input = block->desc->input, hidden = block->desc->hidden;
+    vf acc[FULL_TILE][GATES];
+    APX_UNROLL_FOR (j, m) {
+        APX_UNROLL_FOR (g, gates)
+            acc[j][g] = vf_load(block->bias + (first + g) * VF_LANES);
+    }
+    const float *w = block->weights + first * VF_LANES;
+    for (size_t k = 0; k < input; k++, w += GATES * VF_LANES) {
+        APX_UNROLL_FOR (j, m) {
+            vf x = vf_set1(row[j].x[k]);
+            APX_UNROLL_FOR (g, gates)
+                acc[j][g] = vf_fma(x, vf_load(w + g * VF_LANES), acc[j][g]);
+        }
+    }
+    for (size_t k = 0; k < hidden; k++, w += GATES * VF_LANES) {
+        APX_UNROLL_FOR (j, m) {
+            vf h = vf_set1(row[j].h[k]);
+            APX_UNROLL_FOR (g, gates)
+                acc[j][g] = vf_fma(h, vf_load(w + g * VF_LANES), acc[j][g]);
+        }
+    }
+    if (first + gates < GATES) {
+        APX_UNROLL_FOR (j, m) {
+            APX_UNROLL_FOR (g, gates)
+                vf_store(row[j].sums + (first + g) * VF_LANES, acc[j][g]);
+        }
+        return;
+    }
+    vf sums[FULL_TILE][GATES];
+    APX_UNROLL_FOR (j, m) {
+        APX_UNROLL_FOR (g, GATES)
+            sums[j][g] = g < first ? vf_load(row[j].sums + g * VF_LANES) : acc[j][g - first];
+    }
+    lstm_full_cells(block, row, unit, m, sums);
+}
+
+#define LSTM_FULL_CASE(rows)                                                                       \
+    case rows:                                                                                     \
+        if (first < GATES / 2 || lstm_full_gates(rows) < GATES)                                    \
+            lstm_full_tile(block, row, unit, (rows), first, lstm_full_gates(rows));                \
+        break;
+
+/* All tiles of a block: their gates from `first` on, which is 0 and then, for those that take half
+ * of them at a time, the other half. */
+APX_INLINE void lstm_full_tiles(const struct lstm_block *block, const struct lstm_row *row,
+                                size_t unit, size_t count, const int first)
+{
+    size_t tiles = (count + FULL_TILE - 1) / FULL_TILE;
+    for (size_t m; count > 0; count -= m, row += m, tiles--) {
+        m = (count + tiles - 1) / tiles; /* tiles of even size */
+        switch (m) {
+            LSTM_FULL_CASE(1)
+            LSTM_FULL_CASE(2)
+            LSTM_FULL_CASE(3)
+            LSTM_FULL_CASE(4)
+            LSTM_FULL_CASE(5)
+            LSTM_FULL_CASE(6)
+        default:
+            assert(false);
+        }
+    }
+}
+
 /* Point the block at its `number`-th piece of the packed weights. */
 static void lstm_enter_block(struct lstm_block *block, const void *packed, size_t number)
 {
@@ -279,6 +392,26 @@ static void lstm_ahead(const struct apx_rnn_args *args, const struct lstm_state 
     }
 }
 
+/* One step of the active rows, in full tiles. */
+static void lstm_full_step(const struct apx_rnn_args *args, const struct lstm_state *state,
+                           struct lstm_block *block, size_t count, size_t step)
+{
+    struct lstm_full full;
+    for (size_t next = 0; next < count;) {
+        size_t m = 0;
+        for (; m < FULL_ROWS && next < count; m++, next++) {
+            lstm_locate(args, state, state->active[next], step, 0, 0, &full.row[m]);
+            full.row[m].sums = full.sums + m * GATES * VF_LANES;
+        }
+        for (size_t number = 0; number * VF_LANES < state->padded; number++) {
+            lstm_enter_block(block, args->packed, number);
+            lstm_full_tiles(block, full.row, number * VF_LANES, m, 0);
+            if (lstm_full_gates(FULL_TILE) < GATES)
+                lstm_full_tiles(block, full.row, number * VF_LANES, m, GATES / 2);
+        }
+    }
+}
+
 /* One step of the active rows in one block, or of a single row in several side by side. */
 static void lstm_step_block(const struct apx_rnn_args *args, const struct lstm_state *state,
                             struct lstm_block *block, size_t count, size_t step, size_t number,
@@ -307,6 +440,10 @@ static void lstm_step_block(const struct apx_rnn_args *args, const struct lstm_s
 static void lstm_step(const struct apx_rnn_args *args, const struct lstm_state *state,
                       struct lstm_block *block, size_t count, size_t step)
 {
+    if (block->plain && state->sums == NULL && count > 1) {
+        lstm_full_step(args, state, block, count, step);
+        return;
+    }
     const size_t blocks = state->padded / VF_LANES, side = count == 1 ? LSTM_SIDE_BLOCKS : 1;
     const size_t groups = blocks / side, turns = groups + blocks % side;
     for (size_t turn = 0; turn < turns; turn++) {

@@ -58,6 +58,8 @@ void rnn_problem_random(struct rng *rng, bool lstm, struct rnn_problem *out)
     if (rng_once(rng, 25)) /* sums as long as those of real layers */
         p.desc.hidden = 120 + rng_below(rng, 20);
     p.rows = rng_size(rng, 0, rng_once(rng, 2) ? 3 : 6, 20);
+    if (rng_once(rng, 20)) /* and around what goes through a step together */
+        p.rows = 47 + rng_below(rng, 4);
     p.steps = rng_size(rng, 0, 3, 7);
     p.desc.reset_after = !lstm && rng_once(rng, 2);
     p.desc.act[0] = (struct apx_activation){.kind = APX_ACT_SIGMOID};
