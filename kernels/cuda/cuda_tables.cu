@@ -4,14 +4,16 @@
 
 const struct apx_cuda_rnn_row *apx_cuda_lstm_rows(size_t *count)
 {
-    *count = 1;
-    return &apx_lstm_f32_cuda;
+    static const struct apx_cuda_rnn_row rows[] = {apx_lstm_f32_cuda, apx_lstm_f16_cuda};
+    *count = sizeof rows / sizeof rows[0];
+    return rows;
 }
 
 const struct apx_cuda_rnn_row *apx_cuda_gru_rows(size_t *count)
 {
-    *count = 1;
-    return &apx_gru_f32_cuda;
+    static const struct apx_cuda_rnn_row rows[] = {apx_gru_f32_cuda, apx_gru_f16_cuda};
+    *count = sizeof rows / sizeof rows[0];
+    return rows;
 }
 
 const struct apx_cuda_forest_row *apx_cuda_forest_rows(size_t *count)

@@ -9,7 +9,8 @@
 extern "C" {
 #endif
 
-extern const struct apx_cuda_rnn_row apx_lstm_f32_cuda, apx_gru_f32_cuda;
+extern const struct apx_cuda_rnn_row apx_lstm_f32_cuda, apx_gru_f32_cuda, apx_lstm_f16_cuda,
+    apx_gru_f16_cuda;
 extern const struct apx_cuda_forest_row apx_forest_cuda;
 extern const struct apx_cuda_dense_row apx_dense_f32_cuda;
 
