@@ -103,8 +103,8 @@ def text_of(facts, results, batches):
              "A cell: time of a call (and of a row), operations a second, percent of what the processor's multipliers did in "
              "the same rounds (peak, below the engines; for Auspex avx2 that of 256 bits), how many times as long as Auspex in the "
              "same precision. Precision int8: weights, hidden states and their products; Auspex int8 has 127 levels a sign, int7 "
-             "63. Largest difference: absolute, from the same network in float64. \"(Python)\": called from Python, what such a call "
-             "costs is included; the others are called from C.", "",
+             "63. Largest difference: absolute, from the same network in float64. \"(Python)\": called from Python, what such a "
+             "call costs is included; the others are called from C.", "",
              "\"Kept to AVX2\": Auspex and its peers in processes where they were told to use no more than AVX2 "
              "(`ONEDNN_MAX_CPU_ISA`, `ATEN_CPU_CAPABILITY`, `FBGEMM_ENABLE_INSTRUCTIONS`, `MKL_ENABLE_INSTRUCTIONS`). oneDNN and "
              "PyTorch confirm it when asked; FBGEMM (PyTorch's int8) cannot be asked, but its products take twice as long then; "
