@@ -174,16 +174,32 @@ const struct apx_rnn_row *apx_gru_rows(size_t *count);
 
 /* ---- dense layer (kernels/dense) ------------------------------------------------------------- */
 
+/* Int8 layers (operator QuantizedLinear of the domain auspex): levels L > 0. With q and sums as in
+ * int8 recurrent layers,
+ *
+ *     y = act(bias + (w_scale s) sum(w_s8[k] q(x[k], 1 / s)))
+ *
+ * w_scale s is rounded to float, the + is one fused multiply-add. A NaN in x makes the whole row
+ * act(NaN). Integers are exact, so every row gives the same bits. */
+struct apx_dense_int8 {
+    int levels;        /* L, at most 127; 0: a float layer, and all else here is ignored */
+    float input_scale; /* s, positive, with a finite reciprocal */
+};
+
 /* y[N,O] = act(x[N,K] . W^T + bias), O = output width. */
 struct apx_dense_desc {
     size_t input, output; /* K, O */
     struct apx_activation act;
+    struct apx_dense_int8 int8;
 };
 
 struct apx_dense_weights {
     const float *w; /* element (o, k): w[o*w_out + k*w_in] */
     ptrdiff_t w_out, w_in;
     const float *bias; /* [O] or NULL */
+    /* Int8 layers: these instead of w; what is said of recurrent layers holds here too. */
+    const int8_t *w_s8;   /* [O,K], -127 to 127 */
+    const float *w_scale; /* [O], finite and not negative */
 };
 
 struct apx_dense_args {
@@ -194,10 +210,12 @@ struct apx_dense_args {
     ptrdiff_t x_row;
     float *y; /* rows y_row apart; does not overlap x */
     ptrdiff_t y_row;
+    void *scratch; /* row->scratch_bytes(desc, rows) */
 };
 
 struct apx_dense_row {
     const char *isa;
+    const char *types; /* "f32", "s8" */
     const char *name;
     uint32_t needs, avoids;
     enum apx_match match;
@@ -205,10 +223,12 @@ struct apx_dense_row {
     size_t (*packed_bytes)(const struct apx_dense_desc *desc);
     void (*pack)(const struct apx_dense_desc *desc, const struct apx_dense_weights *weights,
                  void *packed);
+    size_t (*scratch_bytes)(const struct apx_dense_desc *desc, size_t rows); /* grows with rows */
     void (*run)(const struct apx_dense_args *args);
     size_t tile_rows;
 };
 
+/* As for recurrent layers: never NULL; all rows, int8 before float, a scalar row ends either. */
 const struct apx_dense_row *apx_dense_select(uint32_t caps, const struct apx_dense_desc *desc);
 const struct apx_dense_row *apx_dense_rows(size_t *count);
 

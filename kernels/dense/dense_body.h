@@ -13,7 +13,7 @@
 /* Vectors of 16 that could be at most half full leave the work to vectors of 8. */
 bool APX_ENTRY(dense_f32, supports)(const struct apx_dense_desc *desc)
 {
-    return VF_LANES <= 8 || desc->output > 8;
+    return desc->int8.levels == 0 && (VF_LANES <= 8 || desc->output > 8);
 }
 
 size_t APX_ENTRY(dense_f32, packed_bytes)(const struct apx_dense_desc *desc)
@@ -25,6 +25,13 @@ void APX_ENTRY(dense_f32, pack)(const struct apx_dense_desc *desc,
                                 const struct apx_dense_weights *weights, void *packed)
 {
     apx_dense_pack(desc, weights, VF_LANES, packed);
+}
+
+size_t APX_ENTRY(dense_f32, scratch_bytes)(const struct apx_dense_desc *desc, size_t rows)
+{
+    (void)desc;
+    (void)rows;
+    return 0;
 }
 
 static void dense_chunk(const struct apx_dense_args *args, size_t begin, size_t end)

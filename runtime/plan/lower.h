@@ -109,6 +109,11 @@ struct apx_view *apx_emit_gather(struct apx_lowering *lo, struct apx_view *data,
 struct apx_view *apx_emit_dense(struct apx_lowering *lo, struct apx_view *x, size_t output,
                                 const float *w, ptrdiff_t w_out, ptrdiff_t w_in, const float *bias,
                                 struct apx_activation act);
+/* The same of int8 weights w[O,K] with scale[O], -127 to 127. */
+struct apx_view *apx_emit_dense_int8(struct apx_lowering *lo, struct apx_view *x, size_t output,
+                                     struct apx_dense_int8 int8, const int8_t *w,
+                                     const float *scale, const float *bias,
+                                     struct apx_activation act);
 /* a . b over the last two axes, the axes before broadcast; both of rank 2 or more. */
 struct apx_view *apx_emit_product(struct apx_lowering *lo, struct apx_view *a, struct apx_view *b);
 

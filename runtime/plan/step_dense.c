@@ -38,6 +38,17 @@ static void dense_bind(const struct apx_step *step, const struct apx_bound *in,
     args->kernel.y_row = (ptrdiff_t)params->desc.output;
 }
 
+static size_t dense_scratch(const struct apx_step *step, const struct apx_bound *in,
+                            const struct apx_bound *out)
+{
+    (void)out;
+    const struct dense_params *params = step->params;
+    size_t rows = 1;
+    for (int i = 0; i + 1 < in[0].rank; i++)
+        rows *= (size_t)in[0].extent[i];
+    return params->row->scratch_bytes(&params->desc, rows);
+}
+
 static void dense_run(const struct apx_step *step, const void *memory, struct apx_frame *frame)
 {
     const struct dense_args *bound = memory;
@@ -46,6 +57,7 @@ static void dense_run(const struct apx_step *step, const void *memory, struct ap
     args.packed = apx_packed(frame, step);
     args.x = apx_at(frame, bound->x);
     args.y = apx_at(frame, bound->y);
+    args.scratch = frame->scratch;
     if (args.y != NULL && args.rows > 0)
         params->row->run(&args);
 }
@@ -136,6 +148,7 @@ static const struct apx_step_cuda dense_cuda = {.choose = dense_choose,
 static const struct apx_step_class dense_class = {.name = "dense",
                                                   .args_bytes = sizeof(struct dense_args),
                                                   .bind = dense_bind,
+                                                  .scratch = dense_scratch,
                                                   .run = dense_run,
                                                   .flops = dense_flops,
                                                   .packed_bytes = dense_packed_bytes,
@@ -177,9 +190,10 @@ static bool find_rows(const struct apx_view *x, int *lead, int *lead_count)
     return false;
 }
 
-struct apx_view *apx_emit_dense(struct apx_lowering *lo, struct apx_view *x, size_t output,
-                                const float *w, ptrdiff_t w_out, ptrdiff_t w_in, const float *bias,
-                                struct apx_activation act)
+/* desc: all but the input's width. */
+static struct apx_view *emit(struct apx_lowering *lo, struct apx_view *x,
+                             const struct apx_dense_desc *desc,
+                             const struct apx_dense_weights *weights)
 {
     int64_t input;
     if (x == NULL)
@@ -206,7 +220,7 @@ struct apx_view *apx_emit_dense(struct apx_lowering *lo, struct apx_view *x, siz
     }
     for (int i = 0; i < lead_count; i++)
         order[placed++] = lead[i];
-    extent[x->rank - 1] = apx_dim_constant((int64_t)output);
+    extent[x->rank - 1] = apx_dim_constant((int64_t)desc->output);
     order[placed] = x->rank - 1;
 
     struct apx_view *y = apx_lower_new(lo, APX_F32, x->rank, extent, order);
@@ -215,8 +229,9 @@ struct apx_view *apx_emit_dense(struct apx_lowering *lo, struct apx_view *x, siz
     if (step == NULL)
         return NULL;
     struct dense_params *params = step->params;
-    params->desc = (struct apx_dense_desc){(size_t)input, output, act};
-    params->weights = (struct apx_dense_weights){w, w_out, w_in, bias};
+    params->desc = *desc;
+    params->desc.input = (size_t)input;
+    params->weights = *weights;
     params->lead_count = lead_count;
     memcpy(params->lead, lead, sizeof lead);
     params->row = apx_dense_select(lo->program->caps, &params->desc);
@@ -226,6 +241,25 @@ struct apx_view *apx_emit_dense(struct apx_lowering *lo, struct apx_view *x, siz
     step->in[0] = x;
     step->out[0] = y;
     return y;
+}
+
+struct apx_view *apx_emit_dense(struct apx_lowering *lo, struct apx_view *x, size_t output,
+                                const float *w, ptrdiff_t w_out, ptrdiff_t w_in, const float *bias,
+                                struct apx_activation act)
+{
+    const struct apx_dense_desc desc = {.output = output, .act = act};
+    const struct apx_dense_weights weights = {.w = w, .w_out = w_out, .w_in = w_in, .bias = bias};
+    return emit(lo, x, &desc, &weights);
+}
+
+struct apx_view *apx_emit_dense_int8(struct apx_lowering *lo, struct apx_view *x, size_t output,
+                                     struct apx_dense_int8 int8, const int8_t *w,
+                                     const float *scale, const float *bias,
+                                     struct apx_activation act)
+{
+    const struct apx_dense_desc desc = {.output = output, .act = act, .int8 = int8};
+    const struct apx_dense_weights weights = {.w_s8 = w, .w_scale = scale, .bias = bias};
+    return emit(lo, x, &desc, &weights);
 }
 
 /* ---- both operands computed ------------------------------------------------------------------ */

@@ -24,8 +24,8 @@
 
 #ifndef KCHECK_CASES /* tests/cuda checks other rows of some tables */
 #    define KCHECK_CASES                                                                           \
-        &kcheck_lstm, &kcheck_gru, &kcheck_lstm_s8, &kcheck_gru_s8, &kcheck_dense, &kcheck_unary,  \
-            &kcheck_forest
+        &kcheck_lstm, &kcheck_gru, &kcheck_lstm_s8, &kcheck_gru_s8, &kcheck_dense,                 \
+            &kcheck_dense_s8, &kcheck_unary, &kcheck_forest
 #endif
 static const struct kcheck_case *const cases[] = {KCHECK_CASES};
 #define CASES (sizeof cases / sizeof cases[0])

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* dense_case.c - the dense table under the checker. */
+/* dense_case.c - the rows of the dense table under the checker, float and int8, with the formulas
+ * of kernels.h in float64. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,8 @@ struct problem {
     bool has_bias;
     float *x, *w, *bias;
     float *memory;
+    int8_t *w_s8; /* int8 layers */
+    float *w_scale;
 };
 
 static struct problem problem_create(struct rng *rng, size_t rows, size_t input, size_t output)
@@ -28,13 +31,55 @@ static struct problem problem_create(struct rng *rng, size_t rows, size_t input,
     return p;
 }
 
+static void problem_free(struct problem *p)
+{
+    free(p->memory);
+    free(p->w_s8);
+    free(p->w_scale);
+}
+
+/* An int8 layer with weights of up to `most` levels: those of the float layer, or all as large as
+ * can be, of one sign or both: any sum that saturated or overflowed would show. */
+static void make_int8(struct rng *rng, struct problem *p, int levels, int most)
+{
+    const size_t input = p->desc.input, output = p->desc.output;
+    const bool largest = rng_once(rng, 3), positive = rng_once(rng, 2);
+    p->w_s8 = kcheck_alloc(input * output);
+    p->w_scale = kcheck_alloc(output * sizeof(float));
+    p->desc.int8.levels = levels;
+    p->desc.int8.input_scale = (0.2f + fabsf(rng_real(rng))) / (float)levels;
+    for (size_t o = 0; o < output; o++) {
+        p->w_scale[o] = rng_once(rng, 20) ? 0.0f : 1.7f / sqrtf((float)(input + 1)) / (float)most;
+        for (size_t k = 0; k < input; k++) {
+            const int extreme = positive || rng_once(rng, 2) ? most : -most;
+            p->w_s8[o * input + k] =
+                (int8_t)(largest ? extreme : (int)(rng_real(rng) * (float)most));
+        }
+    }
+}
+
 static struct apx_dense_weights weights_of(const struct problem *p)
 {
     const ptrdiff_t k = (ptrdiff_t)p->desc.input, o = (ptrdiff_t)p->desc.output;
     return (struct apx_dense_weights){.w = p->w,
                                       .w_out = p->transposed ? 1 : k,
                                       .w_in = p->transposed ? o : 1,
-                                      .bias = p->has_bias ? p->bias : NULL};
+                                      .bias = p->has_bias ? p->bias : NULL,
+                                      .w_s8 = p->w_s8,
+                                      .w_scale = p->w_scale};
+}
+
+/* The levels of a row's x times their weights, not yet scaled. */
+static double int8_sum(const struct problem *p, const float *x, size_t o)
+{
+    const double most = p->desc.int8.levels;
+    const float factor = 1.0f / p->desc.int8.input_scale;
+    double sum = 0.0;
+    for (size_t k = 0; k < p->desc.input; k++)
+        sum += isnan(x[k]) ? NAN
+                           : fmin(most, fmax(-most, nearbyint((double)(x[k] * factor)))) *
+                                 p->w_s8[o * p->desc.input + k];
+    return sum;
 }
 
 static void oracle(const struct problem *p, double *y)
@@ -43,7 +88,10 @@ static void oracle(const struct problem *p, double *y)
     for (size_t n = 0; n < p->rows; n++)
         for (size_t o = 0; o < p->desc.output; o++) {
             double sum = weights.bias != NULL ? (double)weights.bias[o] : 0.0;
-            for (size_t k = 0; k < p->desc.input; k++)
+            if (p->w_s8 != NULL)
+                sum += (double)p->w_scale[o] * (double)p->desc.int8.input_scale *
+                       int8_sum(p, p->x + n * p->desc.input, o);
+            for (size_t k = 0; k < p->desc.input && p->w_s8 == NULL; k++)
                 sum +=
                     (double)p->x[n * p->desc.input + k] *
                     (double)weights.w[(ptrdiff_t)o * weights.w_out + (ptrdiff_t)k * weights.w_in];
@@ -62,6 +110,7 @@ static void run(const struct apx_dense_row *row, const struct problem *p, size_t
     struct guard x = guard_create(x_floats * sizeof(float), side);
     struct guard to = guard_create(y_floats * sizeof(float), side);
     struct guard packed = guard_create(row->packed_bytes(&p->desc), side);
+    struct guard scratch = guard_create(row->scratch_bytes(&p->desc, count), side);
     for (size_t n = 0; n < count; n++)
         memcpy((float *)x.data + n * x_row, p->x + (first + n) * input, input * sizeof(float));
     const struct apx_dense_weights weights = weights_of(p);
@@ -76,8 +125,11 @@ static void run(const struct apx_dense_row *row, const struct problem *p, size_t
                                         .x = x.data,
                                         .x_row = (ptrdiff_t)x_row,
                                         .y = to.data,
-                                        .y_row = (ptrdiff_t)y_row};
+                                        .y_row = (ptrdiff_t)y_row,
+                                        .scratch = scratch.data};
     row->run(&args);
+    if (!guard_intact(&scratch))
+        kcheck_fail("writes outside scratch");
     for (size_t n = 0; n < count; n++) {
         float *there = (float *)to.data + n * y_row;
         memcpy(y + (first + n) * output, there, output * sizeof(float));
@@ -92,23 +144,49 @@ static void run(const struct apx_dense_row *row, const struct problem *p, size_t
     guard_destroy(&x);
     guard_destroy(&to);
     guard_destroy(&packed);
+    guard_destroy(&scratch);
+}
+
+/* Row `index` of those of one type; NULL past the last. */
+static const struct apx_dense_row *row_of(const char *types, size_t index)
+{
+    size_t count;
+    const struct apx_dense_row *rows = apx_dense_rows(&count);
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(rows[i].types, types) == 0 && index-- == 0)
+            return &rows[i];
+    return NULL;
+}
+
+static const struct apx_dense_row *scalar_row(const char *types)
+{
+    size_t last = 0;
+    while (row_of(types, last + 1) != NULL)
+        last++;
+    return row_of(types, last);
+}
+
+static bool describe_row(const struct apx_dense_row *row, struct kcheck_row *out)
+{
+    if (row != NULL)
+        *out = (struct kcheck_row){row->isa, row->name, row->needs, row->match, row};
+    return row != NULL;
 }
 
 static bool dense_row(size_t index, struct kcheck_row *out)
 {
-    size_t count;
-    const struct apx_dense_row *rows = apx_dense_rows(&count);
-    if (index >= count)
-        return false;
-    *out = (struct kcheck_row){rows[index].isa, rows[index].name, rows[index].needs,
-                               rows[index].match, &rows[index]};
-    return true;
+    return describe_row(row_of("f32", index), out);
+}
+
+static bool dense_s8_row(size_t index, struct kcheck_row *out)
+{
+    return describe_row(row_of("s8", index), out);
 }
 
 static void dense_check(const struct kcheck_row *row, uint64_t seed, size_t trial)
 {
-    size_t count;
-    const struct apx_dense_row *rows = apx_dense_rows(&count), *dense = row->row;
+    const struct apx_dense_row *dense = row->row, *scalar = scalar_row(dense->types);
+    const bool is_int8 = strcmp(dense->types, "s8") == 0;
     struct rng rng = {seed * 1000033 + trial};
     const size_t n = rng_size(&rng, 0, rng_once(&rng, 2) ? 8 : 65, 140);
     const size_t k = rng_size(&rng, 0, 8, 90);
@@ -122,13 +200,20 @@ static void dense_check(const struct kcheck_row *row, uint64_t seed, size_t tria
     p.desc.act = kcheck_random_activation(&rng);
     if (rng_once(&rng, 2))
         p.desc.act.kind = common[rng_below(&rng, 2)];
-    kcheck_describe("K %zu O %zu N %zu act %d%s%s", k, o, n, p.desc.act.kind,
-                    p.transposed ? " transposed" : "", p.has_bias ? " bias" : "");
+    if (is_int8) {
+        static const int weight_levels[] = {32, 64, 127};
+        make_int8(&rng, &p, rng_once(&rng, 2) ? 63 : 127, weight_levels[rng_below(&rng, 3)]);
+        for (size_t i = 0; i < n * k && rng_once(&rng, 2); i += 1 + rng_below(&rng, 4 * k))
+            p.x[i] = rng_once(&rng, 2) ? NAN : rng_once(&rng, 2) ? INFINITY : -INFINITY;
+    }
+    kcheck_describe("K %zu O %zu N %zu act %d levels %d%s%s", k, o, n, p.desc.act.kind,
+                    p.desc.int8.levels, p.transposed ? " transposed" : "",
+                    p.has_bias ? " bias" : "");
     if (dense->supports(&p.desc)) {
         float *expected = kcheck_alloc(n * o * sizeof(float));
         float *actual = kcheck_alloc(n * o * sizeof(float));
-        run(&rows[count - 1], &p, 0, n, GUARD_END, expected);
-        if (dense == &rows[count - 1]) {
+        run(scalar, &p, 0, n, GUARD_END, expected);
+        if (dense == scalar) {
             double *exact = kcheck_alloc(n * o * sizeof(double));
             oracle(&p, exact);
             kcheck_judge("y", 1e-7 * (double)(k + 8), n * o, expected, exact);
@@ -147,7 +232,7 @@ static void dense_check(const struct kcheck_row *row, uint64_t seed, size_t tria
         free(expected);
         free(actual);
     }
-    free(p.memory);
+    problem_free(&p);
 }
 
 struct bench_context {
@@ -165,21 +250,24 @@ static bool dense_bench(const struct kcheck_row *row, size_t index, struct kchec
 {
     static const struct {
         size_t input, output, rows;
-    } shapes[] = {{128, 1, 64},    {128, 32, 1},   {128, 32, 64},   {128, 128, 64},
-                  {128, 24, 1024}, {512, 512, 64}, {512, 512, 1024}};
+    } shapes[] = {{128, 24, 1024}, {128, 32, 1},   {128, 32, 64}, {128, 128, 64},   {64, 32, 64},
+                  {32, 16, 64},    {512, 512, 64}, {512, 512, 1}, {512, 512, 1024}, {128, 1, 64}};
     if (index >= sizeof shapes / sizeof shapes[0])
         return false;
-    const struct apx_dense_desc desc = {.input = shapes[index].input,
-                                        .output = shapes[index].output};
-    if (!((const struct apx_dense_row *)row->row)->supports(&desc))
-        return false;
+    const struct apx_dense_row *dense = row->row;
     struct rng rng = {1};
     struct problem p =
         problem_create(&rng, shapes[index].rows, shapes[index].input, shapes[index].output);
     p.desc.act.kind = APX_ACT_RELU;
-    const struct apx_dense_row *dense = row->row;
+    if (strcmp(dense->types, "s8") == 0)
+        make_int8(&rng, &p, 127, 32);
+    if (!dense->supports(&p.desc)) {
+        problem_free(&p);
+        return false;
+    }
     const struct apx_dense_weights weights = weights_of(&p);
     struct guard packed = guard_create(dense->packed_bytes(&p.desc), GUARD_START);
+    struct guard scratch = guard_create(dense->scratch_bytes(&p.desc, p.rows), GUARD_START);
     float *y = kcheck_alloc(p.rows * p.desc.output * sizeof(float));
     dense->pack(&p.desc, &weights, packed.data);
     struct bench_context context = {.row = dense,
@@ -189,16 +277,23 @@ static bool dense_bench(const struct kcheck_row *row, size_t index, struct kchec
                                              .x = p.x,
                                              .x_row = (ptrdiff_t)p.desc.input,
                                              .y = y,
-                                             .y_row = (ptrdiff_t)p.desc.output}};
+                                             .y_row = (ptrdiff_t)p.desc.output,
+                                             .scratch = scratch.data}};
     snprintf(out->shape, sizeof out->shape, "K %zu O %zu N %zu", p.desc.input, p.desc.output,
              p.rows);
     out->seconds = kcheck_time(bench_once, &context);
     out->flop = 2.0 * (double)(p.desc.input * p.desc.output * p.rows);
     guard_destroy(&packed);
+    guard_destroy(&scratch);
     free(y);
-    free(p.memory);
+    problem_free(&p);
     return true;
 }
 
 const struct kcheck_case kcheck_dense = {
     .op = "dense", .row = dense_row, .check = dense_check, .trials = 300, .bench = dense_bench};
+const struct kcheck_case kcheck_dense_s8 = {.op = "dense_s8",
+                                            .row = dense_s8_row,
+                                            .check = dense_check,
+                                            .trials = 300,
+                                            .bench = dense_bench};
