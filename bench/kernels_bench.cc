@@ -236,6 +236,9 @@ void run_dense(benchmark::State &state, const apx_dense_row *row, size_t input, 
     desc.input = input;
     desc.output = output;
     desc.act.kind = APX_ACT_RELU;
+    const bool is_int8 = std::string(row->types) == "s8";
+    if (is_int8)
+        desc.int8 = {127, 1.0f / 127.0f};
     if (!row->supports(&desc)) {
         state.SkipWithError("the row does not support the shape");
         return;
@@ -244,8 +247,14 @@ void run_dense(benchmark::State &state, const apx_dense_row *row, size_t input, 
     const std::vector<float> bias = random_values(output, 0.1f);
     const std::vector<float> x = random_values(batch * input, 1.0f);
     std::vector<float> y(batch * output);
-    const apx_dense_weights weights = {w.data(), static_cast<ptrdiff_t>(input), 1, bias.data()};
+    std::vector<int8_t> w_s8(input * output);
+    std::vector<float> w_scale(output);
+    if (is_int8)
+        round_rows(w, input, w_s8, w_scale);
+    const apx_dense_weights weights = {w.data(),    static_cast<ptrdiff_t>(input), 1, bias.data(),
+                                       w_s8.data(), w_scale.data()};
     const Block packed = aligned(row->packed_bytes(&desc));
+    const Block scratch = aligned(row->scratch_bytes(&desc, batch));
     row->pack(&desc, &weights, packed.get());
     const apx_dense_args args = {&desc,
                                  packed.get(),
@@ -253,7 +262,8 @@ void run_dense(benchmark::State &state, const apx_dense_row *row, size_t input, 
                                  x.data(),
                                  static_cast<ptrdiff_t>(input),
                                  y.data(),
-                                 static_cast<ptrdiff_t>(output)};
+                                 static_cast<ptrdiff_t>(output),
+                                 scratch.get()};
     const Meter meter(state, 2.0 * static_cast<double>(input * output * batch), batch, peak);
     for (auto _ : state) {
         row->run(&args);

@@ -3,6 +3,7 @@
  * own stand beside this one, as git's do. */
 #include "runtime/cli/cli.h"
 
+#include <signal.h>
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
@@ -55,6 +56,9 @@ static int become(const char *name, char **argv)
 int main(int argc, char **argv)
 {
     static char help_option[] = "--help";
+    /* A file beyond the limit on sizes is a write that fails: it is told, and nothing half written
+     * is left behind. */
+    signal(SIGXFSZ, SIG_IGN);
     if (argc < 2) {
         fputs("auspex: say what to do. Try: auspex --help\n", stderr);
         return CLI_USAGE;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* quantize_command.c - `auspex quantize`: a model with int8 recurrent layers, and what that costs
- * in accuracy on the rows of a file. Nothing is written unless the new model loads and runs. */
+/* quantize_command.c - `auspex quantize`: a model with int8 layers, and what that costs in accuracy
+ * on the rows of a file. Nothing is written unless the new model loads and runs. */
 #include "runtime/base/file.h"
 #include "runtime/cli/cli.h"
 #include "runtime/cli/quantize_error.h"
+#include "runtime/cli/quantize_range.h"
 #include "runtime/cli/rows_file.h"
 #include "runtime/quantize.h"
 
@@ -14,24 +15,26 @@
 
 static const char help[] =
     "usage: auspex quantize MODEL.onnx OUT.onnx [--data [NAME=]FILE...] [options]\n\n"
-    "Write a model whose LSTM and GRU layers have int8 weights and an int8 state. It needs no\n"
-    "calibration: the state lies in [-1, 1] whatever the data are. The input of the first layer "
-    "and\n"
-    "all that is no recurrent layer keep their floats. Layers that cannot be quantised stay as "
-    "they\n"
-    "are and are named. The file runs wherever ONNX does (docs/quantize.md).\n\n"
-    "  --data [NAME=]FILE       rows (.npy or .csv, as for auspex predict) to run through both\n"
-    "                           models: the difference is reported; without NAME, of the next\n"
-    "                           input in the model's order\n"
+    "Write a model whose LSTM, GRU and dense layers have int8 weights. The state of a recurrent\n"
+    "layer, and what is made of states or comes out of Tanh or Sigmoid, lies in [-1, 1] whatever\n"
+    "the data are; other inputs become int8 with a scale from --data, and keep their floats\n"
+    "without. Layers that stay as they are are named with the reason. The file runs wherever ONNX\n"
+    "does (docs/quantize.md).\n\n"
+    "  --data [NAME=]FILE       rows (.npy or .csv, as for auspex predict): they say how large "
+    "the\n"
+    "                           inputs of layers become, and are run through both models: the\n"
+    "                           difference is reported; without NAME, of the next input in the\n"
+    "                           model's order\n"
+    "  --no-scales              take no scales from --data, only measure\n"
     "  --targets [NAME=]FILE    what an output (the first) should have been: the error of both\n"
     "                           models against it is reported; needs --data\n"
-    "  --levels 63|127          the state is one of 2 x levels + 1 numbers (default: 63)\n"
+    "  --levels 63|127          the state is one of 2 x levels + 1 numbers (default: 127)\n"
     "  --layers NAME,NAME       these layers only\n"
     "  -o, --output FILE        the same as OUT.onnx\n"
     "  --isa WORD, --threads N  as for auspex predict; the int8 results do not depend on them\n"
     "  --json                   the report, for programs\n";
 
-enum { DATA = 1, TARGETS, LEVELS, LAYERS, OUTPUT = 'o' };
+enum { DATA = 1, NO_SCALES, TARGETS, LEVELS, LAYERS, OUTPUT = 'o' };
 #define MOST_FILES  256
 #define MOST_LAYERS 256
 
@@ -43,7 +46,7 @@ struct job {
     char *layer_text;
     struct apx_quantize_options options;
     struct apx_cli_model_options model_options;
-    bool as_json;
+    bool as_json, no_scales;
 
     char *bytes; /* of the source */
     size_t byte_count;
@@ -51,6 +54,10 @@ struct job {
     void *made;      /* of the target */
     size_t made_count;
     struct apx_quantize_report *report;
+    struct apx_quantize_probes probes;
+    struct apx_quantize_range *ranges; /* of some of them */
+    struct apx_tensor *inputs;         /* [input_count] the rows of --data; NULL: not read yet */
+    size_t input_count;
     struct apx_quantize_error *errors; /* [output_count]; NULL: not measured */
     size_t output_count;
     int64_t rows;
@@ -79,13 +86,19 @@ static int print_json(const struct job *job)
     for (size_t i = 0; i < job->report->layer_count; i++) {
         const struct apx_quantize_layer *layer = &job->report->layers[i];
         json_t *json =
-            json_pack("{s:s, s:s, s:s, s:I, s:I, s:b, s:I}", "name", layer->name, "op", layer->op,
-                      "direction", layer->direction, "input", (json_int_t)layer->input, "hidden",
+            json_pack("{s:s, s:s, s:I, s:I, s:b, s:I}", "name", layer->name, "op", layer->op,
+                      "input", (json_int_t)layer->input, layer->is_dense ? "output" : "hidden",
                       (json_int_t)layer->hidden, "int8", layer->is_done, "float_bytes",
                       (json_int_t)layer->float_bytes);
+        if (!layer->is_dense)
+            json_object_set_new(json, "direction", json_string(layer->direction));
         if (layer->is_done) {
             json_object_set_new(json, "int8_bytes", json_integer((json_int_t)layer->int8_bytes));
             json_object_set_new(json, "input_is_int8", json_boolean(layer->quantises_x));
+            if (layer->quantises_x) {
+                json_object_set_new(json, "input_bound", json_number((double)layer->input_bound));
+                json_object_set_new(json, "bound_from_data", json_boolean(layer->has_range));
+            }
         } else {
             json_object_set_new(json, "reason", json_string(layer->reason));
         }
@@ -127,18 +140,31 @@ static int print_json(const struct job *job)
     return CLI_DONE;
 }
 
+static void print_layer(const struct apx_quantize_layer *layer)
+{
+    if (layer->is_dense)
+        printf("%s  dense (%s), %zu inputs, %zu outputs: ", layer->name, layer->op, layer->input,
+               layer->hidden);
+    else
+        printf("%s  %s %s, %zu inputs, %zu units: ", layer->name, layer->direction, layer->op,
+               layer->input, layer->hidden);
+    if (!layer->is_done) {
+        printf("left as it is: %s\n", layer->reason);
+        return;
+    }
+    printf("int8");
+    if (layer->has_range)
+        printf(", its input too, up to %.4g", (double)layer->input_bound);
+    else if (layer->quantises_x)
+        printf(", its input too");
+    printf(", %zu bytes instead of %zu\n", layer->int8_bytes, layer->float_bytes);
+}
+
 static void print_layers(const struct job *job)
 {
     for (size_t i = 0; i < job->report->layer_count; i++) {
-        const struct apx_quantize_layer *layer = &job->report->layers[i];
-        printf("%-9s %s  %s %s, %zu inputs, %zu units: ", i == 0 ? "layers" : "", layer->name,
-               layer->direction, layer->op, layer->input, layer->hidden);
-        if (layer->is_done)
-            printf("int8%s, %zu bytes instead of %zu\n",
-                   layer->quantises_x ? ", its input too" : "", layer->int8_bytes,
-                   layer->float_bytes);
-        else
-            printf("left as it is: %s\n", layer->reason);
+        printf("%-9s ", i == 0 ? "layers" : "");
+        print_layer(&job->report->layers[i]);
     }
 }
 
@@ -192,9 +218,15 @@ static void print_errors(const struct job *job)
 static void print(const struct job *job)
 {
     const struct apx_quantize_report *report = job->report;
-    printf("model     %s: %zu of %zu recurrent layer%s in int8, %d levels of h, %d of a weight\n",
-           job->target, report->done_count, report->layer_count,
-           report->layer_count == 1 ? "" : "s", report->hidden_levels, report->weight_levels);
+    printf("model     %s: ", job->target);
+    if (report->recurrent_count > 0)
+        printf("%zu of %zu recurrent layer%s%s", report->recurrent_done, report->recurrent_count,
+               report->recurrent_count == 1 ? "" : "s", report->dense_count > 0 ? " and " : "");
+    if (report->dense_count > 0)
+        printf("%zu of %zu dense layer%s", report->dense_done, report->dense_count,
+               report->dense_count == 1 ? "" : "s");
+    printf(" in int8, %d levels of h, %d of a weight\n", report->hidden_levels,
+           report->weight_levels);
     print_layers(job);
     printf("file      %zu bytes instead of %llu", job->made_count, source_bytes(job));
     if (report->file_count > 0)
@@ -244,6 +276,9 @@ static int read_option(struct job *job, int option)
             return apx_cli_usage("quantize", "more than %d files", MOST_FILES);
         job->data[job->data_count++] = optarg;
         return is_rows_file(optarg) ? CLI_DONE : CLI_USAGE;
+    case NO_SCALES:
+        job->no_scales = true;
+        return CLI_DONE;
     case TARGETS:
         if (job->targets != NULL)
             return apx_cli_usage("quantize", "say --targets once");
@@ -270,6 +305,7 @@ static int read_option(struct job *job, int option)
 static int read_arguments(int argc, char **argv, struct job *job)
 {
     static const struct option options[] = {{"data", required_argument, NULL, DATA},
+                                            {"no-scales", no_argument, NULL, NO_SCALES},
                                             {"targets", required_argument, NULL, TARGETS},
                                             {"levels", required_argument, NULL, LEVELS},
                                             {"layers", required_argument, NULL, LAYERS},
@@ -328,6 +364,67 @@ static int check_external(const struct job *job)
     return CLI_DONE;
 }
 
+/* Of the job's bytes, which stay. */
+static int load(const struct job *job, const char *name, const void *bytes, size_t count,
+                struct apx_model **model, struct apx_session **session)
+{
+    struct apx_error error = {0};
+    struct apx_session_options options = {.threads = job->model_options.threads};
+    if (apx_model_load_memory(bytes, count, &job->model_options.load, model, &error) != APX_OK ||
+        apx_session_create(*model, &options, session, &error) != APX_OK)
+        return apx_cli_failed("quantize", name, &error);
+    return CLI_DONE;
+}
+
+/* The trial of one or two models over the rows, which are read at the first time. */
+static int begin_trial(struct job *job, struct apx_model *const models[2],
+                       struct apx_session *const sessions[2], struct apx_quantize_trial *trial)
+{
+    *trial = (struct apx_quantize_trial){.source = job->source,
+                                         .models = {models[0], models[1]},
+                                         .sessions = {sessions[0], sessions[1]},
+                                         .data = job->data,
+                                         .data_count = job->data_count,
+                                         .targets = job->targets};
+    int status = CLI_DONE;
+    if (job->inputs == NULL) {
+        job->input_count = apx_model_input_count(models[0]);
+        status = apx_quantize_rows_read(trial, &job->inputs);
+    }
+    trial->inputs = job->inputs;
+    return status;
+}
+
+/* Scales of layers' inputs from the rows, as far as layers want them. */
+static int find_ranges(struct job *job)
+{
+    struct apx_error error = {0};
+    struct apx_model *models[2] = {NULL, NULL};
+    struct apx_session *sessions[2] = {NULL, NULL};
+    struct apx_quantize_trial trial;
+    if (apx_quantize_probe(job->bytes, job->byte_count, job->directory, &job->options, &job->probes,
+                           &error) != APX_OK)
+        return apx_cli_failed("quantize", job->source, &error);
+    if (job->probes.count == 0)
+        return CLI_DONE;
+    job->ranges = calloc(job->probes.count, sizeof *job->ranges);
+    int status = job->ranges == NULL ? apx_cli_refuse("quantize", NULL, "out of memory")
+                                     : load(job, job->source, job->probes.model,
+                                            job->probes.model_bytes, &models[0], &sessions[0]);
+    if (status == CLI_DONE)
+        status = begin_trial(job, models, sessions, &trial);
+    if (status == CLI_DONE) {
+        const int levels =
+            job->options.hidden_levels != 0 ? job->options.hidden_levels : APX_QUANTIZE_LEVELS;
+        status = apx_quantize_find_ranges(&trial, &job->probes, levels, job->ranges,
+                                          &job->options.range_count);
+        job->options.ranges = job->ranges;
+    }
+    apx_session_destroy(sessions[0]);
+    apx_model_destroy(models[0]);
+    return status;
+}
+
 static int make(struct job *job)
 {
     struct apx_error error = {0};
@@ -343,6 +440,8 @@ static int make(struct job *job)
     if (job->directory == NULL)
         return apx_cli_refuse("quantize", NULL, "out of memory");
     job->model_options.load.directory = job->directory;
+    if (job->data_count > 0 && !job->no_scales && find_ranges(job) != CLI_DONE)
+        return CLI_FAILED;
     if (apx_quantize(job->bytes, job->byte_count, job->directory, &job->options, &job->made,
                      &job->made_count, &job->report, &error) == APX_OK)
         return check_external(job);
@@ -352,40 +451,24 @@ static int make(struct job *job)
     return CLI_FAILED;
 }
 
-/* Of the job's bytes, which stay. */
-static int load(const struct job *job, const char *name, const void *bytes, size_t count,
-                struct apx_model **model, struct apx_session **session)
-{
-    struct apx_error error = {0};
-    struct apx_session_options options = {.threads = job->model_options.threads};
-    if (apx_model_load_memory(bytes, count, &job->model_options.load, model, &error) != APX_OK ||
-        apx_session_create(*model, &options, session, &error) != APX_OK)
-        return apx_cli_failed("quantize", name, &error);
-    return CLI_DONE;
-}
-
 /* Both models, over the rows if there are any. */
 static int compare(struct job *job)
 {
-    struct apx_model *before = NULL, *after = NULL;
+    struct apx_model *models[2] = {NULL, NULL};
     struct apx_session *sessions[2] = {NULL, NULL};
-    int status = load(job, job->source, job->bytes, job->byte_count, &before, &sessions[0]);
+    struct apx_quantize_trial trial;
+    int status = load(job, job->source, job->bytes, job->byte_count, &models[0], &sessions[0]);
     if (status == CLI_DONE)
-        status = load(job, job->target, job->made, job->made_count, &after, &sessions[1]);
-    if (status == CLI_DONE && job->data_count > 0) {
-        struct apx_quantize_trial trial = {.source = job->source,
-                                           .models = {before, after},
-                                           .sessions = {sessions[0], sessions[1]},
-                                           .data = job->data,
-                                           .data_count = job->data_count,
-                                           .targets = job->targets};
-        job->output_count = apx_model_output_count(before);
+        status = load(job, job->target, job->made, job->made_count, &models[1], &sessions[1]);
+    if (status == CLI_DONE && job->data_count > 0 &&
+        (status = begin_trial(job, models, sessions, &trial)) == CLI_DONE) {
+        job->output_count = apx_model_output_count(models[0]);
         status = apx_quantize_try(&trial, &job->errors, &job->rows);
     }
-    apx_session_destroy(sessions[0]);
-    apx_session_destroy(sessions[1]);
-    apx_model_destroy(before);
-    apx_model_destroy(after);
+    for (int i = 0; i < 2; i++) {
+        apx_session_destroy(sessions[i]);
+        apx_model_destroy(models[i]);
+    }
     return status;
 }
 
@@ -419,6 +502,9 @@ int apx_cli_quantize(int argc, char **argv)
     }
     apx_quantize_errors_release(job.errors, job.output_count);
     apx_quantize_report_destroy(job.report);
+    apx_quantize_probes_fini(&job.probes);
+    apx_quantize_rows_release(job.inputs, job.input_count);
+    free(job.ranges);
     free(job.made);
     free(job.bytes);
     free(job.directory);

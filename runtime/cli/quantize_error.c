@@ -44,6 +44,28 @@ const char *apx_quantize_file(const char *given)
     return equals != NULL ? equals + 1 : given;
 }
 
+static int64_t rows_of(const struct apx_model *model, const struct apx_tensor *inputs)
+{
+    for (size_t i = 0; i < apx_model_input_count(model); i++) {
+        int axis = apx_model_input(model, i)->row_axis;
+        if (axis >= 0)
+            return inputs[i].dims[axis];
+    }
+    return 1;
+}
+
+static void release_tensors(struct apx_tensor *tensors, size_t count)
+{
+    for (size_t i = 0; tensors != NULL && i < count; i++)
+        free(tensors[i].data);
+    free(tensors);
+}
+
+void apx_quantize_rows_release(struct apx_tensor *inputs, size_t count)
+{
+    release_tensors(inputs, count);
+}
+
 /* inputs: [inputs of the model], zeroed */
 static int read_inputs(const struct apx_quantize_trial *trial, struct apx_tensor *inputs)
 {
@@ -76,6 +98,18 @@ static int read_inputs(const struct apx_quantize_trial *trial, struct apx_tensor
                 "quantize", trial->source, "input \"%s\" has no file; give --data %s=FILE",
                 apx_model_input(model, i)->name, apx_model_input(model, i)->name);
     apx_rows_names_release(&names);
+    return status;
+}
+
+int apx_quantize_rows_read(const struct apx_quantize_trial *trial, struct apx_tensor **inputs)
+{
+    const size_t count = apx_model_input_count(trial->models[0]);
+    *inputs = calloc(count + 1, sizeof **inputs);
+    int status = *inputs != NULL ? read_inputs(trial, *inputs)
+                                 : apx_cli_refuse("quantize", NULL, "out of memory");
+    if (status == CLI_DONE && rows_of(trial->models[0], *inputs) == 0)
+        status = apx_cli_refuse("quantize", apx_quantize_file(trial->data[0]),
+                                "no rows: no error can be measured");
     return status;
 }
 
@@ -223,29 +257,53 @@ static int measure_targets(const struct apx_quantize_trial *trial, const struct 
     return status;
 }
 
-static int64_t rows_of(const struct apx_model *model, const struct apx_tensor *inputs)
+/* The rows are the first axis of every input. */
+static bool can_cut(const struct apx_model *model, const struct apx_tensor *inputs)
 {
-    for (size_t i = 0; i < apx_model_input_count(model); i++) {
-        int axis = apx_model_input(model, i)->row_axis;
-        if (axis >= 0)
-            return inputs[i].dims[axis];
-    }
-    return 1;
+    bool can = apx_model_input_count(model) > 0;
+    for (size_t i = 0; i < apx_model_input_count(model); i++)
+        can = can && apx_model_input(model, i)->row_axis == 0 &&
+              inputs[i].dims[0] == inputs[0].dims[0];
+    return can;
 }
 
-static void release_tensors(struct apx_tensor *tensors, size_t count)
+int apx_quantize_look(const struct apx_quantize_trial *trial, int which, int64_t most,
+                      void (*see)(void *context, const struct apx_tensor *outputs), void *context)
 {
-    for (size_t i = 0; tensors != NULL && i < count; i++)
-        free(tensors[i].data);
-    free(tensors);
+    const struct apx_model *model = trial->models[which];
+    const struct apx_tensor *inputs = trial->inputs;
+    const size_t in_count = apx_model_input_count(model);
+    const size_t out_count = apx_model_output_count(model);
+    const int64_t rows = rows_of(model, inputs), step = can_cut(model, inputs) ? most : rows;
+    struct apx_tensor *part = calloc(in_count + 1, sizeof *part);
+    int status = part != NULL ? CLI_DONE : apx_cli_refuse("quantize", NULL, "out of memory");
+    for (int64_t first = 0; status == CLI_DONE && first < rows; first += step) {
+        const int64_t count = rows - first < step ? rows - first : step;
+        struct apx_tensor *outputs = calloc(out_count + 1, sizeof *outputs);
+        for (size_t i = 0; i < in_count; i++) {
+            part[i] = inputs[i];
+            if (count == rows)
+                continue;
+            const size_t row_bytes = inputs[i].bytes / (size_t)rows;
+            part[i].dims[0] = count;
+            part[i].bytes = (size_t)count * row_bytes;
+            part[i].data = (char *)inputs[i].data + (size_t)first * row_bytes;
+        }
+        status = outputs != NULL ? run_model(trial, which, part, outputs)
+                                 : apx_cli_refuse("quantize", NULL, "out of memory");
+        if (status == CLI_DONE)
+            see(context, outputs);
+        release_tensors(outputs, out_count);
+    }
+    free(part);
+    return status;
 }
 
 int apx_quantize_try(const struct apx_quantize_trial *trial, struct apx_quantize_error **errors,
                      int64_t *rows)
 {
     const struct apx_model *model = trial->models[0];
-    size_t in_count = apx_model_input_count(model), out_count = apx_model_output_count(model);
-    struct apx_tensor *inputs = calloc(in_count + 1, sizeof *inputs);
+    size_t out_count = apx_model_output_count(model);
     struct apx_tensor *before = calloc(out_count + 1, sizeof *before);
     struct apx_tensor *after = calloc(out_count + 1, sizeof *after);
     struct apx_quantize_error *made = calloc(out_count + 1, sizeof *made);
@@ -253,17 +311,12 @@ int apx_quantize_try(const struct apx_quantize_trial *trial, struct apx_quantize
     for (size_t i = 0; made != NULL && i < out_count; i++)
         if ((made[i].name = strdup(apx_model_output(model, i)->name)) == NULL)
             status = CLI_FAILED;
-    if (inputs == NULL || before == NULL || after == NULL || made == NULL || status != CLI_DONE)
+    if (before == NULL || after == NULL || made == NULL || status != CLI_DONE)
         status = apx_cli_refuse("quantize", NULL, "out of memory");
     if (status == CLI_DONE)
-        status = read_inputs(trial, inputs);
-    if (status == CLI_DONE && rows_of(model, inputs) == 0)
-        status = apx_cli_refuse("quantize", apx_quantize_file(trial->data[0]),
-                                "no rows: no error can be measured");
+        status = run_model(trial, 0, trial->inputs, before);
     if (status == CLI_DONE)
-        status = run_model(trial, 0, inputs, before);
-    if (status == CLI_DONE)
-        status = run_model(trial, 1, inputs, after);
+        status = run_model(trial, 1, trial->inputs, after);
     for (size_t i = 0; status == CLI_DONE && i < out_count; i++) {
         if (find_nan(apx_model_output(model, i), &before[i], &after[i], &made[i]))
             compare(apx_model_output(model, i), &before[i], &after[i], &made[i]);
@@ -273,12 +326,11 @@ int apx_quantize_try(const struct apx_quantize_trial *trial, struct apx_quantize
     if (status == CLI_DONE && trial->targets != NULL)
         status = measure_targets(trial, before, after, made);
     if (status == CLI_DONE) {
-        *rows = rows_of(model, inputs);
+        *rows = rows_of(model, trial->inputs);
         *errors = made;
         made = NULL;
     }
     apx_quantize_errors_release(made, out_count);
-    release_tensors(inputs, in_count);
     release_tensors(before, out_count);
     release_tensors(after, out_count);
     return status;

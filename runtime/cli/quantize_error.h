@@ -25,8 +25,14 @@ struct apx_quantize_trial {
     struct apx_session *sessions[2];
     const char *const *data; /* [data_count] "[NAME=]FILE" */
     int data_count;
-    const char *targets; /* likewise, of an output; NULL: none */
+    const struct apx_tensor *inputs; /* [inputs of the models] their rows, as read */
+    const char *targets;             /* as data, of an output; NULL: none */
 };
+
+/* The rows of all inputs of model 0, whose names and extents every model of the trial shares: to be
+ * released with apx_quantize_rows_release. Failures are printed; returns an exit status. */
+int apx_quantize_rows_read(const struct apx_quantize_trial *trial, struct apx_tensor **inputs);
+void apx_quantize_rows_release(struct apx_tensor *inputs, size_t count); /* accepts NULL */
 
 /* FILE of "[NAME=]FILE". */
 const char *apx_quantize_file(const char *given);
@@ -34,6 +40,10 @@ const char *apx_quantize_file(const char *given);
  * exit status. */
 int apx_quantize_try(const struct apx_quantize_trial *trial, struct apx_quantize_error **errors,
                      int64_t *rows);
+/* What model `which` says about the rows, at most `most` at a time where they can be cut: `see`
+ * gets its outputs [outputs of the model]. Returns an exit status. */
+int apx_quantize_look(const struct apx_quantize_trial *trial, int which, int64_t most,
+                      void (*see)(void *context, const struct apx_tensor *outputs), void *context);
 void apx_quantize_errors_release(struct apx_quantize_error *errors, size_t count);
 /* By how many percent the second model's RMSE is larger; NaN where that says nothing. */
 double apx_quantize_change(const struct apx_quantize_error *error);

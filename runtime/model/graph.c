@@ -224,7 +224,8 @@ bool apx_graph_has_int8(const struct apx_graph *graph)
 {
     for (int n = 0; n < graph->node_count; n++)
         if (graph->nodes[n].op == APX_OP_QUANTIZED_LSTM ||
-            graph->nodes[n].op == APX_OP_QUANTIZED_GRU)
+            graph->nodes[n].op == APX_OP_QUANTIZED_GRU ||
+            graph->nodes[n].op == APX_OP_QUANTIZED_LINEAR)
             return true;
     return false;
 }

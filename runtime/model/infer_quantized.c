@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* infer_quantized.c - recurrent layers with int8 weights: inputs of the right types and extents.
+/* infer_quantized.c - layers with int8 weights: inputs of the right types and extents.
  *
- * The operators are LSTM and GRU but for their weights (docs/quantize.md); whatever they do not
- * define is refused here rather than left unread. */
+ * The operators are LSTM, GRU and Gemm but for their weights (docs/quantize.md); whatever they do
+ * not define is refused here rather than left unread. */
 #include "runtime/base/fail.h"
 #include "runtime/model/infer.h"
 
@@ -20,6 +20,22 @@ static enum apx_status need_type(const struct apx_node *node, const struct apx_v
     return APX_OK;
 }
 
+/* "hidden_levels" or "levels". */
+static enum apx_status check_levels(const struct apx_node *node, const char *name,
+                                    struct apx_error *error)
+{
+    int64_t levels = apx_node_int(node, name, 0);
+    if (levels != 63 && levels != 127)
+        return apx_fail(error, APX_EFORMAT, node->name, "%s %lld: must be 63 or 127", name,
+                        (long long)levels);
+    return APX_OK;
+}
+
+static bool is_scale(float scale)
+{
+    return scale > 0 && isfinite(scale) && isfinite(1 / scale);
+}
+
 static enum apx_status check_attributes(const struct apx_node *node, struct apx_error *error)
 {
     static const char *const undefined[] = {"activations", "activation_alpha", "activation_beta",
@@ -31,12 +47,11 @@ static enum apx_status check_attributes(const struct apx_node *node, struct apx_
     if (apx_node_int(node, "layout", 0) != 0)
         return apx_fail(error, APX_EUNSUPPORTED, node->name, "%s with layout %lld; it has layout 0",
                         apx_op_info(node->op)->name, (long long)apx_node_int(node, "layout", 0));
-    int64_t levels = apx_node_int(node, "hidden_levels", 0);
-    if (levels != 63 && levels != 127)
-        return apx_fail(error, APX_EFORMAT, node->name, "hidden_levels %lld: must be 63 or 127",
-                        (long long)levels);
+    enum apx_status status = check_levels(node, "hidden_levels", error);
+    if (status != APX_OK)
+        return status;
     float scale = apx_node_float(node, "input_scale", 0);
-    if (scale != 0 && !(scale > 0 && isfinite(scale) && isfinite(1 / scale)))
+    if (scale != 0 && !is_scale(scale))
         return apx_fail(error, APX_EFORMAT, node->name,
                         "input_scale %g: must be 0, or positive and finite with its reciprocal",
                         (double)scale);
@@ -136,4 +151,40 @@ enum apx_status apx_infer_quantized_gru(struct apx_graph *graph, struct apx_node
                                         struct apx_error *error)
 {
     return quantized(graph, node, 3, error);
+}
+
+/* X [.., K], W [O, K], W_scale [O], B [O]: y [.., O]. */
+enum apx_status apx_infer_quantized_linear(struct apx_graph *graph, struct apx_node *node,
+                                           struct apx_error *error)
+{
+    enum { BIAS = 3 };
+    const struct apx_value *x = apx_node_in(graph, node, X), *w = apx_node_in(graph, node, W);
+    const struct apx_value *scale = apx_node_in(graph, node, W_SCALE);
+    const struct apx_value *bias = apx_node_in(graph, node, BIAS);
+    const float input_scale = apx_node_float(node, "input_scale", 0);
+    enum apx_status status = check_levels(node, "levels", error);
+    if (status == APX_OK && !is_scale(input_scale))
+        status = apx_fail(error, APX_EFORMAT, node->name,
+                          "input_scale %g: must be positive and finite with its reciprocal",
+                          (double)input_scale);
+    if (status != APX_OK || (status = need_type(node, x, "X", APX_F32, error)) != APX_OK ||
+        (status = need_type(node, w, "W", APX_I8, error)) != APX_OK ||
+        (status = need_type(node, scale, "W_scale", APX_F32, error)) != APX_OK ||
+        (status = need_type(node, bias, "B", APX_F32, error)) != APX_OK ||
+        (status = apx_infer_need_rank(node, w, "W", 2, error)) != APX_OK)
+        return status;
+    if (x->rank < 2)
+        return apx_fail(error, APX_EFORMAT, node->name, "X has %d axes; it needs 2 or more",
+                        x->rank);
+    struct apx_dim out[APX_MAX_RANK];
+    memcpy(out, x->dims, (size_t)x->rank * sizeof *out);
+    out[x->rank - 1] = w->dims[0];
+    const struct apx_dim W_dims[2] = {w->dims[0], x->dims[x->rank - 1]};
+    if ((status = apx_infer_need_dims(graph, node, W, "W", 2, W_dims, error)) != APX_OK ||
+        (status = apx_infer_need_dims(graph, node, W_SCALE, "W_scale", 1, out + x->rank - 1,
+                                      error)) != APX_OK ||
+        (status = apx_infer_need_dims(graph, node, BIAS, "B", 1, out + x->rank - 1, error)) !=
+            APX_OK)
+        return status;
+    return apx_infer_set(graph, node, 0, APX_F32, x->rank, out, error);
 }

@@ -44,6 +44,17 @@ const struct apx_value *apx_lower_constant(struct apx_lowering *lo, const struct
 /* Constant integers of input i, at most `capacity` of them: *count is set, -1 if left out. */
 bool apx_lower_integers(struct apx_lowering *lo, const struct apx_node *node, int i,
                         int64_t *values, int capacity, int *count);
+/* Constant input i as `count` elements; NULL if it is left out, or is not that (`what`, which then
+ * sticks as a failure). */
+const void *apx_lower_array(struct apx_lowering *lo, const struct apx_node *node, int i,
+                            enum apx_dtype dtype, int64_t count, const char *what);
+/* Constant int8 matrix [rows, columns] of input i with *scales [rows] of input `scale`, as the
+ * kernels want them: -128 has no counterpart, and a scale is finite and not negative. */
+const int8_t *apx_lower_int8(struct apx_lowering *lo, const struct apx_node *node, int i,
+                             int64_t rows, int64_t columns, const char *what, int scale,
+                             const float **scales);
+/* Sums of so many products of int8 fit 32 bits: 127 * 127 * 2^17 < 2^31. */
+#define APX_LIMIT_INT8_WIDTH (1 << 17)
 /* The same for expressions over the symbols. */
 bool apx_lower_dims(struct apx_lowering *lo, const struct apx_node *node, int i,
                     struct apx_dim *dims, int capacity, int *count);

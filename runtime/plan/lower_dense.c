@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* lower_dense.c - MatMul and Gemm. With constant weights they become dense layers that take the
- * bias and the activation behind them along: MatMul, Add, Relu is one step. */
+/* lower_dense.c - MatMul, Gemm and QuantizedLinear. With constant weights they become dense layers
+ * that take the bias and the activation behind them along: MatMul, Add, Relu is one step. */
 #include <string.h>
 
 #include "runtime/plan/steps.h"
@@ -200,4 +200,36 @@ void apx_lower_gemm(struct apx_lowering *lo, const struct apx_node *node)
         y = apx_emit_binary(lo, APX_BINARY_ADD, y, c);
     }
     lo->views[v] = y;
+}
+
+/* X, W, W_scale, B */
+void apx_lower_quantized_linear(struct apx_lowering *lo, const struct apx_node *node)
+{
+    struct apx_view *x = apx_lower_in(lo, node, 0);
+    const struct apx_dim *dims = lo->graph->values[node->in[1]].dims;
+    int64_t output, input;
+    if (x == NULL || !apx_dim_is_constant(&dims[0], &output) ||
+        !apx_dim_is_constant(&dims[1], &input) || !has_width(x, input)) {
+        apx_lower_fail(lo, APX_EFORMAT, "W has the wrong shape");
+        return;
+    }
+    if (input > APX_LIMIT_INT8_WIDTH) {
+        apx_lower_fail(lo, APX_ELIMIT, "an int8 layer wider than %d", APX_LIMIT_INT8_WIDTH);
+        return;
+    }
+    const struct apx_dense_int8 int8 = {.levels = (int)apx_node_int(node, "levels", 0),
+                                        .input_scale = apx_node_float(node, "input_scale", 0)};
+    const float *scales;
+    const int8_t *w = apx_lower_int8(lo, node, 1, output, input, "W", 2, &scales);
+    const float *bias = apx_lower_array(lo, node, 3, APX_F32, output, "B");
+    if (lo->status != APX_OK)
+        return;
+    struct apx_activation act = {APX_ACT_NONE, 0, 0};
+    float *behind = NULL;
+    int v = node->out[0];
+    if (bias == NULL)
+        v = fuse_bias(lo, v, (size_t)output, &behind);
+    v = fuse_activation(lo, v, &act);
+    lo->views[v] = apx_emit_dense_int8(lo, x, (size_t)output, int8, w, scales,
+                                       bias != NULL ? bias : behind, act);
 }

@@ -4,14 +4,10 @@
  * Whatever order ONNX wants y in ([T,D,B,H]), storage is [B,T,D,H]: a row's steps lie together, and
  * the Transpose, Squeeze and Reshape that exporters put behind a layer become views. When y itself
  * is an output of the graph it is stored as asked, since the kernel writes through any strides. */
-#include <math.h>
 #include <string.h>
 #include <strings.h>
 
 #include "runtime/plan/step_rnn.h"
-
-/* 127 * 127 * 2^17 < 2^31 */
-#define LIMIT_INT8_WIDTH (1 << 17)
 
 /* Which input of the node is what; -1: the operator has none. */
 struct places {
@@ -89,47 +85,10 @@ static void read_activations(struct apx_lowering *lo, const struct apx_node *nod
     }
 }
 
-static const void *constant_of(struct apx_lowering *lo, const struct apx_node *node, int i,
-                               enum apx_dtype dtype, int64_t count, const char *what)
-{
-    const struct apx_value *value = apx_lower_constant(lo, node, i);
-    if (value == NULL)
-        return NULL;
-    if (value->dtype != dtype)
-        return apx_lower_fail(lo, APX_EUNSUPPORTED, "%s is %s; only %s is computed", what,
-                              apx_dtype_name(value->dtype), apx_dtype_name(dtype));
-    if (value->bytes != (size_t)count * apx_dtype_size(dtype))
-        return apx_lower_fail(lo, APX_EFORMAT, "%s does not have %lld elements", what,
-                              (long long)count);
-    return value->data;
-}
-
 static const float *weights_of(struct apx_lowering *lo, const struct apx_node *node, int i,
                                int64_t count, const char *what)
 {
-    return constant_of(lo, node, i, APX_F32, count, what);
-}
-
-/* int8 weights with their scales, as the kernels want them: -128 has no counterpart, and a scale is
- * finite and not negative. */
-static const int8_t *int8_of(struct apx_lowering *lo, const struct apx_node *node, int i,
-                             int64_t rows, int64_t columns, const char *what, int scale,
-                             const float **scales)
-{
-    const int8_t *weights = constant_of(lo, node, i, APX_I8, rows * columns, what);
-    *scales = weights_of(lo, node, scale, rows, "a scale");
-    if (lo->status != APX_OK)
-        return NULL;
-    if (weights == NULL || *scales == NULL)
-        return apx_lower_fail(lo, APX_EFORMAT, "%s or its scale is left out", what);
-    for (int64_t k = 0; k < rows * columns; k++)
-        if (weights[k] == INT8_MIN)
-            return apx_lower_fail(lo, APX_EFORMAT, "%s holds -128; int8 weights are -127 to 127",
-                                  what);
-    for (int64_t k = 0; k < rows; k++)
-        if (!((*scales)[k] >= 0 && isfinite((*scales)[k])))
-            return apx_lower_fail(lo, APX_EFORMAT, "a scale of %s is negative or not finite", what);
-    return weights;
+    return apx_lower_array(lo, node, i, APX_F32, count, what);
 }
 
 static bool read_layer(struct apx_lowering *lo, const struct apx_node *node, struct layer *layer)
@@ -168,8 +127,9 @@ static bool read_layer(struct apx_lowering *lo, const struct apx_node *node, str
         }
     }
     /* Sums of products of int8 are made in 32 bits. */
-    if (layer->is_int8 && (layer->hidden > LIMIT_INT8_WIDTH || layer->input > LIMIT_INT8_WIDTH)) {
-        apx_lower_fail(lo, APX_ELIMIT, "an int8 layer wider than %d", LIMIT_INT8_WIDTH);
+    if (layer->is_int8 &&
+        (layer->hidden > APX_LIMIT_INT8_WIDTH || layer->input > APX_LIMIT_INT8_WIDTH)) {
+        apx_lower_fail(lo, APX_ELIMIT, "an int8 layer wider than %d", APX_LIMIT_INT8_WIDTH);
         return false;
     }
     read_activations(lo, node, layer);
@@ -183,13 +143,13 @@ static bool read_int8(struct apx_lowering *lo, const struct apx_node *node, stru
     const struct places *places = layer->places;
     struct apx_rnn_int8 *int8 = &layer->desc[direction].int8;
     if (int8->input_scale > 0) {
-        weights->w_s8 = int8_of(lo, node, places->w, all, layer->input, "W", places->w_scale,
-                                &weights->w_scale);
+        weights->w_s8 = apx_lower_int8(lo, node, places->w, all, layer->input, "W", places->w_scale,
+                                       &weights->w_scale);
     } else {
         weights->w = weights_of(lo, node, places->w, all * layer->input, "W");
     }
-    weights->r_s8 =
-        int8_of(lo, node, places->r, all, layer->hidden, "R", places->r_scale, &weights->r_scale);
+    weights->r_s8 = apx_lower_int8(lo, node, places->r, all, layer->hidden, "R", places->r_scale,
+                                   &weights->r_scale);
     if (lo->status != APX_OK)
         return false;
     if (int8->input_scale > 0) {

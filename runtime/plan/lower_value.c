@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* lower_value.c - what lowering functions ask for: operands as views, constants as numbers, new
  * slots and new steps. */
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -284,4 +285,39 @@ bool apx_lower_dims(struct apx_lowering *lo, const struct apx_node *node, int i,
     for (int k = 0; k < *count; k++)
         dims[k] = apx_dim_constant(integers[k]);
     return true;
+}
+
+const void *apx_lower_array(struct apx_lowering *lo, const struct apx_node *node, int i,
+                            enum apx_dtype dtype, int64_t count, const char *what)
+{
+    const struct apx_value *value = apx_lower_constant(lo, node, i);
+    if (value == NULL)
+        return NULL;
+    if (value->dtype != dtype)
+        return apx_lower_fail(lo, APX_EUNSUPPORTED, "%s is %s; only %s is computed", what,
+                              apx_dtype_name(value->dtype), apx_dtype_name(dtype));
+    if (value->bytes != (size_t)count * apx_dtype_size(dtype))
+        return apx_lower_fail(lo, APX_EFORMAT, "%s does not have %lld elements", what,
+                              (long long)count);
+    return value->data;
+}
+
+const int8_t *apx_lower_int8(struct apx_lowering *lo, const struct apx_node *node, int i,
+                             int64_t rows, int64_t columns, const char *what, int scale,
+                             const float **scales)
+{
+    const int8_t *weights = apx_lower_array(lo, node, i, APX_I8, rows * columns, what);
+    *scales = apx_lower_array(lo, node, scale, APX_F32, rows, "a scale");
+    if (lo->status != APX_OK)
+        return NULL;
+    if (weights == NULL || *scales == NULL)
+        return apx_lower_fail(lo, APX_EFORMAT, "%s or its scale is left out", what);
+    for (int64_t k = 0; k < rows * columns; k++)
+        if (weights[k] == INT8_MIN)
+            return apx_lower_fail(lo, APX_EFORMAT, "%s holds -128; int8 weights are -127 to 127",
+                                  what);
+    for (int64_t k = 0; k < rows; k++)
+        if (!((*scales)[k] >= 0 && isfinite((*scales)[k])))
+            return apx_lower_fail(lo, APX_EFORMAT, "a scale of %s is negative or not finite", what);
+    return weights;
 }

@@ -352,7 +352,7 @@ static bool follow_expand(struct analysis *a, const struct apx_node *node)
     return axis != -2;
 }
 
-/* Rows are axis 0 of a matrix of features. */
+/* Rows are any axis but the last, that of the features. */
 static bool follow_features(struct analysis *a, const struct apx_node *node)
 {
     struct mark mark;
@@ -439,6 +439,7 @@ static bool follow(struct analysis *a, const struct apx_node *node)
     case APX_OP_IMPUTER:
     case APX_OP_LINEAR_REGRESSOR:
     case APX_OP_LINEAR_CLASSIFIER:
+    case APX_OP_QUANTIZED_LINEAR:
     case APX_OP_FOREST:
         return follow_features(a, node);
     case APX_OP_ONE_HOT_ENCODER:

@@ -13,7 +13,8 @@ none is left alone without a reason. The engine must give the same bits with the
 for a row alone (invariance.py).
 
 random_cases() are single operators and stacks of two, in every form and under opsets 9 to 23; they are also compared
-with definition(), which is docs/quantize.md in numpy.
+with definition(), which is docs/quantize.md in numpy. dense_cases() are networks of dense layers with data to take
+scales from; there an x / s near a half, computed alike on both sides, leaves nothing to differ but float sums.
 """
 
 import json
@@ -56,13 +57,18 @@ def expected(model):
     return found
 
 
-def quantise(model, levels=63):
-    """The new model and the report; engine.Refused with the program's message."""
+def quantise(model, levels=63, rows=None):
+    """The new model and the report, with scales from `rows` (of the one input); engine.Refused with the program's
+    message."""
     with tempfile.TemporaryDirectory() as folder:
         source, target = (os.path.join(folder, name) for name in ("a.onnx", "b.onnx"))
         with open(source, "wb") as out:
             out.write(model.SerializeToString())
-        done = subprocess.run([engine.PROGRAM, "quantize", source, target, "--levels", str(levels), "--json"],
+        data = []
+        if rows is not None:
+            np.save(os.path.join(folder, "x.npy"), rows)
+            data = ["--data", os.path.join(folder, "x.npy")]
+        done = subprocess.run([engine.PROGRAM, "quantize", source, target, "--levels", str(levels), "--json", *data],
                               capture_output=True, text=True, timeout=120)
         if done.returncode != 0:
             raise engine.Refused(done.stderr.strip())
@@ -287,6 +293,96 @@ def check_random(table, case, levels):
     compare(table, family, case.name, theirs, [got[value.name] for value in model.graph.output], "ONNX Runtime")
 
 
+# ---- dense layers ----------------------------------------------------------------------------------------------------
+
+DENSE_OPSETS = (12, 13, 15, 17, 18, 21, 23)
+ACTIVATIONS = ("Relu", "Tanh", "Sigmoid", "LeakyRelu", "Softplus")
+
+
+def dense_case(seed, number):
+    """Two or three dense layers, each a Gemm in one of its forms or a MatMul with an Add or without; every layer's
+    result is an output too. Returns the case and how many of the layers are large enough for int8."""
+    generator = np.random.default_rng([seed, number, 80])
+    pick = lambda values: values[int(generator.integers(len(values)))]
+    draw = lambda *shape: (generator.uniform(-1, 1, shape) / np.sqrt(shape[-1])).astype(np.float32)
+    opset, width, rows = DENSE_OPSETS[number % len(DENSE_OPSETS)], pick((16, 40, 64, 100, 129)), pick((2, 7, 33, 60))
+    features = width
+    batch = ["batch"] if number % 3 else ["steps", "batch"]
+    shape = (rows,) if number % 3 else (rows, 3)
+    feed = {"x": (generator.standard_normal(shape + (width,)) * pick((0.1, 1.0, 30.0))).astype(np.float32)}
+    nodes, initializers, outputs, x, large = [], [], [], "x", 0
+    for k in range(2 + number % 2):
+        size = pick((1, 15, 16, 32, 48, 100))
+        large += size >= 16 and width * size >= 2048
+        if len(batch) == 2 or generator.random() < 0.5:
+            initializers.append(numpy_helper.from_array(draw(width, size), f"w{k}"))
+            nodes.append(helper.make_node("MatMul", [x, f"w{k}"], [f"z{k}"], f"layer{k}"))
+            if generator.random() < 0.7:
+                nodes[-1].output[0] = f"p{k}"
+                initializers.append(numpy_helper.from_array(draw(size), f"b{k}"))
+                nodes.append(helper.make_node("Add", [f"p{k}", f"b{k}"], [f"z{k}"]))
+        else:
+            transposed, bias = int(generator.integers(2)), pick(((), (1,), (size,), (1, size)))
+            initializers.append(numpy_helper.from_array(draw(size, width) if transposed else draw(width, size), f"w{k}"))
+            names = [x, f"w{k}"]
+            if bias:
+                initializers.append(numpy_helper.from_array(generator.uniform(-1, 1, bias).astype(np.float32), f"b{k}"))
+                names.append(f"b{k}")
+            nodes.append(helper.make_node("Gemm", names, [f"z{k}"], f"layer{k}", transB=transposed,
+                                          alpha=pick((1.0, 0.3)), beta=pick((1.0, -2.0))))
+        nodes.append(helper.make_node(pick(ACTIVATIONS), [f"z{k}"], [f"y{k}"]))
+        outputs.append(helper.make_tensor_value_info(f"y{k}", TensorProto.FLOAT, batch + [size]))
+        x, width = f"y{k}", size
+    graph = helper.make_graph(nodes, f"dense_{number}",
+                              [helper.make_tensor_value_info("x", TensorProto.FLOAT, batch + [features])], outputs,
+                              initializers)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+    return Case("random dense", f"dense_{seed}_{number:04d}", model, feed, "numpy"), large
+
+
+def linear(node, values):
+    """One QuantizedLinear in float64: docs/quantize.md."""
+    x, w, w_scale = (values[name] for name in node.input[:3])
+    levels, scale = attribute(node, "levels", 0), np.float32(attribute(node, "input_scale", 0.0))
+    q = np.clip(np.rint(x.astype(np.float32) * (np.float32(1) / scale)), -levels, levels).astype(np.float64)
+    y = (q @ w.astype(np.float64).T) * (w_scale * scale).astype(np.float64)
+    return y + (values[node.input[3]] if len(node.input) > 3 else 0)
+
+
+def check_dense(table, seed, number):
+    """The engine and ONNX Runtime say the same; the first layer's result is also what the formula says."""
+    case, large = dense_case(seed, number)
+    family, levels = "int8 dense layers", 63 if number % 3 == 0 else 127
+    table.row(family)["models"] += 1
+    try:
+        model, report = quantise(case.model, levels, case.inputs["x"])
+    except engine.Refused as refused:
+        if large:
+            table.failed(family, case.name, f"refused: {refused}")
+        return
+    done = [layer["name"] for layer in report["layers"] if layer["int8"]]
+    if len(done) != large:
+        table.failed(family, case.name, f"{len(done)} of {large} layers are int8: {report['layers']}")
+        return
+    onnx.checker.check_model(model)
+    with engine.Model(model) as ours:
+        got = ours.run(case.inputs)
+    compare(table, family, case.name, got, onnxruntime_outputs(model, case.inputs), "ONNX Runtime")
+    values = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    values.update(case.inputs)
+    first = next(node for node in model.graph.node if node.domain == "auspex" or node.op_type in ("Gemm", "MatMul"))
+    if first.domain == "auspex":
+        inner = onnx.ModelProto()
+        inner.CopyFrom(model)
+        del inner.graph.output[:]
+        inner.graph.output.append(helper.make_tensor_value_info(first.output[0], TensorProto.FLOAT, None))
+        with engine.Model(inner) as ours:
+            one = ours.run(case.inputs)
+        compare(table, family, case.name, one, [linear(first, values).astype(np.float32)], "the definition")
+    if number % 4 == 0:
+        check_bits(table, "int8 dense, same bits", Case(case.family, case.name, model, case.inputs, ""))
+
+
 # ---- files of ONNX Runtime's own quantiser ---------------------------------------------------------------------------
 
 QDQ_SOURCES = ("keras_dense_layers", "torch_legacy_mlp_layernorm", "torch_legacy_lstm_1", "torch_legacy_window_mlp")
@@ -331,6 +427,8 @@ def check_own(table, arguments):
             if chosen(name):
                 check_qdq(table, name, per_channel)
     for number in range(arguments.random // 3):
+        if chosen(f"dense_{arguments.seed}_{number:04d}"):
+            check_dense(table, arguments.seed, number)
         case = random_case(arguments.seed, number)
         if chosen(case.name):
             check_random(table, case, 63 if number % 2 == 0 else 127)

@@ -19,8 +19,8 @@ ROOT = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), 
 F32, I64, I32, BOOL = np.dtype(np.float32), np.dtype(np.int64), np.dtype(np.int32), np.dtype(np.bool_)
 # Compared elsewhere, or without a tensor to compare: maps, optional training outputs.
 # Forest is no operator of a file; TopK is read only as an imported forest's sort; trees have families of their own.
-ELSEWHERE = {"LSTM", "GRU", "QuantizedLSTM", "QuantizedGRU", "Constant", "ZipMap", "LinearClassifier", "Forest", "TopK", "TreeEnsemble",
-             "TreeEnsembleClassifier", "TreeEnsembleRegressor"}
+ELSEWHERE = {"LSTM", "GRU", "QuantizedLSTM", "QuantizedGRU", "QuantizedLinear", "Constant", "ZipMap", "LinearClassifier",
+             "Forest", "TopK", "TreeEnsemble", "TreeEnsembleClassifier", "TreeEnsembleRegressor"}
 
 # The share of an operator's models that may be refused; 0.3 where nothing is said. Free extents that broadcasting
 # makes equal, and what export for inference never writes, are refused.

@@ -18,19 +18,19 @@ rows 1 2 50 >"$dir/y.csv"
 model=$golden/torch_legacy_lstm_1.onnx
 run 0 "$auspex" quantize $model "$dir/a.onnx"
 err_empty
-for word in '1 of 1 recurrent layer in int8, 63 levels' 'forward LSTM, 4 inputs, 8 units: int8' 'not measured'; do out_has "$word"; done
+for word in '1 of 1 recurrent layer and 0 of 1 dense layer in int8, 127 levels' 'forward LSTM, 4 inputs, 8 units: int8' 'not measured'; do out_has "$word"; done
 run 0 "$auspex" inspect "$dir/a.onnx"
-for word in QuantizedLSTM 'int8, 63 levels' ', int8'; do out_has "$word"; done
+for word in QuantizedLSTM 'int8, 127 levels' ', int8'; do out_has "$word"; done
 run 0 "$auspex" inspect "$dir/a.onnx" --json
-for word in '"precision": "int8"' '"quantized": "int8, 63 levels'; do out_has "$word"; done
+for word in '"precision": "int8"' '"quantized": "int8, 127 levels'; do out_has "$word"; done
 run 0 "$auspex" quantize $model -o "$dir/b.onnx"
 run 0 cmp "$dir/a.onnx" "$dir/b.onnx"
 
 # with data and targets
-run 0 "$auspex" quantize $model "$dir/b.onnx" --data "$dir/x.csv" --targets "$dir/y.csv" --levels 127
-for word in '127 levels' 'rows      50' 'max error' 'float RMSE' '%'; do out_has "$word"; done
+run 0 "$auspex" quantize $model "$dir/b.onnx" --data "$dir/x.csv" --targets "$dir/y.csv" --levels 63
+for word in '63 levels' 'rows      50' 'max error' 'float RMSE' '%'; do out_has "$word"; done
 run 0 "$auspex" inspect "$dir/b.onnx"
-out_has 'int8, 127 levels'
+out_has 'int8, 63 levels'
 run 0 "$auspex" quantize $model "$dir/b.onnx" --data "$dir/x.csv" --targets "$dir/y.csv" --json
 for key in source output source_bytes output_bytes levels layers int8_bytes rows max_abs_error mean_abs_error worst_row \
     rmse_float rmse_int8 rmse_change_percent; do out_has "\"$key\":"; done
@@ -85,26 +85,26 @@ run 0 "$auspex" quantize $golden/torch_legacy_lstm_3_nobias.onnx "$dir/d.onnx"
 out_has '3 of 3 recurrent layers'
 out_has 'its input too'
 run 1 "$auspex" quantize $golden/torch_legacy_lstm_3_nobias.onnx "$dir/none.onnx" --layers nobody
-err_has 'no recurrent layer "nobody"'
+err_has 'no recurrent or dense layer "nobody"'
 out_has '7 units: left as it is: not among the layers asked for'
 run 1 bash -c '"$@" 2>&1' - "$auspex" quantize $golden/torch_legacy_lstm_3_nobias.onnx "$dir/none.onnx" --layers nobody
 cp "$dir/out" "$dir/both"
 run 0 sed 1q "$dir/both" # the error first
-out_has 'no recurrent layer "nobody"'
+out_has 'no recurrent or dense layer "nobody"'
 run 1 "$auspex" quantize $golden/keras_lstm_relu.onnx "$dir/none.onnx"
 err_has 'its activations are not Sigmoid and Tanh'
 run 1 "$auspex" quantize $golden/keras_dense_layers.onnx "$dir/none.onnx"
-err_has 'no LSTM and no GRU'
+err_has 'it is so small that float is as fast'
 
 for layers in '' '--layers nobody'; do
     run 1 "$auspex" quantize "$dir/a.onnx" "$dir/none.onnx" $layers
-    err_has 'a.onnx: its recurrent layers are int8 already'
+    err_has 'a.onnx: its layers are int8 already'
 done
 
 # files that are none of ONNX are told as by the other commands
 for model_file in runtime/examples/trees/xgboost.ubj runtime/examples/trees/lightgbm.txt; do
     run 1 "$auspex" quantize $model_file "$dir/none.onnx"
-    err_has 'a tree ensemble has no LSTM and no GRU'
+    err_has 'a tree ensemble has no LSTM, no GRU and no dense layer'
 done
 printf '\200\004\225 pickled' >"$dir/model.pkl"
 echo '{"some": "JSON"}' >"$dir/model.json"
@@ -195,7 +195,46 @@ err_has 'one.npy: output "y" is [batch, 2], the array is [50, 1]'
 checks=$((checks + 1))
 [ ! -e "$dir/none.onnx" ] || fail "a refused model was written"
 
+# a limit on the size of files: told, and nothing is left of what was begun
+mkdir "$dir/limited"
+run 1 bash -c 'ulimit -f 4; "$1" quantize "$2" "$3"' - "$auspex" $golden/torch_legacy_lstm_3_nobias.onnx "$dir/limited/big.onnx"
+err_has 'limited/big.onnx: File too large'
+checks=$((checks + 1))
+[ -z "$(ls -A "$dir/limited")" ] || fail "a piece of a file is left"
+
+# dense layers, and scales from data
+run 0 "$tool" dense "$dir/dense.onnx"
+rows 1 40 60 >"$dir/forty.csv"
+run 1 "$auspex" quantize "$dir/dense.onnx" "$dir/int8.onnx"
+err_has 'none of the 3 layers can be quantised; first: the range of its input is known from data alone'
+run 1 "$auspex" quantize "$dir/dense.onnx" "$dir/int8.onnx" --data "$dir/forty.csv" --no-scales
+run 0 "$auspex" quantize "$dir/dense.onnx" "$dir/int8.onnx" --data "$dir/forty.csv"
+for word in ': 2 of 3 dense layers in int8' 'first  dense (MatMul), 40 inputs, 64 outputs: int8, its input too, up to ' \
+    'y  dense (MatMul), 48 inputs, 2 outputs: left as it is: it is so small'; do out_has "$word"; done
+run 0 "$auspex" inspect "$dir/int8.onnx"
+out_has QuantizedLinear
+run 0 "$auspex" quantize "$dir/dense.onnx" "$dir/int8.onnx" --data "$dir/forty.csv" --json
+for word in '"input_bound"' '"bound_from_data": true' '"output": 64' '"op": "MatMul"'; do out_has "$word"; done
+# One value far beyond very many others is cut off: the scale is that of the others.
+rows 1 40 6000 | awk 'BEGIN { FS = OFS = "," } NR == 7 { $3 = 4 } 1' >"$dir/outlier.csv"
+run 0 "$auspex" quantize "$dir/dense.onnx" "$dir/int8.onnx" --data "$dir/outlier.csv" --json
+bound=$(sed -n 's/.*"input_bound": \([0-9.e-]*\).*/\1/p' "$dir/out" | head -1)
+checks=$((checks + 1))
+awk -v b="$bound" 'BEGIN { exit !(b > 0.9 && b < 3) }' || fail "an outlier sets the scale: $bound"
+# A feature that is very small beside the others would be lost: the layer that reads it stays.
+awk 'BEGIN { FS = OFS = "," } { $5 = $5 / 10000 } 1' "$dir/forty.csv" >"$dir/small.csv"
+run 0 "$auspex" quantize "$dir/dense.onnx" "$dir/int8.onnx" --data "$dir/small.csv"
+out_has 'first  dense (MatMul), 40 inputs, 64 outputs: left as it is: '
+out_has ': 1 of 3 dense layers in int8'
+# Data that can be read but once
+mkfifo "$dir/pipe.csv"
+run 0 bash -c 'cat "$1" >"$2" & "$3" quantize "$4" "$5" --data "$2"' - "$dir/forty.csv" "$dir/pipe.csv" "$auspex" \
+    "$dir/dense.onnx" "$dir/piped.onnx"
+run 0 "$auspex" quantize "$dir/dense.onnx" "$dir/int8.onnx" --data "$dir/forty.csv"
+run 0 cmp "$dir/piped.onnx" "$dir/int8.onnx"
+
 # usage
+model=$golden/torch_legacy_lstm_1.onnx
 run 2 "$auspex" quantize
 err_has 'name a model file'
 run 2 "$auspex" quantize $model
@@ -216,5 +255,5 @@ run 2 "$auspex" quantize $model "$dir/a.onnx" --layers ,
 err_has 'names no layer'
 run 0 "$auspex" quantize --help
 out_has 'usage: auspex quantize'
-out_has '(default: 63)'
+out_has '(default: 127)'
 report

@@ -7,9 +7,11 @@
  *                                   once rounded to that
  *     cli_tool fill FILE VALUE DIM...   a float32 .npy of that value
  *     cli_tool wide FROM TO         float32 .npy to float64
+ *     cli_tool dense FILE           x [rows, 40] -> 64, Relu -> 48 -> 2: a network of dense layers
  *     cli_tool external FROM DIR NAME   DIR/NAME.onnx: FROM with its weights in DIR/NAME.data
  */
 #include "runtime/base/file.h"
+#include "runtime/onnx_build.h"
 #include "runtime/table.h"
 
 #include <jansson.h>
@@ -218,6 +220,35 @@ static void move_weights(const char *from, const char *directory, const char *na
     onnx__model_proto__free_unpacked(model, NULL);
 }
 
+static void add_dense(struct apx_onnx *m, int input, int output, const char *x, const char *y)
+{
+    char name[32];
+    float *w = malloc((size_t)(input * output) * sizeof *w);
+    for (int i = 0; i < input * output; i++)
+        w[i] = (float)((i * 37 + 11) % 101 - 50) / 250.0f;
+    snprintf(name, sizeof name, "%s_w", y);
+    apx_onnx_tensor(m, name, APX_F32, 2, (int64_t[]){input, output}, w);
+    apx_onnx_node(m, "", "MatMul", y, (const char *const[]){x, name}, 2, &y, 1);
+    free(w);
+}
+
+static void write_dense(const char *path)
+{
+    struct apx_onnx *m = apx_onnx_create("dense");
+    const char *dims[2] = {"rows", "40"}, *out = "r";
+    apx_onnx_opset(m, "", 17);
+    apx_onnx_input(m, "x", APX_F32, 2, dims);
+    dims[1] = "2";
+    apx_onnx_output(m, "y", APX_F32, 2, dims);
+    add_dense(m, 40, 64, "x", "first");
+    apx_onnx_node(m, "", "Relu", "", (const char *const[]){"first"}, 1, &out, 1);
+    add_dense(m, 64, 48, "r", "second");
+    add_dense(m, 48, 2, "second", "y");
+    if (apx_onnx_write(m, path, NULL) != APX_OK)
+        fail(path, "cannot be written");
+    apx_onnx_destroy(m);
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 4 && strcmp(argv[1], "unpack") == 0) {
@@ -234,6 +265,8 @@ int main(int argc, char **argv)
         if (apx_npy_write(argv[2], &tensor, NULL) != APX_OK)
             fail(argv[2], "cannot be written");
         free(x);
+    } else if (argc == 3 && strcmp(argv[1], "dense") == 0) {
+        write_dense(argv[2]);
     } else if (argc == 5 && strcmp(argv[1], "external") == 0) {
         move_weights(argv[2], argv[3], argv[4]);
     } else if (argc == 4 && strcmp(argv[1], "wide") == 0) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* QuantizedLSTM and QuantizedGRU through the whole engine: every operand reaches its place, and
- * what breaks the operators' contract is refused by the node's name. The judge is their definition
- * (docs/quantize.md), written anew here: integers exact, everything else in double. */
+/* QuantizedLSTM, QuantizedGRU and QuantizedLinear through the whole engine: every operand reaches
+ * its place, and what breaks the operators' contract is refused by the node's name. The judge is
+ * their definition (docs/quantize.md), written anew here: integers exact, everything else in
+ * double. */
 #include "tests/runtime/run_case.h"
 
 static struct rng rng = {11};
@@ -413,6 +414,102 @@ static void refuses_other_scales(void)
     }
 }
 
+enum { O = 19, K = 21 };
+
+/* y = Relu(X W + B) of x [t,n,K]; what: 'w' W of another type, 'k' W too narrow, 's' a negative
+ * scale, 'm' -128, 'l' levels, 'i' input_scale, 'b' B too wide, 'r' X a vector, 'c' W computed;
+ * 'o' without B */
+static struct apx_onnx *linear(char what, float input_scale, int levels, int8_t w[O * K],
+                               float scales[O], float bias[O + 1])
+{
+    struct apx_onnx *m = case_begin(17,
+                                    what == 'r'   ? "x:f[21]"
+                                    : what == 'c' ? "x:f[t,n,21] w:f[19,21]"
+                                                  : "x:f[t,n,21]",
+                                    "y");
+    apx_onnx_opset(m, "auspex", 1);
+    for (int i = 0; i < O * K; i++)
+        w[i] = (int8_t)((int)rng_below(&rng, 255) - 127);
+    for (int i = 0; i < O; i++) {
+        scales[i] = 0.01f + 0.005f * rng_real(&rng);
+        bias[i] = rng_real(&rng);
+    }
+    bias[O] = 0;
+    if (what == 's')
+        scales[3] = -1;
+    if (what == 'm')
+        w[7] = -128;
+    apx_onnx_tensor(m, "v", what == 'w' ? APX_U8 : APX_I8, 2,
+                    (int64_t[]){O, what == 'k' ? K - 1 : K}, w);
+    apx_onnx_tensor(m, "scales", APX_F32, 1, (int64_t[]){O}, scales);
+    apx_onnx_tensor(m, "bias", APX_F32, 1, (int64_t[]){what == 'b' ? O + 1 : O}, bias);
+    if (what == 'c') {
+        case_node(m, "Cast", "w", "v8");
+        apx_onnx_int(m, "to", 3);
+    }
+    case_node_of(m, "auspex", what == 'o' ? "QuantizedLinear" : "QuantizedLinear_bias",
+                 what == 'o'   ? "x v scales"
+                 : what == 'c' ? "x v8 scales bias"
+                               : "x v scales bias",
+                 "z");
+    apx_onnx_int(m, "levels", what == 'l' ? 100 : levels);
+    apx_onnx_float(m, "input_scale", what == 'i' ? 0 : input_scale);
+    if (what == 'o') { /* the sum joins the layer */
+        case_node(m, "Add", "z bias", "a");
+        case_node(m, "Relu", "a", "y");
+    } else {
+        case_node(m, "Relu", "z", "y");
+    }
+    return m;
+}
+
+static void multiplies_by_definition(void)
+{
+    int8_t w[O * K];
+    float scales[O], bias[O + 1];
+    for (int form = 0; form < 4; form++) {
+        const int levels = form % 2 == 0 ? 63 : 127;
+        const float s = 1.5f / (float)levels; /* some of x lies beyond */
+        struct apx_onnx *m = linear(form < 2 ? '-' : 'o', s, levels, w, scales, bias);
+        struct apx_tensor x = run_random(&rng, 3, T, N, K);
+        ((float *)x.data)[2 * K + 4] = NAN;
+        ((float *)x.data)[3 * K + 4] = INFINITY;
+        REQUIRE(run_case_list(m, 1, &x));
+        CHECK(run_independent);
+        CHECK_HAS(run_plan, "dense_s8");
+        for (int row = 0; row < T * N; row++)
+            for (int o = 0; o < O; o++) {
+                int sum = 0;
+                for (int k = 0; k < K && row != 2; k++)
+                    sum += w[o * K + k] * quantised((double)run_f32(&x, (size_t)(row * K + k)),
+                                                    (double)(1 / s), levels);
+                double y = (double)bias[o] + sum * (double)scales[o] * (double)s;
+                if (row == 2)
+                    CHECK(isnan(run_at(0, (size_t)(row * O + o))));
+                else
+                    CHECK_NEAR(run_at(0, (size_t)(row * O + o)), y > 0 ? y : 0, 2e-6);
+            }
+        free(x.data);
+    }
+}
+
+static void refuses_other_products(void)
+{
+    static const char breaks[] = "wksmlibrc";
+    int8_t w[O * K];
+    float scales[O], bias[O + 1];
+    for (size_t i = 0; i + 1 < sizeof breaks; i++) {
+        struct apx_onnx *m = linear(breaks[i], 0.01f, 127, w, scales, bias);
+        struct apx_tensor x[2] = {breaks[i] == 'r' ? run_random(&rng, 1, K)
+                                                   : run_random(&rng, 3, 2, 2, K),
+                                  run_random(&rng, 2, O, K)};
+        CHECK(!run_case_list(m, breaks[i] == 'c' ? 2 : 1, x));
+        CHECK_EQ(run_status, breaks[i] == 'c' ? APX_EUNSUPPORTED : APX_EFORMAT);
+        free(x[0].data);
+        free(x[1].data);
+    }
+}
+
 int main(void)
 {
     RUN(computes_by_definition);
@@ -423,6 +520,8 @@ int main(void)
     RUN(quantises_linearly);
     RUN(quantises_along_an_axis);
     RUN(refuses_other_scales);
+    RUN(multiplies_by_definition);
+    RUN(refuses_other_products);
     run_end();
     return check_report();
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* quantize_plan.h - what becomes of each recurrent layer; shared by the files of this folder. */
+/* quantize_plan.h - what becomes of each layer; shared by the files of this folder. */
 #ifndef APX_MODEL_QUANTIZE_PLAN_H
 #define APX_MODEL_QUANTIZE_PLAN_H
 
@@ -35,6 +35,7 @@ struct apx_quantized_layer {
     int directions, gates;
     int64_t input, hidden;
     float input_scale;    /* 0: W stays float */
+    float input_bound;    /* the |x| that it is made for */
     const int8_t *w, *r;  /* [directions, gates*hidden, input or hidden]; w NULL: stays float */
     const float *w_float; /* then */
     const float *w_scale, *r_scale; /* [directions, gates*hidden] */
@@ -45,19 +46,67 @@ struct apx_quantized_layer {
  * quantised, the error's text says why; APX_ENOMEM. */
 enum apx_status apx_quantize_layer_make(struct apx_graph *graph, int node, int64_t opset,
                                         const struct apx_quantize_options *options,
-                                        struct apx_quantized_layer *layer, struct apx_error *error);
+                                        const char *name, struct apx_quantized_layer *layer,
+                                        struct apx_error *error);
 
-/* The model file in which node replaced[i] of the model's graph is layers[i], with the functions
- * that these need, and without what nothing reads any more. Release *out with free(). */
+/* A dense layer with its int8 weights. Memory is the graph's. */
+struct apx_quantized_dense {
+    int64_t opset, input, output;
+    int levels;
+    float input_scale, input_bound;
+    const int8_t *w;      /* [output, input] */
+    const float *w_scale; /* [output] */
+    const float *bias;    /* [output] or NULL */
+};
+
+/* Whether the LSTM or GRU has all of the operator's default activations. */
+bool apx_quantize_has_defaults(const struct apx_node *node);
+/* Whether the node is a product with a constant matrix. */
+bool apx_quantize_is_dense(const struct apx_graph *graph, const struct apx_node *node);
+/* As apx_quantize_layer_make, for such a node. *wants_range: it is for lack of a range alone that
+ * it cannot. */
+enum apx_status apx_quantize_dense_make(struct apx_graph *graph, int node,
+                                        const struct apx_quantize_options *options,
+                                        const char *name, struct apx_quantized_dense *dense,
+                                        bool *wants_range, struct apx_error *error);
+
+/* ---- what both kinds need ----------------------------------------------------------------------
+ */
+
+/* The scale of value v where it is the input of the layer `name`: of the options' range, or 1 / L
+ * for what lies in [-1, 1] whatever the data are; 0: nothing is known. *bound: the |v| that it is
+ * made for. */
+float apx_quantize_input_scale(const struct apx_graph *graph, int v,
+                               const struct apx_quantize_options *options, const char *name,
+                               float *bound);
+/* Whether a layer is among what makes value v, as far as first operands tell. */
+bool apx_quantize_is_computed(const struct apx_graph *graph, int v);
+/* Rows of `columns` weights as integers and scales, in the options' levels or in those that suit
+ * each row. False: a weight is not finite. */
+bool apx_quantize_rows(const float *from, size_t rows, size_t columns,
+                       const struct apx_quantize_options *options, int8_t *to, float *scales);
+
+/* A node of the file and what takes its place: one of the two. */
+struct apx_quantize_item {
+    size_t at; /* in the file's graph */
+    const struct apx_quantized_layer *layer;
+    const struct apx_quantized_dense *dense;
+};
+
+/* The model file in which node items[i].at of the model's graph is what items[i] says, with the
+ * functions that these need, and without what nothing reads any more. Release *out with free(). */
 struct apx_quantize_rewrite {
     const void *model; /* Onnx__ModelProto, unpacked */
     const char *directory;
-    const size_t *replaced; /* [count] ascending */
-    const struct apx_quantized_layer *layers;
+    const struct apx_quantize_item *items; /* [count] ascending in `at` */
     size_t count;
-    int weight_levels;
+    int64_t opset;
+    int levels, weight_levels;
 };
 enum apx_status apx_quantize_write(const struct apx_quantize_rewrite *rewrite, void **out,
                                    size_t *out_bytes, struct apx_error *error);
+/* The model whose outputs are these values of its graph, as float32. Release *out with free(). */
+enum apx_status apx_quantize_write_probe(const void *model, const char *const *values, size_t count,
+                                         void **out, size_t *out_bytes, struct apx_error *error);
 
 #endif

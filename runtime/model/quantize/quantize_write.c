@@ -169,7 +169,7 @@ static void ends_of_node(const Onnx__NodeProto *from, bool is_lstm, struct ends 
 static void add_axis(struct writing *w, const char *op, const char *in, int64_t axis,
                      const char *axes, const char *out)
 {
-    bool as_input = w->given->layers[0].variant.opset >= 13;
+    bool as_input = w->given->opset >= 13;
     apx_onnx_node(w->onnx, "", op, "", (const char *const[]){in, axes}, as_input ? 2 : 1, &out, 1);
     if (!as_input)
         apx_onnx_ints(w->onnx, "axes", &axis, 1);
@@ -319,16 +319,45 @@ static bool add_layer(struct writing *w, const Onnx__NodeProto *from,
     return layer->loop == NULL || end_loop(w, layer, &ends);
 }
 
+/* X, W, W_scale, B for a product's input, matrix and C. */
+static bool add_dense(struct writing *w, const Onnx__NodeProto *from,
+                      const struct apx_quantized_dense *dense)
+{
+    const int64_t dims[2] = {dense->output, dense->input};
+    const struct ends ends = {.label = apx_onnx_node_label(from)};
+    const bool has_bias = dense->bias != NULL;
+    const char *in[4] = {input_of(from, 0)}, *out = apx_onnx_or_empty(from->output[0]);
+    in[1] = add_constant(w, &ends, "W_int8", APX_I8, 2, dims, dense->w);
+    in[2] = add_constant(w, &ends, "W_scale", APX_F32, 1, dims, dense->w_scale);
+    in[3] = has_bias ? add_constant(w, &ends, "B", APX_F32, 1, dims, dense->bias) : "";
+    if (in[1] == NULL || in[2] == NULL || in[3] == NULL)
+        return false;
+    apx_onnx_node(w->onnx, "auspex", apx_quantized_linear_name(has_bias),
+                  apx_onnx_or_empty(from->name), in, has_bias ? 4 : 3, &out, 1);
+    apx_onnx_int(w->onnx, "levels", dense->levels);
+    apx_onnx_float(w->onnx, "input_scale", dense->input_scale);
+    return true;
+}
+
+static const char *function_name(const struct apx_quantize_item *item, char text[96])
+{
+    return item->layer != NULL ? apx_quantized_name(&item->layer->variant, text)
+                               : apx_quantized_linear_name(item->dense->bias != NULL);
+}
+
 static void add_functions(struct writing *w)
 {
-    char name[96], other[96];
+    char text[96], other[96];
     for (size_t i = 0; i < w->given->count; i++) {
+        const struct apx_quantize_item *item = &w->given->items[i];
+        const char *name = function_name(item, text);
         bool is_new = true;
-        apx_quantized_name(&w->given->layers[i].variant, name);
         for (size_t k = 0; k < i && is_new; k++)
-            is_new = strcmp(apx_quantized_name(&w->given->layers[k].variant, other), name) != 0;
-        if (is_new)
-            apx_quantized_body(w->onnx, &w->given->layers[i].variant);
+            is_new = strcmp(function_name(&w->given->items[k], other), name) != 0;
+        if (is_new && item->layer != NULL)
+            apx_quantized_body(w->onnx, &item->layer->variant);
+        else if (is_new)
+            apx_quantized_linear_body(w->onnx, item->dense->opset, item->dense->bias != NULL);
     }
 }
 
@@ -341,11 +370,14 @@ static enum apx_status add_nodes(struct writing *w)
 {
     const Onnx__GraphProto *graph = w->model->graph;
     for (size_t i = 0, next = 0; i < graph->n_node; i++) {
-        if (next == w->given->count || w->given->replaced[next] != i) {
+        if (next == w->given->count || w->given->items[next].at != i) {
             apx_onnx_append(w->onnx, &w->onnx->graph.node, &w->onnx->graph.n_node, graph->node[i]);
-        } else if (!add_layer(w, graph->node[i], &w->given->layers[next++])) {
-            return no_memory(w);
+            continue;
         }
+        const struct apx_quantize_item *item = &w->given->items[next++];
+        if (!(item->layer != NULL ? add_layer(w, graph->node[i], item->layer)
+                                  : add_dense(w, graph->node[i], item->dense)))
+            return no_memory(w);
     }
     Onnx__GraphProto *made = &w->onnx->graph;
     if (!count_graph(w, made, true))
@@ -515,8 +547,11 @@ static void take_over(struct writing *w)
             apx_onnx_append(onnx, &onnx->model.metadata_props, &onnx->model.n_metadata_props,
                             model->metadata_props[i]);
     char text[128];
-    snprintf(text, sizeof text, "int8, %d levels, weights %d, recurrent layers %zu",
-             w->given->layers[0].variant.levels, w->given->weight_levels, w->given->count);
+    size_t recurrent = 0;
+    for (size_t i = 0; i < w->given->count; i++)
+        recurrent += w->given->items[i].layer != NULL;
+    snprintf(text, sizeof text, "int8, %d levels, weights %d, recurrent layers %zu, dense %zu",
+             w->given->levels, w->given->weight_levels, recurrent, w->given->count - recurrent);
     apx_onnx_metadata(onnx, "quantized", text);
 }
 

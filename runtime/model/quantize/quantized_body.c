@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* quantized_body.c - the int8 recurrent operators written in standard operators, so that other
- * runtimes can run the file.
+/* quantized_body.c - the int8 operators written in standard operators, so that other runtimes can
+ * run the file.
  *
  * All that does not depend on h is done for the whole sequence at once; a Scan walks the steps. Its
  * body sees the weights by their names in the function around it. Integers are carried as floats,
@@ -135,18 +135,23 @@ static void quantise(const struct body *b, const char *in, const char *factor, c
 /* ---- what both directions share ----------------------------------------------------------------
  */
 
+/* "levels" and "least", from an attribute of the call. */
+static void add_levels(const struct body *b, const char *attribute)
+{
+    if (b->variant->opset >= OPSET_REFERENCE) {
+        apx_onnx_node(b->onnx, "", "Constant", "", NULL, 0, (const char *const[]){"levels_int"}, 1);
+        apx_onnx_reference(b->onnx, "value_int", APX_ONNX_INT, attribute);
+        cast(b, "levels_int", APX_F32, "levels");
+    } else {
+        float_constant(b, "levels", (float)b->variant->levels);
+    }
+    op1(b, "Neg", "levels", "least");
+}
+
 static void add_constants(const struct body *b)
 {
     const struct apx_quantized_variant *variant = b->variant;
-    struct apx_onnx *onnx = b->onnx;
-    if (variant->opset >= OPSET_REFERENCE) {
-        apx_onnx_node(onnx, "", "Constant", "", NULL, 0, (const char *const[]){"levels_int"}, 1);
-        apx_onnx_reference(onnx, "value_int", APX_ONNX_INT, "hidden_levels");
-        cast(b, "levels_int", APX_F32, "levels");
-    } else {
-        float_constant(b, "levels", (float)variant->levels);
-    }
-    op1(b, "Neg", "levels", "least");
+    add_levels(b, "hidden_levels");
     if (variant->opset < OPSET_ROUND)
         float_constant(b, "rounding", ROUNDING);
     index_constant(b, "first", 0, 0);
@@ -174,11 +179,9 @@ static void add_constants(const struct body *b)
     }
 }
 
-/* The input in the form that is multiplied by W. */
-static void add_input(const struct body *b)
+/* "X_int": the input in the form that is multiplied by W. */
+static void quantise_input(const struct body *b)
 {
-    if (!b->variant->quantises_x)
-        return;
     float_constant(b, "unit", 1);
     if (b->variant->opset >= OPSET_REFERENCE) {
         apx_onnx_node(b->onnx, "", "Constant", "", NULL, 0, (const char *const[]){"x_scale"}, 1);
@@ -457,11 +460,39 @@ void apx_quantized_body(struct apx_onnx *onnx, const struct apx_quantized_varian
                             inputs, variant->is_lstm ? 9 : 8, outputs, variant->is_lstm ? 3 : 2,
                             attributes, variant->is_lstm ? 4 : 5);
     add_constants(&body);
-    add_input(&body);
+    if (variant->quantises_x)
+        quantise_input(&body);
     add_direction(&body, variant->direction == APX_QUANTIZED_REVERSE);
     body.direction = 1;
     if (variant->direction == APX_QUANTIZED_BIDIRECTIONAL)
         add_direction(&body, true);
     add_outputs(&body);
+    apx_onnx_end(onnx);
+}
+
+const char *apx_quantized_linear_name(bool has_bias)
+{
+    return has_bias ? "QuantizedLinear_bias" : "QuantizedLinear";
+}
+
+void apx_quantized_linear_body(struct apx_onnx *onnx, int64_t opset, bool has_bias)
+{
+    static const char *const inputs[4] = {"X", "W", "W_scale", "B"}, *const outputs[1] = {"Y"};
+    static const char *const attributes[2] = {"levels", "input_scale"};
+    static const int64_t perm[2] = {1, 0};
+    const struct apx_quantized_variant variant = {.opset = opset};
+    const struct body body = {.onnx = onnx, .variant = &variant};
+    apx_onnx_function_begin(onnx, "auspex", apx_quantized_linear_name(has_bias), opset, inputs,
+                            has_bias ? 4 : 3, outputs, 1, attributes, 2);
+    add_levels(&body, "levels");
+    quantise_input(&body);
+    cast(&body, "W", APX_F32, "w_rows");
+    op1(&body, "Transpose", "w_rows", "w");
+    apx_onnx_ints(onnx, "perm", perm, 2);
+    op2(&body, "MatMul", "X_int", "w", "sums");
+    op2(&body, "Mul", "W_scale", "x_scale", "scale");
+    op2(&body, "Mul", "sums", "scale", has_bias ? "product" : "Y");
+    if (has_bias)
+        op2(&body, "Add", "B", "product", "Y");
     apx_onnx_end(onnx);
 }

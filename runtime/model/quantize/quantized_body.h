@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* quantized_body.h - int8 recurrent operators in standard operators. */
+/* quantized_body.h - int8 operators in standard operators. */
 #ifndef APX_MODEL_QUANTIZED_BODY_H
 #define APX_MODEL_QUANTIZED_BODY_H
 
@@ -32,5 +32,10 @@ const char *apx_quantized_name(const struct apx_quantized_variant *variant, char
  * attributes, all of which a call must give. Below opset 12 hidden_levels is taken to be `levels`
  * and input_scale 1 / `levels`. */
 void apx_quantized_body(struct apx_onnx *onnx, const struct apx_quantized_variant *variant);
+
+/* The same of dense layers. They need an opset in which a body reads its call's attributes. */
+#define APX_QUANTIZED_LINEAR_OPSET_FIRST 12
+const char *apx_quantized_linear_name(bool has_bias);
+void apx_quantized_linear_body(struct apx_onnx *onnx, int64_t opset, bool has_bias);
 
 #endif
