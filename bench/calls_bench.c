@@ -274,7 +274,9 @@ static void take_dense_alone(struct subject *subject)
     alone->dense_desc = (struct apx_dense_desc){.input = 4, .output = 1};
     alone->dense = apx_dense_select(apx_cpu_caps(), &alone->dense_desc);
     alone->packed = take(alone->dense->packed_bytes(&alone->dense_desc));
-    alone->dense->pack(&alone->dense_desc, &(struct apx_dense_weights){.w = w, .w_out = 4, .w_in = 1, .bias = b}, alone->packed);
+    alone->dense->pack(&alone->dense_desc,
+                       &(struct apx_dense_weights){.w = w, .w_out = 4, .w_in = 1, .bias = b},
+                       alone->packed);
     alone->dense_args = (struct apx_dense_args){.desc = &alone->dense_desc,
                                                 .packed = alone->packed,
                                                 .rows = (size_t)subject->rows,

@@ -251,8 +251,8 @@ void run_dense(benchmark::State &state, const apx_dense_row *row, size_t input, 
     std::vector<float> w_scale(output);
     if (is_int8)
         round_rows(w, input, w_s8, w_scale);
-    const apx_dense_weights weights = {w.data(),    static_cast<ptrdiff_t>(input), 1, bias.data(),
-                                       w_s8.data(), w_scale.data()};
+    const apx_dense_weights weights = {
+        w.data(), static_cast<ptrdiff_t>(input), 1, bias.data(), w_s8.data(), w_scale.data()};
     const Block packed = aligned(row->packed_bytes(&desc));
     const Block scratch = aligned(row->scratch_bytes(&desc, batch));
     row->pack(&desc, &weights, packed.get());

@@ -93,7 +93,7 @@ __global__ void __launch_bounds__(SIDE *SIDE, 2) dense_f32_kernel(const struct d
 
 bool supports(const struct apx_cuda_device *, const struct apx_dense_desc *desc)
 {
-    return desc->input < (1u << 30) && desc->output < (1u << 30);
+    return desc->int8.levels == 0 && desc->input < (1u << 30) && desc->output < (1u << 30);
 }
 
 bool is_small(const struct apx_cuda_device *device, size_t rows, size_t output)

@@ -19,7 +19,7 @@ static const struct {
     {"predict", apx_cli_predict, "run a model over a file of rows"},
     {"bench", apx_cli_bench, "time a model at several batch sizes"},
     {"import", apx_cli_import, "write a model of XGBoost or LightGBM as ONNX"},
-    {"quantize", apx_cli_quantize, "write a model with int8 recurrent layers, and compare the two"},
+    {"quantize", apx_cli_quantize, "write a model with int8 layers, and compare the two"},
     {"repo", apx_cli_repo, "list, add, promote, roll back, alias, verify and prune versions"},
     {"train", NULL, "train a model and add it to a repository"},
     {"serve", NULL, "serve a repository over gRPC"},

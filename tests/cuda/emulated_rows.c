@@ -311,6 +311,13 @@ static void dense_pack(const struct apx_dense_desc *desc, const struct apx_dense
     dense_source->pack(desc, weights, packed);
 }
 
+static size_t dense_scratch_bytes(const struct apx_dense_desc *desc, size_t count)
+{
+    (void)desc;
+    (void)count;
+    return 0;
+}
+
 static void dense_run(size_t machine, const struct apx_dense_args *args)
 {
     const int code = args->rows == 0 ? 0 : dense_source->launch(enter(machine), args, NULL);
@@ -343,11 +350,13 @@ const struct apx_dense_row *emulated_dense_rows(size_t *count)
     const struct apx_dense_row *plain = apx_dense_rows(&scalar);
     for (size_t i = 0; i < RUNS; i++)
         rows[i] = (struct apx_dense_row){.isa = "cuda",
+                                         .types = "f32",
                                          .name = label(dense_source->name, i),
                                          .match = APX_MATCH_EXACT,
                                          .supports = dense_supports,
                                          .packed_bytes = dense_packed_bytes,
                                          .pack = dense_pack,
+                                         .scratch_bytes = dense_scratch_bytes,
                                          .run = run[i],
                                          .tile_rows = 1};
     rows[RUNS] = plain[scalar - 1];
