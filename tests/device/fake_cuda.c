@@ -493,7 +493,7 @@ const struct apx_cuda_driver fake_cuda_driver = {.version = APX_CUDA_DRIVER_VERS
                                                  .gru = fake_gru_rows,
                                                  .gru_count = 3,
                                                  .dense = fake_dense_rows,
-                                                 .dense_count = 1,
+                                                 .dense_count = 2,
                                                  .forest = fake_forest_rows,
                                                  .forest_count = 1,
                                                  .ops = &fake_ops};

@@ -139,35 +139,43 @@ const struct apx_cuda_rnn_row fake_gru_rows[3] = {
 
 /* ---- dense ----------------------------------------------------------------------------------- */
 
-static const struct apx_dense_row *scalar_dense(void)
+static const struct apx_dense_row *scalar_dense(const struct apx_dense_desc *desc)
 {
-    size_t count;
-    const struct apx_dense_row *rows = apx_dense_rows(&count);
-    return &rows[count - 1];
+    return apx_dense_select(0, desc);
 }
 
 static bool dense_supports(const struct apx_cuda_device *device, const struct apx_dense_desc *desc)
 {
-    (void)desc;
-    return device->major >= 8;
+    return device->major >= 8 && desc->int8.levels == 0;
+}
+
+static bool dense_int8_supports(const struct apx_cuda_device *device,
+                                const struct apx_dense_desc *desc)
+{
+    return device->major >= 8 && desc->int8.levels > 0;
 }
 
 static size_t dense_bytes(const struct apx_dense_desc *desc)
 {
-    return scalar_dense()->packed_bytes(desc);
+    return scalar_dense(desc)->packed_bytes(desc);
 }
 
 static void dense_pack(const struct apx_dense_desc *desc, const struct apx_dense_weights *weights,
                        void *packed)
 {
-    scalar_dense()->pack(desc, weights, packed);
+    scalar_dense(desc)->pack(desc, weights, packed);
 }
 
 static void run_dense(const struct fake_op *op)
 {
     struct kernel kernel = *(const struct kernel *)(const void *)op;
-    kernel.dense.args.desc = &kernel.dense.desc;
-    scalar_dense()->run(&kernel.dense.args);
+    const struct apx_dense_desc *desc = &kernel.dense.desc;
+    kernel.dense.args.desc = desc;
+    kernel.dense.args.scratch =
+        malloc(scalar_dense(desc)->scratch_bytes(desc, kernel.dense.args.rows) + 1);
+    assert(kernel.dense.args.scratch != NULL);
+    scalar_dense(desc)->run(&kernel.dense.args);
+    free(kernel.dense.args.scratch);
 }
 
 static int dense_launch(const struct apx_cuda_device *device, const struct apx_dense_args *args,
@@ -188,13 +196,14 @@ static double dense_seconds(const struct apx_cuda_device *device, const struct a
     return 1e-13 * (double)(desc->input * desc->output * rows);
 }
 
-const struct apx_cuda_dense_row fake_dense_rows[1] = {{.name = "fake_dense_f32",
-                                                       .precision = "fp32",
-                                                       .supports = dense_supports,
-                                                       .packed_bytes = dense_bytes,
-                                                       .pack = dense_pack,
-                                                       .launch = dense_launch,
-                                                       .seconds = dense_seconds}};
+#define DENSE_ROW(word, words, is_supported)                                                       \
+    {                                                                                              \
+        .name = "fake_dense_" word, .precision = (words), .supports = (is_supported),              \
+        .packed_bytes = dense_bytes, .pack = dense_pack, .launch = dense_launch,                   \
+        .seconds = dense_seconds                                                                   \
+    }
+const struct apx_cuda_dense_row fake_dense_rows[2] = {DENSE_ROW("f32", "fp32", dense_supports),
+                                                      DENSE_ROW("s8", "int8", dense_int8_supports)};
 
 /* ---- forests --------------------------------------------------------------------------------- */
 

@@ -18,7 +18,7 @@ size_t fake_kernel_size(void);
 /* fp32, fp16 (which computes as fp32 does) and int8; fp32 alone; any forest without linear leaves.
  */
 extern const struct apx_cuda_rnn_row fake_lstm_rows[3], fake_gru_rows[3];
-extern const struct apx_cuda_dense_row fake_dense_rows[1];
+extern const struct apx_cuda_dense_row fake_dense_rows[2];
 extern const struct apx_cuda_forest_row fake_forest_rows[1];
 extern const struct apx_cuda_ops fake_ops;
 
