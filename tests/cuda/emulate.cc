@@ -15,6 +15,7 @@
 #    include <sanitizer/common_interface_defs.h>
 #endif
 
+emulated_queue *emulated_enqueue;
 size_t emulated_shared_limit = 227 * 1024;
 unsigned emulated_cluster_limit = 8;
 size_t emulated_launches, emulated_threads;

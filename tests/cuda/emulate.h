@@ -219,12 +219,20 @@ struct simt_shape {
     size_t shared;
 };
 
+/* Set: launches are handed over with their stream, to be run whenever a stream's turn comes; NULL:
+ * they run at once. */
+typedef int emulated_queue(const std::function<int()> &launch, void *stream);
+extern emulated_queue *emulated_enqueue;
+
 template <typename... Parameters, typename... Arguments>
-static int simt_launch(void (*kernel)(Parameters...), const struct simt_shape &shape, void *,
+static int simt_launch(void (*kernel)(Parameters...), const struct simt_shape &shape, void *stream,
                        Arguments... arguments)
 {
-    return emulated_launch(shape.grid, shape.block, shape.cluster, shape.shared,
-                           [&] { kernel(arguments...); });
+    const auto launch = [=] {
+        return emulated_launch(shape.grid, shape.block, shape.cluster, shape.shared,
+                               [&] { kernel(arguments...); });
+    };
+    return emulated_enqueue != nullptr ? emulated_enqueue(launch, stream) : launch();
 }
 
 #endif

@@ -17,6 +17,16 @@ struct fake_cuda fake_cuda;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static _Thread_local int current = -1;
 
+void fake_lock(void)
+{
+    pthread_mutex_lock(&lock);
+}
+
+void fake_unlock(void)
+{
+    pthread_mutex_unlock(&lock);
+}
+
 enum kind { DEVICE, PINNED };
 
 struct block {
@@ -248,7 +258,8 @@ static void host_release(void *memory)
 
 /* ---- streams --------------------------------------------------------------------------------- */
 
-static void append(struct list *list, struct fake_op *op)
+/* A copy of it. */
+static void append(struct list *list, const struct fake_op *op)
 {
     if (list->count == list->capacity) {
         list->capacity = list->capacity > 0 ? 2 * list->capacity : 16;
@@ -256,7 +267,10 @@ static void append(struct list *list, struct fake_op *op)
         if (list->ops == NULL)
             abort();
     }
-    list->ops[list->count++] = op;
+    struct fake_op *copy = malloc(op->bytes);
+    if (copy == NULL)
+        abort();
+    list->ops[list->count++] = memcpy(copy, op, op->bytes);
 }
 
 static void clear(struct list *list)
@@ -276,7 +290,7 @@ static void work(struct stream *stream)
     clear(&stream->queue);
 }
 
-int fake_enqueue(bool is_kernel, const struct fake_op *op, size_t bytes, void *opaque)
+int fake_enqueue(bool is_kernel, const struct fake_op *op, void *opaque)
 {
     struct stream *stream = opaque;
     pthread_mutex_lock(&lock);
@@ -284,11 +298,7 @@ int fake_enqueue(bool is_kernel, const struct fake_op *op, size_t bytes, void *o
     if (stream == NULL || stream->device != current)
         breaks("a stream of another device is used");
     if (code == 0 && stream != NULL) {
-        struct fake_op *copy = malloc(bytes);
-        if (copy == NULL)
-            abort();
-        memcpy(copy, op, bytes);
-        append(stream->is_capturing ? &stream->captured : &stream->queue, copy);
+        append(stream->is_capturing ? &stream->captured : &stream->queue, op);
     } else if (stream != NULL && stream->is_capturing) {
         stream->has_failed = true;
     }
@@ -380,8 +390,8 @@ static int enqueue_copy(enum fake_call call, void *to, const void *from, size_t 
     pthread_mutex_unlock(&lock);
     if (code != 0 || !is_pinned)
         return code;
-    const struct copy copy = {{run_copy}, to, from, bytes};
-    return fake_enqueue(false, &copy.op, sizeof copy, stream);
+    const struct copy copy = {{run_copy, sizeof copy}, to, from, bytes};
+    return fake_enqueue(false, &copy.op, stream);
 }
 
 static int copy_in(void *device, const void *host, size_t bytes, void *stream)
@@ -435,25 +445,14 @@ static int capture_end(void *opaque, void **out)
     return code;
 }
 
-/* Room for the largest operation. */
-static size_t size_of(const struct fake_op *op)
-{
-    return op->run == run_copy ? sizeof(struct copy) : fake_kernel_size();
-}
-
 static int graph_launch(void *graph, void *opaque)
 {
     const struct list *list = graph;
     struct stream *stream = opaque;
     pthread_mutex_lock(&lock);
     int code = enter(FAKE_GRAPH_LAUNCH);
-    for (size_t i = 0; i < list->count && code == 0; i++) {
-        struct fake_op *copy = malloc(size_of(list->ops[i]));
-        if (copy == NULL)
-            abort();
-        memcpy(copy, list->ops[i], size_of(list->ops[i]));
-        append(&stream->queue, copy);
-    }
+    for (size_t i = 0; i < list->count && code == 0; i++)
+        append(&stream->queue, list->ops[i]);
     pthread_mutex_unlock(&lock);
     return code;
 }

@@ -10,6 +10,10 @@
 
 #include "kernels/cuda/cuda_driver.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* CUDA's own numbers of these errors. */
 enum {
     FAKE_NO_MEMORY = 2,
@@ -62,5 +66,11 @@ struct fake_cuda {
 void fake_cuda_reset(void);
 extern struct fake_cuda fake_cuda;
 extern const struct apx_cuda_driver fake_cuda_driver;
+/* From the environment: see fake_plugin.c. False: the plug-in is of another version. */
+bool fake_cuda_configure(void);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

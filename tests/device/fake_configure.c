@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* fake_configure.c - the environment's FAKE_CUDA says what is wrong with the device: "no_device",
+ * "old_driver", "old_device", "other_version", "full" (no memory but for weights), "two_devices";
+ * anything else, or nothing: one good device. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/device/fake_cuda.h"
+
+bool fake_cuda_configure(void)
+{
+    const char *word = getenv("FAKE_CUDA");
+    word = word != NULL ? word : "";
+    fake_cuda_reset();
+    fake_cuda.devices = strcmp(word, "two_devices") == 0 ? 2 : 1;
+    if (strcmp(word, "old_device") == 0)
+        fake_cuda.major = 7;
+    if (strcmp(word, "no_device") == 0 || strcmp(word, "old_driver") == 0) {
+        fake_cuda.fail_call = FAKE_COUNT;
+        fake_cuda.fail_code = word[0] == 'n' ? FAKE_NO_DEVICE : FAKE_OLD_DRIVER;
+    }
+    if (strcmp(word, "full") == 0) {
+        fake_cuda.fail_call = FAKE_HOST_ALLOC;
+        fake_cuda.fail_code = FAKE_NO_MEMORY;
+    }
+    fake_cuda.fail_at = fake_cuda.fail_code != 0;
+    fake_cuda.fail_count = (unsigned long)-1;
+    return strcmp(word, "other_version") != 0;
+}
