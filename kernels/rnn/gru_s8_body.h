@@ -37,40 +37,56 @@ size_t APX_ENTRY(gru_s8, scratch_bytes)(const struct apx_rnn_desc *desc, size_t 
 }
 
 /* z and r, where their sums were. */
-static void gru_to_gates(const struct s8_call *call, const struct s8_cells *cells)
+APX_INLINE void gru_to_gates(float *gates)
 {
-    for (size_t number = cells->first; number < cells->last; number++)
-        for (size_t i = 0; i < cells->count; i++) {
-            float *gates = s8_gates(call, &call->items[call->list[i]], number);
-            vf z = vf_load(gates + SLOT_Z * VF_LANES), r = vf_load(gates + SLOT_R * VF_LANES);
-            cell_gru_gates(&z, &r);
-            vf_store(gates + SLOT_Z * VF_LANES, z);
-            vf_store(gates + SLOT_R * VF_LANES, r);
-        }
+    vf z = vf_load(gates + SLOT_Z * VF_LANES), r = vf_load(gates + SLOT_R * VF_LANES);
+    cell_gru_gates(&z, &r);
+    vf_store(gates + SLOT_Z * VF_LANES, z);
+    vf_store(gates + SLOT_R * VF_LANES, r);
 }
 
 /* Reset after: from z, r and both halves of the candidate to h. */
-static void gru_to_h(const struct s8_call *call, const struct s8_cells *cells)
+APX_INLINE void gru_to_h(const struct s8_sink *sink, const struct s8_item *item, const float *gates)
 {
-    const struct s8_item *items = call->items;
-    const uint32_t *list = call->list;
-    const size_t gates_block = call->gates_block;
+    const vf from_h = vf_load(gates + SLOT_CANDIDATE_H * VF_LANES);
+    const vf candidate = vf_fma(vf_load(gates + SLOT_R * VF_LANES), from_h,
+                                vf_load(gates + SLOT_CANDIDATE * VF_LANES));
+    const vf z = vf_load(gates + SLOT_Z * VF_LANES);
+    vf h = vf_load(sink->h + item->row * sink->padded);
+    cell_gru_h(1, &candidate, &z, &h);
+    s8_store_h(sink, item, h);
+}
+
+/* Reset before, or few rows: z and r of the cells' blocks. */
+static void gru_gates_of(const struct s8_call *call, const struct s8_cells *cells)
+{
+    for (size_t number = cells->first; number < cells->last; number++)
+        for (size_t i = 0; i < cells->count; i++)
+            gru_to_gates(s8_gates(call, &call->items[call->list[i]], number));
+}
+
+/* Reset after, few rows: from there to h. */
+static void gru_few_h(const struct s8_call *call, const struct s8_cells *cells)
+{
     for (size_t number = cells->first; number < cells->last; number++) {
         const struct s8_sink sink = s8_sink(call, number);
         for (size_t i = 0; i < cells->count; i++) {
-            const struct s8_item *item = &items[list[i]];
-            const float *gates = item->gates + number * gates_block;
-            const vf from_h = vf_load(gates + SLOT_CANDIDATE_H * VF_LANES);
-            const vf candidate = vf_fma(vf_load(gates + SLOT_R * VF_LANES), from_h,
-                                        vf_load(gates + SLOT_CANDIDATE * VF_LANES));
-            const vf z = vf_load(gates + SLOT_Z * VF_LANES);
-            vf h = vf_load(sink.h + item->row * sink.padded);
-            cell_gru_h(1, &candidate, &z, &h);
-            s8_store_h(&sink, item, h);
+            const struct s8_item *item = &call->items[call->list[i]];
+            gru_to_h(&sink, item, s8_gates(call, item, number));
         }
     }
 }
 
+/* Reset after: the cells of a block of m rows. */
+static void gru_full_cells(const struct s8_call *call, const struct s8_sink *sink,
+                           const struct s8_item *const item[], size_t m)
+{
+    (void)call;
+    for (size_t i = 0; i < m; i++)
+        gru_to_gates(item[i]->gates);
+    for (size_t i = 0; i < m; i++)
+        gru_to_h(sink, item[i], item[i]->gates);
+}
 /* Reset before: z, q of r h, and the candidate's x half to where the second pass finds them. */
 static void gru_to_reset(const struct s8_call *call, const struct s8_cells *cells)
 {
@@ -138,11 +154,14 @@ void APX_ENTRY(gru_s8, run)(const struct apx_rnn_args *args)
         const size_t count = s8_begin_step(&call, step);
         if (count == 0)
             break;
-        for (size_t number = 0; number * VF_LANES < call.padded;) {
+        const bool full = !call.few && args->desc->reset_after;
+        if (full)
+            s8_full_step(&call, count, gru_full_cells);
+        for (size_t number = 0; !full && number * VF_LANES < call.padded;) {
             const struct s8_cells cells = s8_sums(&call, number, count);
-            gru_to_gates(&call, &cells);
+            gru_gates_of(&call, &cells);
             if (args->desc->reset_after)
-                gru_to_h(&call, &cells);
+                gru_few_h(&call, &cells);
             else
                 gru_to_reset(&call, &cells);
             number = cells.last;

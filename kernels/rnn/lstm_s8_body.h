@@ -26,43 +26,55 @@ size_t APX_ENTRY(lstm_s8, scratch_bytes)(const struct apx_rnn_desc *desc, size_t
     return s8_scratch_bytes(&rnn_s8_lstm, desc, rows);
 }
 
-/* c; the output gate, as one over it, is left where its sum was. */
-static void lstm_to_c(const struct s8_call *call, const struct s8_cells *cells)
+/* From the gates' sums to c; the output gate, as one over it, is left where its sum was. */
+APX_INLINE void lstm_to_c(float *gates, float *c)
 {
-    const struct s8_item *items = call->items;
-    const uint32_t *list = call->list;
-    const size_t padded = call->padded, gates_block = call->gates_block;
+    vf sums[CELL_LSTM_GATES], out;
+    APX_UNROLL_FOR (g, CELL_LSTM_GATES)
+        sums[g] = vf_load(gates + g * VF_LANES);
+    vf_store(c, cell_lstm_c(sums, vf_load(c), &out));
+    vf_store(gates + CELL_O * VF_LANES, out);
+}
+
+/* And from there to h. */
+APX_INLINE void lstm_to_h(const struct s8_sink *sink, const struct s8_item *item,
+                          const float *gates, const float *c)
+{
+    const vf cell = vf_load(c), out = vf_load(gates + CELL_O * VF_LANES);
+    vf h;
+    cell_lstm_h(1, &cell, &out, &h);
+    s8_store_h(sink, item, h);
+}
+
+/* Few rows: the cells of all blocks. */
+static void lstm_few_cells(const struct s8_call *call, const struct s8_cells *cells)
+{
     for (size_t number = cells->first; number < cells->last; number++) {
         float *state = call->c + number * VF_LANES;
         for (size_t i = 0; i < cells->count; i++) {
-            const struct s8_item *item = &items[list[i]];
-            float *gates = item->gates + number * gates_block, *c = state + item->row * padded;
-            vf sums[CELL_LSTM_GATES], out;
-            APX_UNROLL_FOR (g, CELL_LSTM_GATES)
-                sums[g] = vf_load(gates + g * VF_LANES);
-            vf_store(c, cell_lstm_c(sums, vf_load(c), &out));
-            vf_store(gates + CELL_O * VF_LANES, out);
+            const struct s8_item *item = &call->items[call->list[i]];
+            lstm_to_c(s8_gates(call, item, number), state + item->row * call->padded);
         }
     }
-}
-
-static void lstm_to_h(const struct s8_call *call, const struct s8_cells *cells)
-{
-    const struct s8_item *items = call->items;
-    const uint32_t *list = call->list;
-    const size_t gates_block = call->gates_block;
     for (size_t number = cells->first; number < cells->last; number++) {
         const float *state = call->c + number * VF_LANES;
         const struct s8_sink sink = s8_sink(call, number);
         for (size_t i = 0; i < cells->count; i++) {
-            const struct s8_item *item = &items[list[i]];
-            const vf c = vf_load(state + item->row * sink.padded);
-            const vf out = vf_load(item->gates + number * gates_block + CELL_O * VF_LANES);
-            vf h;
-            cell_lstm_h(1, &c, &out, &h);
-            s8_store_h(&sink, item, h);
+            const struct s8_item *item = &call->items[call->list[i]];
+            lstm_to_h(&sink, item, s8_gates(call, item, number), state + item->row * sink.padded);
         }
     }
+}
+
+/* The cells of a block of m rows. */
+static void lstm_full_cells(const struct s8_call *call, const struct s8_sink *sink,
+                            const struct s8_item *const item[], size_t m)
+{
+    float *state = call->c + sink->unit;
+    for (size_t i = 0; i < m; i++)
+        lstm_to_c(item[i]->gates, state + item[i]->row * sink->padded);
+    for (size_t i = 0; i < m; i++)
+        lstm_to_h(sink, item[i], item[i]->gates, state + item[i]->row * sink->padded);
 }
 
 void APX_ENTRY(lstm_s8, run)(const struct apx_rnn_args *args)
@@ -73,11 +85,11 @@ void APX_ENTRY(lstm_s8, run)(const struct apx_rnn_args *args)
         const size_t count = s8_begin_step(&call, step);
         if (count == 0)
             break;
-        for (size_t number = 0; number * VF_LANES < call.padded;) {
-            const struct s8_cells cells = s8_sums(&call, number, count);
-            lstm_to_c(&call, &cells);
-            lstm_to_h(&call, &cells);
-            number = cells.last;
+        if (call.few) {
+            const struct s8_cells cells = s8_sums(&call, 0, count);
+            lstm_few_cells(&call, &cells);
+        } else {
+            s8_full_step(&call, count, lstm_full_cells);
         }
         s8_end_step(&call, step);
     }

@@ -22,7 +22,6 @@
 #include <assert.h>
 #include <string.h>
 
-#include "kernels/dense/panel.h"
 #include "kernels/rnn/rnn_cell.h"
 #include "kernels/rnn/rnn_s8_layout.h"
 
@@ -249,26 +248,74 @@ static float *s8_gates(const struct s8_call *call, const struct s8_item *item, s
     return item->gates + number * call->gates_block;
 }
 
+/* Rows of a tile of float x. */
+enum { S8_X_ROWS = VF_LANES == 16 ? 6 : 3 };
+
+/* m rows' gates of a block from float x; v slots. A layer's first x is a few values wide, so this
+ * is mostly what comes before and after the loop. */
+APX_INLINE void s8_x_tile(const struct s8_block *block, size_t inner, const float *const x[],
+                          float *const gates[], const int m, const int v)
+{
+    vf acc[S8_X_ROWS][RNN_S8_SLOTS];
+    APX_UNROLL_FOR (j, m) {
+        APX_UNROLL_FOR (i, v)
+            acc[j][i] = vf_load(block->bias + i * VF_LANES);
+    }
+    const float *w = block->w;
+    for (size_t k = 0; k < inner; k++, w += v * VF_LANES) {
+        APX_UNROLL_FOR (j, m) {
+            const vf value = vf_set1(x[j][k]);
+            APX_UNROLL_FOR (i, v)
+                acc[j][i] = vf_fma(value, vf_load(w + i * VF_LANES), acc[j][i]);
+        }
+    }
+    APX_UNROLL_FOR (j, m) {
+        APX_UNROLL_FOR (i, v)
+            vf_store(gates[j] + i * VF_LANES, acc[j][i]);
+    }
+}
+
+#define S8_X_CASE(rows)                                                                            \
+    case rows:                                                                                     \
+        if (v == 4)                                                                                \
+            s8_x_tile(block, inner, x, gates, (rows), 4);                                          \
+        else                                                                                       \
+            s8_x_tile(block, inner, x, gates, (rows), 3);                                          \
+        break;
+
+static void s8_x_tiles(const struct s8_call *call, const struct s8_block *block,
+                       const float *const x[], float *const gates[], size_t m)
+{
+    const size_t inner = call->args->desc->input, v = call->cell->x_slots;
+    switch (m) {
+        S8_X_CASE(1)
+        S8_X_CASE(2)
+        S8_X_CASE(3)
+#if VF_LANES == 16
+        S8_X_CASE(4)
+        S8_X_CASE(5)
+        S8_X_CASE(6)
+#endif
+    default:
+        assert(false);
+    }
+}
+
 /* The items that a pass takes are named by their slots: list[count]. */
 static void s8_input_float(const struct s8_call *call, const struct s8_block *block,
                            const uint32_t *list, size_t count)
 {
-    const size_t v = call->cell->x_slots, most = panel_most_rows(v);
-    const struct panel panel = {.weights = block->w,
-                                .inner = call->args->desc->input,
-                                .width = v * VF_LANES,
-                                .act = {.kind = APX_ACT_NONE}};
-    size_t tiles = (count + most - 1) / most;
+    size_t tiles = (count + S8_X_ROWS - 1) / S8_X_ROWS;
     for (size_t next = 0; next < count; tiles--) {
-        struct panel_row row[PANEL_MAX_ROWS];
+        const float *x[S8_X_ROWS];
+        float *gates[S8_X_ROWS];
         const size_t m = (count - next + tiles - 1) / tiles; /* tiles of even size */
         for (size_t j = 0; j < m; j++, next++) {
             const struct s8_item *item = &call->items[list[next]];
-            row[j].a = item->x;
-            row[j].seed = block->bias;
-            row[j].out = s8_gates(call, item, block->number);
+            x[j] = item->x;
+            gates[j] = s8_gates(call, item, block->number);
         }
-        panel_tiles(&panel, row, m, v);
+        s8_x_tiles(call, block, x, gates, m);
     }
 }
 
@@ -423,6 +470,92 @@ APX_INLINE void s8_store_h(const struct s8_sink *sink, const struct s8_item *ite
         vf_store(item->y + sink->unit, h);
     else
         vf_store_first(item->y + sink->unit, h, sink->lanes);
+}
+
+/* ---- full tiles ---- */
+
+/* With enough rows: where their things are does not depend on the block and is found once a step.
+ */
+enum { S8_FULL_ROWS = 48, S8_FULL_TILE = VF_LANES == 16 ? 6 : 4 };
+
+struct s8_full {
+    const struct s8_item *item[S8_FULL_ROWS];
+    struct panel_s8_row of_x[S8_FULL_ROWS], of_h[S8_FULL_ROWS]; /* x: if it is quantised */
+};
+
+/* The cells of a block of m rows, whose gates are ready. */
+typedef void s8_full_cells(const struct s8_call *call, const struct s8_sink *sink,
+                           const struct s8_item *const item[], size_t m);
+
+/* m rows' gates of a block from x. */
+APX_INLINE void s8_full_input(const struct s8_call *call, const struct s8_block *block,
+                              const struct panel_s8 *panel, struct s8_full *full, size_t first,
+                              size_t m)
+{
+    const struct rnn_s8_cell *cell = call->cell;
+    if (call->x_row > 0) {
+        for (size_t j = 0; j < m; j++)
+            full->of_x[first + j].seed = block->bias;
+        S8_TILE(panel, full->of_x + first, m);
+    } else {
+        const float *x[S8_FULL_TILE];
+        float *gates[S8_FULL_TILE];
+        for (size_t j = 0; j < m; j++) {
+            x[j] = full->item[first + j]->x;
+            gates[j] = full->item[first + j]->gates;
+        }
+        const size_t half = m > S8_X_ROWS ? m / 2 : m;
+        s8_x_tiles(call, block, x, gates, half);
+        if (half < m)
+            s8_x_tiles(call, block, x + half, gates + half, m - half);
+    }
+    if (cell->h_first + cell->h_slots <= cell->x_slots)
+        return;
+    const size_t slot = cell->x_slots * VF_LANES; /* x does not go into it */
+    for (size_t j = 0; j < m; j++)
+        vf_store(full->item[first + j]->gates + slot, vf_load(block->bias + slot));
+}
+
+/* All of a step but its beginning and end, for the `count` items of the list. */
+APX_INLINE void s8_full_step(const struct s8_call *call, size_t count, s8_full_cells *const cells)
+{
+    struct s8_full full;
+    const struct rnn_s8_cell *cell = call->cell;
+    const struct apx_rnn_desc *desc = call->args->desc;
+    const size_t most_h = S8_MOST(cell->h_slots), most_x = S8_MOST(cell->x_slots);
+    const size_t most = call->x_row > 0 && most_x < most_h ? most_x : most_h;
+    for (size_t next = 0; next < count;) {
+        size_t rows = 0;
+        for (; rows < S8_FULL_ROWS && next < count; rows++, next++) {
+            const struct s8_item *item = &call->items[call->list[next]];
+            float *from = item->gates + cell->h_first * VF_LANES;
+            full.item[rows] = item;
+            full.of_x[rows] = (struct panel_s8_row){.q = item->qx, .out = item->gates};
+            full.of_h[rows] = (struct panel_s8_row){
+                .q = call->q_old + item->row * call->q_row, .seed = from, .out = from};
+        }
+        for (size_t number = 0; number * VF_LANES < call->padded; number++) {
+            const struct s8_block block = s8_enter_block(call, number);
+            const struct s8_sink sink = s8_sink(call, number);
+            const struct panel_s8 of_x = {.weights = block.w,
+                                          .scale = block.x_scale,
+                                          .inner = desc->input,
+                                          .vectors = cell->x_slots,
+                                          .chunk = call->form.chunk};
+            const struct panel_s8 of_h = {.weights = block.r,
+                                          .scale = block.h_scale,
+                                          .inner = desc->hidden,
+                                          .vectors = cell->h_slots,
+                                          .chunk = call->form.chunk};
+            size_t tiles = (rows + most - 1) / most;
+            for (size_t first = 0, m; first < rows; first += m, tiles--) {
+                m = (rows - first + tiles - 1) / tiles; /* tiles of even size */
+                s8_full_input(call, &block, &of_x, &full, first, m);
+                S8_TILE(&of_h, full.of_h + first, m);
+            }
+            cells(call, &sink, full.item, rows);
+        }
+    }
 }
 
 /* End a step: last states out, new q for old. */
