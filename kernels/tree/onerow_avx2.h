@@ -15,43 +15,46 @@
 
 enum { ONE_WITHIN = 3 }; /* levels that are too many to go down one by one */
 
-APX_INLINE __m256i one_above(const float *table, __m256 x)
+APX_INLINE __m256i one_above(const float *cuts, __m256 x)
 {
-    return _mm256_castps_si256(_mm256_cmp_ps(x, _mm256_load_ps(table), _CMP_GE_OQ));
+    return _mm256_castps_si256(_mm256_cmp_ps(x, _mm256_loadu_ps(cuts), _CMP_GE_OQ));
 }
 
-/* Of all cuts in a table of so many levels. */
-APX_INLINE uint32_t one_whole(const float *table, float x, const uint32_t levels)
+APX_INLINE uint32_t one_count(__m256i bytes)
 {
-    const __m256 value = _mm256_set1_ps(x);
-    __m256i above = one_above(table, value);
-    if (levels == 0)
+    return (uint32_t)__builtin_popcount((uint32_t)_mm256_movemask_epi8(bytes));
+}
+
+/* How many of 8, 16 or 32 cuts in any order are <= x. */
+APX_INLINE uint32_t one_of(const float *cuts, __m256 x, const int count)
+{
+    const __m256i above = one_above(cuts, x);
+    if (count == 8)
         return (uint32_t)__builtin_popcount(
             (uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(above)));
-    above = _mm256_packs_epi32(above, one_above(table + 8, value));
-    if (levels == 1)
-        return (uint32_t)__builtin_popcount((uint32_t)_mm256_movemask_epi8(above)) / 2;
-    above = _mm256_packs_epi16(
-        above, _mm256_packs_epi32(one_above(table + 16, value), one_above(table + 24, value)));
-    return (uint32_t)__builtin_popcount((uint32_t)_mm256_movemask_epi8(above));
+    const __m256i words = _mm256_packs_epi32(above, one_above(cuts + 8, x));
+    if (count == 16)
+        return one_count(words) / 2;
+    return one_count(_mm256_packs_epi16(
+        words, _mm256_packs_epi32(one_above(cuts + 16, x), one_above(cuts + 24, x))));
 }
 
+/* Of a search's first cuts. */
 APX_INLINE uint32_t one_group(const float *table, float x, const int first)
 {
-    (void)first;
-    const __m256 above = _mm256_cmp_ps(_mm256_set1_ps(x), _mm256_load_ps(table), _CMP_GE_OQ);
-    return (uint32_t)__builtin_popcount((uint32_t)_mm256_movemask_ps(above));
+    return one_of(table, _mm256_set1_ps(x), first);
+}
+
+/* Of all cuts in a table of two levels at most. */
+APX_INLINE uint32_t one_whole(const float *table, float x, const int levels)
+{
+    return one_of(table, _mm256_set1_ps(x), 8 << levels);
 }
 
 /* Of 2^levels ascending cuts, and those behind them, which x does not reach. */
 APX_INLINE uint32_t one_within(const float *cuts, float x, const int levels)
 {
-    uint32_t count = 0;
-    const __m256 value = _mm256_set1_ps(x);
-    for (int i = 0; i < 1 << (levels - 3); i++)
-        count += (uint32_t)__builtin_popcount((uint32_t)_mm256_movemask_ps(
-            _mm256_cmp_ps(value, _mm256_loadu_ps(cuts + 8 * i), _CMP_GE_OQ)));
-    return count;
+    return one_of(cuts, _mm256_set1_ps(x), 1 << levels);
 }
 
 /* Are all values floats, or NaN? */

@@ -27,7 +27,7 @@ APX_INLINE uint32_t one_group(const float *table, float x, const int first)
 }
 
 /* Of all cuts in a table of one level, which are 64. */
-APX_INLINE uint32_t one_whole(const float *table, float x, const uint32_t levels)
+APX_INLINE uint32_t one_whole(const float *table, float x, const int levels)
 {
     (void)levels;
     return one_group(table, x, 32) + one_group(table + 32, x, 32);

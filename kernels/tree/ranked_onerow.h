@@ -45,7 +45,7 @@ APX_INLINE void one_search_shape(const struct apx_packed *packed, const void *x,
         const float value = kind != ONE_FLOATS ? (float)wide : ((const float *)x)[search->feature];
         uint32_t rank;
         if (ONE_IS_WHOLE(shape)) {
-            rank = one_whole(table, value, levels);
+            rank = one_whole(table, value, (int)levels);
         } else if (levels >= ONE_WITHIN) {
             rank = one_group(table, value, (int)first) << levels;
             rank += one_within(cuts + search->within + rank, value, (int)levels);
