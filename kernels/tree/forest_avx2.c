@@ -34,6 +34,7 @@ static const struct apx_forest_isa isa = {
     .block = 32,
     .windows = true,
     .within = ONE_WITHIN,
+    .within_room = ONE_WITHIN_ROOM,
     .bit_columns = 128,
     .one_block = 1.2,
     .one_column = 0.8,

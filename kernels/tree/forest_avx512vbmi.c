@@ -22,6 +22,7 @@ static const struct apx_forest_isa isa = {
     FOREST_COSTS_AVX512,
     .block = 64,
     .within = ONE_WITHIN,
+    .within_room = ONE_WITHIN_ROOM,
     .bit_columns = 256,
     .one_block = 1.0,
 };

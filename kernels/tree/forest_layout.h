@@ -123,7 +123,7 @@ static inline size_t apx_one_bits_bytes(uint32_t blocks, uint32_t lanes, bool wi
  * many the group's other cuts side by side. */
 struct apx_one_search {
     uint32_t feature, table; /* table: first float */
-    uint32_t within;         /* first float in one_cuts: its cuts, ascending; if levels are many */
+    uint32_t within;         /* first float in one_cuts: its cuts, ascending; if kept in groups */
     uint32_t cuts64;
     uint16_t column, cuts;
 };
@@ -198,6 +198,7 @@ struct apx_packed {
     uint32_t one_groups, one_twins, one_nans; /* of one_nan: the first ones are twins */
     uint32_t one_stride;                      /* bytes of a row's codes */
     uint32_t one_shape_end[APX_ONE_SHAPES];   /* of one_search, sorted by shape */
+    uint32_t one_within;                      /* bit l: cuts of l levels are kept in groups */
     bool one_in_order;                        /* the groups' trees are the forest's, in order */
     bool one_walks;                           /* some group walks */
     uint8_t leaf_ids;                         /* enum apx_leaf_ids */
@@ -243,13 +244,15 @@ static inline uint32_t apx_packed_leaf_id(const struct apx_packed *p, size_t lea
 /* What an instruction set needs and costs. */
 struct apx_forest_isa {
     const char *name;
-    uint32_t tile;        /* rows of a tile */
-    uint32_t mask_bytes;  /* of a mask of reach for a tile */
-    uint32_t lanes;       /* floats of a vector: entries of the smallest search table */
-    uint32_t first;       /* entries of the largest search table */
-    uint32_t block;       /* nodes that are decided by bits together */
-    bool windows;         /* a block looks in two windows of columns, if not in all */
-    uint32_t within;      /* levels of a search from which one row finds cuts side by side */
+    uint32_t tile;       /* rows of a tile */
+    uint32_t mask_bytes; /* of a mask of reach for a tile */
+    uint32_t lanes;      /* floats of a vector: entries of the smallest search table */
+    uint32_t first;      /* entries of the largest search table */
+    uint32_t block;      /* nodes that are decided by bits together */
+    bool windows;        /* a block looks in two windows of columns, if not in all */
+    /* bit l: of searches of l levels, one row finds cuts in groups, which take memory; always, or
+     * where there is room */
+    uint32_t within, within_room;
     uint32_t bit_columns; /* of a forest decided by bits, at most */
     /* nanoseconds, measured (README.md) */
     double slice;      /* a slice for one row */

@@ -288,6 +288,20 @@ static uint32_t behind(const struct apx_column *column)
     return greatest(8, 1u << column->levels);
 }
 
+/* Are cuts of few levels worth keeping in groups? Bits have left the room for it; walks have not,
+ * unless it is little beside them. */
+static bool has_room_within(const struct apx_pack *pack)
+{
+    enum { LITTLE = 16 };
+    const struct apx_packed *packed = pack->packed;
+    const struct apx_column *columns = apx_pack_at(pack, packed->column_at);
+    size_t bytes = 0;
+    for (uint32_t c = 0; c < packed->search_columns; c++)
+        if ((pack->isa->within_room >> columns[c].levels & 1) != 0)
+            bytes += (columns[c].cuts + behind(&columns[c])) * sizeof(float);
+    return !packed->one_walks || bytes * LITTLE <= pack->end;
+}
+
 /* Cuts of the columns with many levels, each ascending, and NaN behind them. */
 static void pack_cuts_within(struct apx_pack *pack, uint32_t searches)
 {
@@ -295,8 +309,9 @@ static void pack_cuts_within(struct apx_pack *pack, uint32_t searches)
     struct apx_one_search *search = apx_pack_at(pack, packed->one_search_at);
     const struct apx_column *columns = apx_pack_at(pack, packed->column_at);
     size_t count = 0;
+    packed->one_within = has_room_within(pack) ? pack->isa->within_room : pack->isa->within;
     for (uint32_t i = 0; i < searches; i++)
-        if (columns[search[i].column].levels >= pack->isa->within) {
+        if ((packed->one_within >> columns[search[i].column].levels & 1) != 0) {
             search[i].within = (uint32_t)count;
             count += search[i].cuts + behind(&columns[search[i].column]);
         }
@@ -305,7 +320,7 @@ static void pack_cuts_within(struct apx_pack *pack, uint32_t searches)
     const uint32_t *begin = apx_pack_at(pack, packed->feature_at);
     for (uint32_t i = 0; i < searches; i++) {
         const struct apx_column *column = &columns[search[i].column];
-        if (column->levels < pack->isa->within)
+        if ((packed->one_within >> column->levels & 1) == 0)
             continue;
         const uint32_t part =
             (search[i].column - begin[column->feature]) / (column->twin ? 2u : 1u);
@@ -365,10 +380,8 @@ static size_t pack_one_trees(struct apx_pack *pack)
     const struct apx_packed_tree *tree = apx_pack_at(pack, packed->trees_at);
     const size_t trees = pack->desc->trees;
     size_t tops = 0;
-    for (size_t t = 0; t < trees; t++) {
+    for (size_t t = 0; t < trees; t++)
         tops += pack->one_kind[t] == APX_ONE_TOPS;
-        packed->one_walks |= pack->one_kind[t] >= APX_ONE_TOPS;
-    }
     packed->one_tree_at = apx_pack_array(pack, packed->one_in_order ? 0 : trees, sizeof(uint32_t));
     packed->one_leaves_at = apx_pack_array(pack, trees + APX_ONE_LANES, sizeof(uint32_t));
     packed->one_root_at = apx_pack_array(pack, packed->one_walks ? trees : 0, sizeof(uint32_t));
@@ -391,6 +404,8 @@ void apx_pack_one_groups(struct apx_pack *pack)
     struct apx_packed *packed = pack->packed;
     packed->one_in_order = choose_order(pack, &packed->one_groups);
     packed->one_stride = row_stride(packed->columns);
+    for (size_t t = 0; t < pack->desc->trees; t++)
+        packed->one_walks |= pack->one_kind[t] >= APX_ONE_TOPS;
     pack_searches(pack);
     packed->one_group_at = apx_pack_array(pack, packed->one_groups, sizeof(struct apx_one_group));
     const size_t tops = pack_one_trees(pack);

@@ -11,9 +11,10 @@
 #define ONE_FIRST(shape)  8
 #define ONE_LEVELS(shape) (shape)
 /* Are all cuts compared at once? */
-#define ONE_IS_WHOLE(shape) ((shape) <= 2)
+#define ONE_IS_WHOLE(shape) ((shape) <= 4)
 
-enum { ONE_WITHIN = 3 }; /* levels that are too many to go down one by one */
+/* Levels whose cuts are kept in groups too, and those where there is room. */
+enum { ONE_WITHIN = 1 << 5, ONE_WITHIN_ROOM = 1 << 3 | 1 << 4 | 1 << 5 };
 
 APX_INLINE __m256i one_above(const float *cuts, __m256 x)
 {
@@ -48,7 +49,13 @@ APX_INLINE uint32_t one_group(const float *table, float x, const int first)
 /* Of all cuts in a table of two levels at most. */
 APX_INLINE uint32_t one_whole(const float *table, float x, const int levels)
 {
-    return one_of(table, _mm256_set1_ps(x), 8 << levels);
+    const __m256 value = _mm256_set1_ps(x);
+    const int count = 8 << levels;
+    uint32_t rank = one_of(table, value, count < 32 ? count : 32);
+#pragma GCC unroll 3
+    for (int i = 32; i < count; i += 32)
+        rank += one_of(table + i, value, 32);
+    return rank;
 }
 
 /* Of 2^levels ascending cuts, and those behind them, which x does not reach. */

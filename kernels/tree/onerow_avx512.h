@@ -14,7 +14,8 @@
 /* Are all cuts compared at once? */
 #define ONE_IS_WHOLE(shape) ((shape) == 2)
 
-enum { ONE_WITHIN = 3 }; /* levels that are too many to go down one by one */
+/* Levels whose cuts are kept in groups too, and those where there is room. */
+enum { ONE_WITHIN = 1 << 3, ONE_WITHIN_ROOM = ONE_WITHIN };
 
 APX_INLINE uint32_t one_group(const float *table, float x, const int first)
 {

@@ -30,7 +30,7 @@ APX_INLINE uint32_t one_rank64(const double *cuts, uint32_t count, uint32_t rank
 }
 
 APX_INLINE void one_search_shape(const struct apx_packed *packed, const void *x, uint8_t *codes,
-                                 const int shape, const enum one_values kind)
+                                 const int shape, const enum one_values kind, const bool within)
 {
     const struct apx_one_search *searches = apx_packed_array(packed, packed->one_search_at);
     const float *tables = apx_packed_array(packed, packed->table_at);
@@ -44,11 +44,11 @@ APX_INLINE void one_search_shape(const struct apx_packed *packed, const void *x,
         const double wide = kind != ONE_FLOATS ? ((const double *)x)[search->feature] : 0.0;
         const float value = kind != ONE_FLOATS ? (float)wide : ((const float *)x)[search->feature];
         uint32_t rank;
-        if (ONE_IS_WHOLE(shape)) {
-            rank = one_whole(table, value, (int)levels);
-        } else if (levels >= ONE_WITHIN) {
+        if (within) {
             rank = one_group(table, value, (int)first) << levels;
             rank += one_within(cuts + search->within + rank, value, (int)levels);
+        } else if (ONE_IS_WHOLE(shape)) {
+            rank = one_whole(table, value, (int)levels);
         } else {
             const uint32_t group = one_group(table, value, (int)first);
             uint32_t node = 1;
@@ -67,12 +67,19 @@ APX_INLINE void one_search_shape(const struct apx_packed *packed, const void *x,
 APX_INLINE void one_search_all(const struct apx_packed *packed, const void *x, uint8_t *codes,
                                const enum one_values kind)
 {
-    one_search_shape(packed, x, codes, 0, kind);
-    one_search_shape(packed, x, codes, 1, kind);
-    one_search_shape(packed, x, codes, 2, kind);
-    one_search_shape(packed, x, codes, 3, kind);
-    one_search_shape(packed, x, codes, 4, kind);
-    one_search_shape(packed, x, codes, 5, kind);
+#define SEARCH(shape)                                                                              \
+    if ((ONE_WITHIN_ROOM >> ONE_LEVELS(shape) & 1) != 0 &&                                         \
+        (packed->one_within >> ONE_LEVELS(shape) & 1) != 0)                                        \
+        one_search_shape(packed, x, codes, shape, kind, true);                                     \
+    else                                                                                           \
+        one_search_shape(packed, x, codes, shape, kind, false);
+    SEARCH(0)
+    SEARCH(1)
+    SEARCH(2)
+    SEARCH(3)
+    SEARCH(4)
+    SEARCH(5)
+#undef SEARCH
 }
 
 static __attribute__((noinline)) void one_search_floats(const struct apx_packed *packed,
