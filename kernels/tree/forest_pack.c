@@ -83,7 +83,7 @@ static struct bounds measure(const struct apx_forest_desc *desc)
     bytes += round64(nodes * sizeof(double)) + round64(nodes / 8 + 1);
     bytes += round64(2 * (nodes + desc->trees) * sizeof(struct apx_code_node));
     bytes += bound_onerow(desc, 2 * parts);
-    bytes += round64((bounds.cuts + 32 * parts) * sizeof(float));
+    bytes += round64((bounds.cuts + 32 * (parts + APX_ONE_SHAPES)) * sizeof(float));
     bytes += round64(exits * sizeof(uint32_t));
     bytes += round64((desc->features + 1) * sizeof(uint32_t));
     bytes += round64(2 * parts * sizeof(struct apx_column));

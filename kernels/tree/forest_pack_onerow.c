@@ -282,10 +282,10 @@ static bool is_second_twin(const struct apx_column *columns, uint32_t c)
     return c > 0 && columns[c - 1].twin;
 }
 
-/* Floats behind a column's cuts: what a look at the last group's reads, eight at least. */
-static uint32_t behind(const struct apx_column *column)
+/* Floats of a column's cuts in whole groups, which a look at one reads. */
+static uint32_t whole_groups(const struct apx_column *column)
 {
-    return greatest(8, 1u << column->levels);
+    return ((uint32_t)(column->cuts >> column->levels) + 1) << column->levels;
 }
 
 /* Are cuts of few levels worth keeping in groups? Bits have left the room for it; walks have not,
@@ -298,7 +298,7 @@ static bool has_room_within(const struct apx_pack *pack)
     size_t bytes = 0;
     for (uint32_t c = 0; c < packed->search_columns; c++)
         if ((pack->isa->within_room >> columns[c].levels & 1) != 0)
-            bytes += (columns[c].cuts + behind(&columns[c])) * sizeof(float);
+            bytes += whole_groups(&columns[c]) * sizeof(float);
     return !packed->one_walks || bytes * LITTLE <= pack->end;
 }
 
@@ -312,8 +312,10 @@ static void pack_cuts_within(struct apx_pack *pack, uint32_t searches)
     packed->one_within = has_room_within(pack) ? pack->isa->within_room : pack->isa->within;
     for (uint32_t i = 0; i < searches; i++)
         if ((packed->one_within >> columns[search[i].column].levels & 1) != 0) {
-            search[i].within = (uint32_t)count;
-            count += search[i].cuts + behind(&columns[search[i].column]);
+            const struct apx_column *column = &columns[search[i].column];
+            const size_t group = (size_t)1 << column->levels; /* in as few lines as can be */
+            search[i].within = (uint32_t)((count + group - 1) / group * group);
+            count = search[i].within + whole_groups(column);
         }
     packed->one_cuts_at = apx_pack_array(pack, count, sizeof(float));
     float *cuts = apx_pack_at(pack, packed->one_cuts_at);
@@ -326,7 +328,7 @@ static void pack_cuts_within(struct apx_pack *pack, uint32_t searches)
             (search[i].column - begin[column->feature]) / (column->twin ? 2u : 1u);
         const uint64_t *keys =
             pack->cuts + pack->cut_begin[column->feature] + (size_t)part * APX_CUTS_MAX;
-        for (uint32_t k = 0; k < column->cuts + behind(column); k++)
+        for (uint32_t k = 0; k < whole_groups(column); k++)
             cuts[search[i].within + k] =
                 k < column->cuts ? apx_float_above(apx_key_double(keys[k])) : NAN;
     }
