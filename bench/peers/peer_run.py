@@ -153,7 +153,9 @@ def main(program, arguments):
              **(program.facts(arguments) if program.facts else {})}
     results, kept = [], RESULTS / f"{program.name}.json"
     if arguments.add and kept.exists():
-        results = json.loads(kept.read_text())["results"]
+        before = json.loads(kept.read_text())
+        results = before["results"]
+        facts["isas"] = before["facts"]["isas"] + [isa for isa in arguments.isa if isa not in before["facts"]["isas"]]
     for case in cases:
         if program.prepare(arguments, case) is False:
             facts["left_out"].append(case.name)
