@@ -74,15 +74,15 @@ APX_INLINE vf gru_new_h(const struct gru_block *block, vf candidate, vf z, vf h)
     return vf_fma(vf_sub(vf_set1(1.0f), z), candidate, vf_mul(z, h));
 }
 
-APX_INLINE void gru_store(const struct gru_row *row, vf h)
+APX_INLINE void gru_store(const struct gru_row *row, size_t unit, size_t lanes, vf h)
 {
-    vf_store(row->h_out, h);
+    vf_store(row->h_out + unit, h);
     if (row->y == NULL)
         return;
-    if (row->lanes == VF_LANES)
-        vf_store(row->y, h);
+    if (lanes == VF_LANES)
+        vf_store(row->y + unit, h);
     else
-        vf_store_first(row->y, h, row->lanes);
+        vf_store_first(row->y + unit, h, lanes);
 }
 
 /* Sums of z, r, the candidate's x half; reset after: the candidate's h half in acc[3]. */
@@ -140,7 +140,7 @@ APX_INLINE void gru_tile(const struct gru_block *block, const struct gru_row *ro
         vf h_old = vf_load(row[j].h_old);
         if (after) {
             vf candidate = vf_fma(r, acc[j][3], acc[j][2]);
-            gru_store(&row[j], gru_new_h(block, candidate, z, h_old));
+            gru_store(&row[j], 0, row[j].lanes, gru_new_h(block, candidate, z, h_old));
         } else {
             vf_store(row[j].z, z);
             vf_store(row[j].rh, vf_mul(r, h_old));
@@ -219,20 +219,13 @@ APX_INLINE void gru_full_cells(const struct gru_row *row, size_t unit, size_t la
         const int at = q * FULL_SIDE;
         cell_gru_h(m - at < FULL_SIDE ? m - at : FULL_SIDE, candidate + at, z + at, h + at);
     }
-    APX_UNROLL_FOR (j, m) {
-        vf_store(row[j].h_out + unit, h[j]);
-        if (row[j].y == NULL)
-            continue;
-        if (lanes == VF_LANES)
-            vf_store(row[j].y + unit, h[j]);
-        else
-            vf_store_first(row[j].y + unit, h[j], lanes);
-    }
+    APX_UNROLL_FOR (j, m)
+        gru_store(&row[j], unit, lanes, h[j]);
 }
 
-/* Reset after: one block of m rows. */
+/* One block of m rows; reset before: as far as the second pass wants it. */
 APX_INLINE void gru_full_tile(const struct gru_block *block, const struct gru_row *row, size_t unit,
-                              size_t lanes, const int m)
+                              size_t lanes, const int m, const bool after)
 {
     const size_t input = block->desc->input, hidden = block->desc->hidden;
     vf z[FULL_TILE], r[FULL_TILE], g[FULL_TILE], from_x[FULL_TILE];
@@ -252,22 +245,36 @@ APX_INLINE void gru_full_tile(const struct gru_block *block, const struct gru_ro
     }
     APX_UNROLL_FOR (j, m) {
         from_x[j] = g[j];
-        g[j] = vf_load(block->bias + 3 * VF_LANES);
+        if (after)
+            g[j] = vf_load(block->bias + 3 * VF_LANES);
     }
-    for (size_t k = 0; k < hidden; k++, w += 3 * VF_LANES) {
+    for (size_t k = 0; k < hidden; k++, w += (after ? 3 : 2) * VF_LANES) {
         APX_UNROLL_FOR (j, m) {
             const vf h = vf_set1(row[j].h[k]);
             z[j] = vf_fma(h, vf_load(w), z[j]);
             r[j] = vf_fma(h, vf_load(w + VF_LANES), r[j]);
-            g[j] = vf_fma(h, vf_load(w + 2 * VF_LANES), g[j]);
+            if (after)
+                g[j] = vf_fma(h, vf_load(w + 2 * VF_LANES), g[j]);
         }
     }
-    gru_full_cells(row, unit, lanes, m, z, r, from_x, g);
+    if (after) {
+        gru_full_cells(row, unit, lanes, m, z, r, from_x, g);
+        return;
+    }
+    APX_UNROLL_FOR (j, m) {
+        cell_gru_gates(&z[j], &r[j]);
+        vf_store(row[j].z + unit, z[j]);
+        vf_store(row[j].rh + unit, vf_mul(r[j], vf_load(row[j].h_old + unit)));
+        vf_store(row[j].g + unit, from_x[j]);
+    }
 }
 
 #define GRU_FULL_CASE(rows)                                                                        \
     case rows:                                                                                     \
-        gru_full_tile(block, row, unit, lanes, (rows));                                            \
+        if (block->desc->reset_after)                                                              \
+            gru_full_tile(block, row, unit, lanes, (rows), true);                                  \
+        else                                                                                       \
+            gru_full_tile(block, row, unit, lanes, (rows), false);                                 \
         break;
 
 static void gru_full_tiles(const struct gru_block *block, const struct gru_row *row, size_t unit,
@@ -394,7 +401,7 @@ static void gru_first_pass(const struct apx_rnn_args *args, const struct gru_sta
     }
 }
 
-/* One step of the active rows, reset after, in full tiles. */
+/* One step of the active rows in full tiles; reset before: the first pass. */
 static void gru_full_step(const struct apx_rnn_args *args, const struct gru_state *state,
                           struct gru_block *block, size_t count, size_t step)
 {
@@ -433,12 +440,16 @@ static void gru_second_pass(const struct apx_rnn_args *args, const struct gru_st
             panel_tiles(&panel, row, m, v);
         }
     }
-    for (size_t next = 0; next < count; next++)
-        for (size_t number = 0; number * VF_LANES < padded; number++) {
-            struct gru_row row;
-            gru_locate(args, state, state->active[next], step, 0, number, &row);
-            gru_store(&row, gru_new_h(block, vf_load(row.g), vf_load(row.z), vf_load(row.h_old)));
+    for (size_t next = 0; next < count; next++) {
+        struct gru_row row;
+        gru_locate(args, state, state->active[next], step, 0, 0, &row);
+        for (size_t unit = 0; unit < padded; unit += VF_LANES) {
+            const size_t left = hidden - unit;
+            vf h = gru_new_h(block, vf_load(row.g + unit), vf_load(row.z + unit),
+                             vf_load(row.h_old + unit));
+            gru_store(&row, unit, left < VF_LANES ? left : VF_LANES, h);
         }
+    }
 }
 
 size_t APX_ENTRY(gru_f32, scratch_bytes)(const struct apx_rnn_desc *desc, size_t rows)
@@ -498,7 +509,7 @@ void APX_ENTRY(gru_f32, run)(const struct apx_rnn_args *args)
         const size_t since = step % RNN_AHEAD_STEPS;
         if (ahead && since == 0)
             gru_ahead(args, &state, &block, count, step, step + RNN_AHEAD_STEPS);
-        if (block.plain && desc->reset_after && !ahead && count > 1)
+        if (block.plain && !ahead && count > 1)
             gru_full_step(args, &state, &block, count, step);
         else
             gru_first_pass(args, &state, &block, count, step);
