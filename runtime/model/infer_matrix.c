@@ -139,20 +139,18 @@ enum apx_status apx_infer_gemm(struct apx_graph *graph, struct apx_node *node,
     return status != APX_OK ? status : apx_infer_set(graph, node, 0, a->dtype, 2, dims, error);
 }
 
-enum apx_status apx_infer_matmul(struct apx_graph *graph, struct apx_node *node,
-                                 struct apx_error *error)
+enum apx_status apx_infer_matrix_product(struct apx_graph *graph, struct apx_node *node, int second,
+                                         enum apx_dtype dtype, struct apx_error *error)
 {
-    const struct apx_value *a = apx_node_in(graph, node, 0), *b = apx_node_in(graph, node, 1);
-    enum apx_status status = apx_infer_same_dtype(graph, node, error);
-    if (status != APX_OK)
-        return status;
-    if (a->rank < 1 || b->rank < 1 || a->dtype == APX_BOOL || a->dtype == APX_STRING)
-        return apx_fail(error, APX_EFORMAT, node->name, "MatMul of rank %d and rank %d, %s",
-                        a->rank, b->rank, apx_dtype_name(a->dtype));
+    const struct apx_value *a = apx_node_in(graph, node, 0), *b = apx_node_in(graph, node, second);
+    if (a->rank < 1 || b->rank < 1)
+        return apx_fail(error, APX_EFORMAT, node->name, "%s of rank %d and rank %d, %s",
+                        apx_op_info(node->op)->name, a->rank, b->rank, apx_dtype_name(a->dtype));
     /* A vector is a matrix of one row (left) or one column (right), and that 1 goes again. */
     int a_batch = a->rank > 2 ? a->rank - 2 : 0, b_batch = b->rank > 2 ? b->rank - 2 : 0;
-    status = apx_infer_meet(graph, node, &a->dims[a->rank - 1],
-                            &b->dims[b->rank > 1 ? b->rank - 2 : 0], "inner extents", error);
+    enum apx_status status =
+        apx_infer_meet(graph, node, &a->dims[a->rank - 1], &b->dims[b->rank > 1 ? b->rank - 2 : 0],
+                       "inner extents", error);
     if (status != APX_OK)
         return status;
     struct apx_dim dims[APX_MAX_RANK + 2];
@@ -164,7 +162,20 @@ enum apx_status apx_infer_matmul(struct apx_graph *graph, struct apx_node *node,
         dims[rank++] = a->dims[a->rank - 2];
     if (b->rank > 1)
         dims[rank++] = b->dims[b->rank - 1];
-    return status != APX_OK ? status : apx_infer_set(graph, node, 0, a->dtype, rank, dims, error);
+    return status != APX_OK ? status : apx_infer_set(graph, node, 0, dtype, rank, dims, error);
+}
+
+enum apx_status apx_infer_matmul(struct apx_graph *graph, struct apx_node *node,
+                                 struct apx_error *error)
+{
+    const struct apx_value *a = apx_node_in(graph, node, 0), *b = apx_node_in(graph, node, 1);
+    enum apx_status status = apx_infer_same_dtype(graph, node, error);
+    if (status != APX_OK)
+        return status;
+    if (a->dtype == APX_BOOL || a->dtype == APX_STRING)
+        return apx_fail(error, APX_EFORMAT, node->name, "MatMul of rank %d and rank %d, %s",
+                        a->rank, b->rank, apx_dtype_name(a->dtype));
+    return apx_infer_matrix_product(graph, node, 1, a->dtype, error);
 }
 
 enum apx_status apx_infer_layer_norm(struct apx_graph *graph, struct apx_node *node,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* infer_qdq.c - QuantizeLinear and DequantizeLinear: one scale, or one for each place of an axis.
- */
+/* infer_qdq.c - operators of 8-bit integers with a scale: one, or one for each place of an axis
+ * (QuantizeLinear, DequantizeLinear), or for each column of the second matrix (products). */
 #include "runtime/base/fail.h"
 #include "runtime/model/infer.h"
 
@@ -76,4 +76,86 @@ enum apx_status apx_infer_dequantize_linear(struct apx_graph *graph, struct apx_
     enum apx_status status = check(graph, node, error);
     return status != APX_OK ? status
                             : apx_infer_set(graph, node, 0, APX_F32, x->rank, x->dims, error);
+}
+
+enum apx_status apx_infer_dynamic_quantize_linear(struct apx_graph *graph, struct apx_node *node,
+                                                  struct apx_error *error)
+{
+    static const enum apx_dtype types[3] = {APX_U8, APX_F32, APX_U8};
+    const struct apx_value *x = apx_node_in(graph, node, 0);
+    enum apx_status status = APX_OK;
+    if (x->dtype != APX_F32)
+        return apx_fail(error, APX_EFORMAT, node->name, "DynamicQuantizeLinear of %s",
+                        apx_dtype_name(x->dtype));
+    for (int i = 0; status == APX_OK && i < node->out_count; i++)
+        status = apx_infer_set(graph, node, i, types[i], i == 0 ? x->rank : 0, x->dims, error);
+    return status;
+}
+
+static bool is_byte(const struct apx_value *value)
+{
+    return value->dtype == APX_U8 || value->dtype == APX_I8;
+}
+
+/* Input i, if given: a zero point of matrix `of`, or a scale (of < 0). One number, or as many as
+ * the second matrix has columns. */
+static enum apx_status check_places(struct apx_graph *graph, struct apx_node *node, int i, int of,
+                                    bool by_columns, struct apx_error *error)
+{
+    const char *op = apx_op_info(node->op)->name;
+    const struct apx_value *value = apx_node_in(graph, node, i);
+    if (value == NULL)
+        return APX_OK;
+    const enum apx_dtype dtype = of < 0 ? APX_F32 : apx_node_in(graph, node, of)->dtype;
+    if (value->dtype != dtype)
+        return apx_fail(error, of < 0 ? APX_EUNSUPPORTED : APX_EFORMAT, node->name,
+                        "%s: input %d is of %s instead of %s", op, i, apx_dtype_name(value->dtype),
+                        apx_dtype_name(dtype));
+    if (has_one(value))
+        return APX_OK;
+    if (!by_columns || value->rank != 1)
+        return apx_fail(error, APX_EUNSUPPORTED, node->name,
+                        "%s: input %d has rank %d; one number%s is supported", op, i, value->rank,
+                        by_columns ? ", or one for each column," : "");
+    const struct apx_value *b = apx_node_in(graph, node, node->op == APX_OP_MATMUL_INTEGER ? 1 : 3);
+    return apx_infer_meet(graph, node, &b->dims[b->rank - 1], &value->dims[0], "columns", error);
+}
+
+enum apx_status apx_infer_matmul_integer(struct apx_graph *graph, struct apx_node *node,
+                                         struct apx_error *error)
+{
+    const struct apx_value *a = apx_node_in(graph, node, 0), *b = apx_node_in(graph, node, 1);
+    if (!is_byte(a) || !is_byte(b))
+        return apx_fail(error, APX_EFORMAT, node->name, "MatMulInteger of %s and %s",
+                        apx_dtype_name(a->dtype), apx_dtype_name(b->dtype));
+    enum apx_status status = apx_infer_matrix_product(graph, node, 1, APX_I32, error);
+    if (status == APX_OK)
+        status = check_places(graph, node, 2, 0, false, error);
+    return status == APX_OK ? check_places(graph, node, 3, 1, true, error) : status;
+}
+
+/* a, its scale and zero point; b, its; y's */
+enum apx_status apx_infer_qlinear_matmul(struct apx_graph *graph, struct apx_node *node,
+                                         struct apx_error *error)
+{
+    for (int i = 0; i < 8; i++)
+        if (apx_node_in(graph, node, i) == NULL)
+            return apx_fail(error, APX_EFORMAT, node->name, "QLinearMatMul: input %d is left out",
+                            i);
+    const struct apx_value *a = apx_node_in(graph, node, 0), *b = apx_node_in(graph, node, 3);
+    const struct apx_value *zero = apx_node_in(graph, node, 7);
+    if (!is_byte(a) || !is_byte(b) || !is_byte(zero))
+        return apx_fail(error, APX_EUNSUPPORTED, node->name, "QLinearMatMul of %s and %s to %s",
+                        apx_dtype_name(a->dtype), apx_dtype_name(b->dtype),
+                        apx_dtype_name(zero->dtype));
+    static const struct {
+        int input, of;
+        bool by_columns;
+    } places[6] = {{1, -1, false}, {2, 0, false},  {4, -1, true},
+                   {5, 3, true},   {6, -1, false}, {7, 7, false}};
+    enum apx_status status = apx_infer_matrix_product(graph, node, 3, zero->dtype, error);
+    for (int i = 0; i < 6 && status == APX_OK; i++)
+        status =
+            check_places(graph, node, places[i].input, places[i].of, places[i].by_columns, error);
+    return status;
 }

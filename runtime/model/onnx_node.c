@@ -122,6 +122,10 @@ static enum apx_status refuse(const struct apx_onnx_reader *reader, const Onnx__
                         "%s: control flow is not supported; export the model with recurrent "
                         "layers as LSTM or GRU operators and without branches",
                         op);
+    if (strcmp(domain, "com.microsoft") == 0 && strcmp(op, "DynamicQuantizeLSTM") == 0)
+        return apx_fail(reader->error, APX_EUNSUPPORTED, label,
+                        "DynamicQuantizeLSTM: its numbers depend on the rows beside it; give the "
+                        "float model to auspex quantize instead");
     return apx_fail(reader->error, APX_EUNSUPPORTED, label,
                     "operator %s of domain %s is not supported", op,
                     domain[0] != '\0' ? domain : "ai.onnx");

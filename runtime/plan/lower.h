@@ -128,6 +128,10 @@ struct apx_view *apx_emit_dense_int8(struct apx_lowering *lo, struct apx_view *x
 /* a . b over the last two axes, the axes before broadcast; both of rank 2 or more. */
 struct apx_view *apx_emit_product(struct apx_lowering *lo, struct apx_view *a, struct apx_view *b);
 
+/* MatMul of a and b, vectors among them, with the extents of value `out`. */
+struct apx_view *apx_lower_product(struct apx_lowering *lo, struct apx_view *a, struct apx_view *b,
+                                   const struct apx_value *out);
+
 /* ---- driver -------------------------------------------------------------------------------- */
 
 typedef void apx_lower_fn(struct apx_lowering *lo, const struct apx_node *node);

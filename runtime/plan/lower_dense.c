@@ -116,6 +116,25 @@ static bool has_width(const struct apx_view *x, int64_t width)
     return x->rank >= 1 && apx_dim_is_constant(&x->extent[x->rank - 1], &extent) && extent == width;
 }
 
+struct apx_view *apx_lower_product(struct apx_lowering *lo, struct apx_view *a, struct apx_view *b,
+                                   const struct apx_value *out)
+{
+    struct apx_view *wide_a = apx_lower_clone(lo, a), *wide_b = apx_lower_clone(lo, b);
+    if (wide_a == NULL || wide_b == NULL)
+        return NULL;
+    struct apx_dim one = apx_dim_constant(1);
+    if (a->rank == 1) {
+        struct apx_dim extent[2] = {one, a->extent[0]};
+        apx_view_expand(a, 2, extent, wide_a);
+    }
+    if (b->rank == 1) {
+        wide_b->rank = 2;
+        wide_b->extent[1] = one;
+        wide_b->stride[1] = one;
+    }
+    return apx_emit_reshape(lo, apx_emit_product(lo, wide_a, wide_b), out->rank, out->dims);
+}
+
 void apx_lower_matmul(struct apx_lowering *lo, const struct apx_node *node)
 {
     struct apx_view *a = apx_lower_in(lo, node, 0);
@@ -132,23 +151,9 @@ void apx_lower_matmul(struct apx_lowering *lo, const struct apx_node *node)
             apx_emit_dense(lo, a, (size_t)output, w->data, 1, (ptrdiff_t)output, bias, act);
         return;
     }
-    struct apx_view *b = apx_lower_in(lo, node, 1);
-    struct apx_view *wide_a = apx_lower_clone(lo, a), *wide_b = apx_lower_clone(lo, b);
-    if (wide_a == NULL || wide_b == NULL)
-        return;
-    struct apx_dim one = apx_dim_constant(1);
-    if (a->rank == 1) {
-        struct apx_dim extent[2] = {one, a->extent[0]};
-        apx_view_expand(a, 2, extent, wide_a);
-    }
-    if (b->rank == 1) {
-        wide_b->rank = 2;
-        wide_b->extent[1] = one;
-        wide_b->stride[1] = one;
-    }
-    struct apx_view *y = apx_emit_product(lo, wide_a, wide_b);
-    const struct apx_value *out = &lo->graph->values[node->out[0]];
-    apx_lower_set(lo, node, 0, apx_emit_reshape(lo, y, out->rank, out->dims));
+    apx_lower_set(
+        lo, node, 0,
+        apx_lower_product(lo, a, apx_lower_in(lo, node, 1), &lo->graph->values[node->out[0]]));
 }
 
 static struct apx_view *transposed(struct apx_lowering *lo, struct apx_view *x)

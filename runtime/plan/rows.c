@@ -198,13 +198,14 @@ static bool follow_transpose(struct analysis *a, const struct apx_node *node)
     return true;
 }
 
-static bool follow_matmul(struct analysis *a, const struct apx_node *node)
+/* Of input 0 and input `second`. */
+static bool follow_matmul(struct analysis *a, const struct apx_node *node, int second)
 {
     struct mark left, right, result = no_mark;
-    if (!mark_of(a, node, 0, &left) || !mark_of(a, node, 1, &right))
+    if (!mark_of(a, node, 0, &left) || !mark_of(a, node, second, &right))
         return false;
     const struct apx_value *x = apx_node_in(a->graph, node, 0);
-    const struct apx_value *y = apx_node_in(a->graph, node, 1);
+    const struct apx_value *y = apx_node_in(a->graph, node, second);
     int rank = apx_node_out(a->graph, node, 0)->rank;
     if ((left.axis >= 0 && left.axis == x->rank - 1) ||
         (right.axis >= 0 && right.axis == (y->rank > 1 ? y->rank - 2 : 0)))
@@ -376,6 +377,17 @@ static bool follow_behind(struct analysis *a, const struct apx_node *node)
     return true;
 }
 
+/* Every element has a say in every element: rows meet. */
+static bool follow_whole(struct analysis *a, const struct apx_node *node)
+{
+    struct mark mark;
+    if (!mark_of(a, node, 0, &mark) || mark.axis >= 0)
+        return false;
+    for (int i = 0; i < node->out_count; i++)
+        set_mark(a, node, i, -1, NULL);
+    return true;
+}
+
 static bool follow(struct analysis *a, const struct apx_node *node)
 {
     switch (node->op) {
@@ -387,7 +399,12 @@ static bool follow(struct analysis *a, const struct apx_node *node)
     case APX_OP_GEMM:
         return follow_gemm(a, node);
     case APX_OP_MATMUL:
-        return follow_matmul(a, node);
+    case APX_OP_MATMUL_INTEGER:
+        return follow_matmul(a, node, 1);
+    case APX_OP_QLINEAR_MATMUL:
+        return follow_matmul(a, node, 3);
+    case APX_OP_DYNAMIC_QUANTIZE_LINEAR:
+        return follow_whole(a, node);
     case APX_OP_REDUCE_SUM:
     case APX_OP_REDUCE_MEAN:
     case APX_OP_REDUCE_MAX:

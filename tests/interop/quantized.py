@@ -385,6 +385,7 @@ def check_dense(table, seed, number):
 
 # ---- files of ONNX Runtime's own quantiser ---------------------------------------------------------------------------
 
+DYNAMIC_SOURCES = ("keras_dense_layers", "keras_dense_softmax", "torch_legacy_lstm_1")
 QDQ_SOURCES = ("keras_dense_layers", "torch_legacy_mlp_layernorm", "torch_legacy_lstm_1", "torch_legacy_window_mlp")
 
 
@@ -419,6 +420,41 @@ def check_qdq(table, name, per_channel):
         compare(table, "quantize_static", name, ours.run(draw(99)), want, "ONNX Runtime")
 
 
+def check_dynamic(table, name):
+    """DynamicQuantizeLinear and MatMulInteger, as quantize_dynamic writes them: its rows depend on one another, so the
+    engine runs whole batches. The recurrent operator of the same tool is refused by name."""
+    import onnxruntime
+    from onnxruntime import quantization
+
+    source = os.path.join(engine.ROOT, "tests", "golden", f"{name}.onnx")
+    value = onnx.load(source).graph.input[0]
+    shape = [dim.dim_value or 16 for dim in value.type.tensor_type.shape.dim]
+    x = {value.name: np.random.default_rng(99).standard_normal(shape).astype(np.float32)}
+    with tempfile.TemporaryDirectory() as folder:
+        target = os.path.join(folder, "dynamic.onnx")
+        quantization.quantize_dynamic(source, target, weight_type=quantization.QuantType.QInt8)
+        model = onnx.load(target)
+    operators = {node.op_type for node in model.graph.node}
+    table.row("quantize_dynamic")["models"] += 1
+    if "DynamicQuantizeLSTM" in operators:
+        try:
+            engine.Model(model).close()
+            table.failed("quantize_dynamic", name, "DynamicQuantizeLSTM is not refused")
+        except engine.Refused as refused:
+            if "auspex quantize" not in str(refused):
+                table.failed("quantize_dynamic", name, f"refused without a hint: {refused}")
+        return
+    if "MatMulInteger" not in operators:
+        table.failed("quantize_dynamic", name, f"no MatMulInteger among {operators}")
+        return
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 4
+    want = onnxruntime.InferenceSession(model.SerializeToString(), options).run(None, x)
+    with engine.Model(model) as ours:
+        compare(table, "quantize_dynamic", name, ours.run(x), want, "ONNX Runtime")
+
+
 def check_own(table, arguments):
     """The models made here: files of ONNX Runtime's quantiser, single operators and stacks of two."""
     chosen = lambda name: arguments.only is None or arguments.only in name
@@ -426,6 +462,9 @@ def check_own(table, arguments):
         for per_channel in (False, True):
             if chosen(name):
                 check_qdq(table, name, per_channel)
+    for name in DYNAMIC_SOURCES:
+        if chosen(name):
+            check_dynamic(table, name)
     for number in range(arguments.random // 3):
         if chosen(f"dense_{arguments.seed}_{number:04d}"):
             check_dense(table, arguments.seed, number)

@@ -191,6 +191,48 @@ def quantize_linear(m, op):
     return m.model(op, {"axis": axis} if along else {}, opset)
 
 
+def dynamic_quantize(m, op):
+    x = m.values(m.shape(0))
+    if m.chance(0.2):
+        x = np.abs(x)
+    elif m.chance(0.2):
+        x = x * 0
+    m.give(x, False)
+    return m.model(op, {}, 17, outputs=3)
+
+
+def integer_product(m, op):
+    """Inner extents up to 600: sums beyond 2^24. A scale or zero point for each column at times."""
+    kind = m.pick([np.uint8, np.int8])
+    kind_b = kind if op == "MatMulInteger" or m.chance(0.5) else np.int8
+    inner, columns = m.integer(1, 40) if m.chance(0.7) else m.integer(250, 600), m.integer(1, 20)
+    lead = m.pick([[], [3], [2, 3], [2, 1, 3]])
+    b_lead = m.pick([[], [], [2] if len(lead) > 1 else []])
+    whole = lambda kind, shape: m.rng.integers(np.iinfo(kind).min, np.iinfo(kind).max, shape,
+                                               endpoint=True).astype(kind)
+    a, b = whole(kind, lead + [inner]), whole(kind_b, b_lead + [inner, columns])
+    places = lambda: m.pick([[], [1], [columns]]) if not b_lead and lead else []
+    if op == "MatMulInteger":
+        m.give(a, False)
+        m.give(b)
+        if m.chance(0.7):
+            m.give(whole(kind, []))
+            if m.chance(0.7):
+                m.give(whole(kind_b, places()))
+        return m.model(op, {}, 17)
+    scale = lambda shape: m.rng.uniform(0.001, 0.1, shape).astype(np.float32)
+    m.give(a, False)
+    m.give(scale([]))
+    m.give(whole(kind, []))
+    shape = places()
+    m.give(b)
+    m.give(scale(shape))
+    m.give(whole(kind_b, shape))
+    m.give(scale([]) * np.float32(inner))
+    m.give(whole(kind, []))
+    return m.model(op, {}, 17)
+
+
 def logic_not(m, op):
     m.give(m.values(m.shape(0), BOOL), False)
     return m.model(op, {}, 17)
@@ -638,7 +680,8 @@ def feature_vectorizer(m, op):
 MAKERS = {
     **dict.fromkeys(FLOAT_UNARY, unary), **dict.fromkeys(("Abs", "Neg", "Sign", "Relu"), unary_typed), "Clip": clip,
     **dict.fromkeys(("Identity", "Dropout"), identity), **dict.fromkeys(("Cast", "CastLike"), cast), "Not": logic_not,
-    **dict.fromkeys(("QuantizeLinear", "DequantizeLinear"), quantize_linear),
+    **dict.fromkeys(("QuantizeLinear", "DequantizeLinear"), quantize_linear), "DynamicQuantizeLinear": dynamic_quantize,
+    **dict.fromkeys(("MatMulInteger", "QLinearMatMul"), integer_product),
     **dict.fromkeys(("Add", "Sub", "Mul", "Div", "Pow", "Mod", "PRelu", "Equal", "Less", "LessOrEqual", "Greater",
                      "GreaterOrEqual", "And", "Or", "Xor"), binary),
     **dict.fromkeys(("Min", "Max", "Sum", "Mean"), chain), "Where": where, **dict.fromkeys(REDUCES, reduce),

@@ -33,6 +33,8 @@ static inline enum apx_dtype case_dtype(char letter)
         return APX_BOOL;
     case 's':
         return APX_STRING;
+    case 'u':
+        return APX_U8;
     default:
         return APX_F32;
     }

@@ -510,6 +510,95 @@ static void refuses_other_products(void)
     }
 }
 
+/* 600 products of 255 and 255: beyond what a float holds. One zero point for a, one for each column
+ * of b, which is constant or not. */
+static void adds_integers_exactly(void)
+{
+    enum { LONG = 600, COLUMNS = 3 };
+    const uint8_t zeros[COLUMNS] = {0, 128, 255}, zero = 1;
+    uint8_t w[LONG * COLUMNS];
+    for (int i = 0; i < LONG * COLUMNS; i++)
+        w[i] = i % 3 == 0 ? 255 : (uint8_t)rng_below(&rng, 256);
+    for (int is_constant = 0; is_constant < 2; is_constant++) {
+        struct apx_onnx *m =
+            case_begin(17, is_constant ? "x:u[n,600]" : "x:u[n,600] w:u[600,3]", "y");
+        if (is_constant)
+            apx_onnx_tensor(m, "w", APX_U8, 2, (int64_t[]){LONG, COLUMNS}, w);
+        apx_onnx_tensor(m, "zero", APX_U8, 0, NULL, &zero);
+        apx_onnx_tensor(m, "zeros", APX_U8, 1, (int64_t[]){COLUMNS}, zeros);
+        case_node(m, "MatMulInteger", "x w zero zeros", "y");
+        struct apx_tensor in[2] = {run_tensor(APX_U8, 2, (int64_t[]){4, LONG}),
+                                   run_tensor(APX_U8, 2, (int64_t[]){LONG, COLUMNS})};
+        for (int i = 0; i < 4 * LONG; i++)
+            ((uint8_t *)in[0].data)[i] = i < LONG ? 255 : (uint8_t)rng_below(&rng, 256);
+        memcpy(in[1].data, w, sizeof w);
+        REQUIRE(run_case_list(m, is_constant ? 1 : 2, in));
+        CHECK_EQ(run_out[0].dtype, APX_I32);
+        CHECK(run_independent);
+        for (int n = 0; n < 4; n++)
+            for (int c = 0; c < COLUMNS; c++) {
+                int sum = 0;
+                for (int k = 0; k < LONG; k++)
+                    sum += (((uint8_t *)in[0].data)[n * LONG + k] - zero) *
+                           (w[k * COLUMNS + c] - zeros[c]);
+                CHECK_EQ(((const int32_t *)run_out[0].data)[n * COLUMNS + c], sum);
+            }
+        free(in[0].data);
+        free(in[1].data);
+    }
+}
+
+/* The scale is the batch's, so rows are not independent. */
+static void looks_at_the_whole_batch(void)
+{
+    struct apx_onnx *m = case_begin(17, "x:f[n,3]", "y s z");
+    case_node(m, "DynamicQuantizeLinear", "x", "y s z");
+    struct apx_tensor x = run_random(&rng, 2, 5, 3);
+    float *data = x.data, least = 0, most = 0;
+    for (int i = 0; i < 15; i++) {
+        least = fminf(least, data[i]);
+        most = fmaxf(most, data[i]);
+    }
+    REQUIRE(run_case_list(m, 1, &x));
+    CHECK(!run_independent);
+    const float scale = (most - least) / 255, zero = rintf(-least / scale);
+    CHECK(run_f32(&run_out[1], 0) == scale);
+    CHECK_EQ(run_at(2, 0), zero);
+    for (size_t i = 0; i < 15; i++)
+        CHECK_EQ(run_at(0, i), rintf(data[i] / scale) + zero);
+    free(x.data);
+}
+
+static void refuses_other_integers(void)
+{
+    static const char *const forms[][2] = {
+        {"x:f[n,4] w:u[4,3]", "x w"},          {"x:u[n,4] w:u[4,3] z:i[]", "x w z"},
+        {"x:u[n,4] w:u[4,3] z:u[5]", "x w z"}, {"x:u[n,4] w:u[4,3] z:u[] v:u[2]", "x w z v"},
+        {"x:u[n,k] w:u[k,3]", "x w"},
+    };
+    for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+        struct apx_onnx *m = case_begin(17, forms[i][0], "y");
+        case_node(m, "MatMulInteger", forms[i][1], "y");
+        struct apx_tensor in[4] = {
+            run_tensor(i == 0 ? APX_F32 : APX_U8, 2, (int64_t[]){2, 4}),
+            run_tensor(APX_U8, 2, (int64_t[]){4, 3}),
+            run_tensor(i == 1 ? APX_I32 : APX_U8, i == 2 ? 1 : 0, (int64_t[]){5}),
+            run_tensor(APX_U8, 1, (int64_t[]){2})};
+        CHECK(!run_case_list(m, i == 3 ? 4 : i == 1 || i == 2 ? 3 : 2, in));
+        CHECK(run_status == APX_EUNSUPPORTED || run_status == APX_EFORMAT);
+        for (int k = 0; k < 4; k++)
+            free(in[k].data);
+    }
+    struct apx_onnx *m = case_begin(17, "x:f[t,n,3]", "y");
+    apx_onnx_opset(m, "com.microsoft", 1);
+    case_node_of(m, "com.microsoft", "DynamicQuantizeLSTM", "x", "y");
+    struct apx_tensor x = run_random(&rng, 3, 2, 2, 3);
+    CHECK(!run_case_list(m, 1, &x));
+    CHECK_EQ(run_status, APX_EUNSUPPORTED);
+    CHECK_HAS(run_error.message, "auspex quantize");
+    free(x.data);
+}
+
 int main(void)
 {
     RUN(computes_by_definition);
@@ -520,6 +609,9 @@ int main(void)
     RUN(quantises_linearly);
     RUN(quantises_along_an_axis);
     RUN(refuses_other_scales);
+    RUN(adds_integers_exactly);
+    RUN(looks_at_the_whole_batch);
+    RUN(refuses_other_integers);
     RUN(multiplies_by_definition);
     RUN(refuses_other_products);
     run_end();
