@@ -85,7 +85,7 @@ enum apx_status apx_infer_need_dims(struct apx_graph *graph, const struct apx_no
                                     struct apx_error *error);
 /* Output 0 as MatMul of inputs 0 and `second` has it, of type dtype. */
 enum apx_status apx_infer_matrix_product(struct apx_graph *graph, struct apx_node *node, int second,
-                                  enum apx_dtype dtype, struct apx_error *error);
+                                         enum apx_dtype dtype, struct apx_error *error);
 /* APX_EFORMAT unless all inputs given have the dtype of input 0. */
 enum apx_status apx_infer_same_dtype(const struct apx_graph *graph, const struct apx_node *node,
                                      struct apx_error *error);
