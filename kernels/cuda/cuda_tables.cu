@@ -2,18 +2,20 @@
 /* cuda_tables.cu - all rows, the ones that are to be preferred first. */
 #include "kernels/cuda/cuda_tables.h"
 
+/* Filled when the plug-in is loaded: the rows themselves are constants of other files. */
+static const struct apx_cuda_rnn_row lstm_rows[] = {apx_lstm_f32_cuda, apx_lstm_f16_cuda};
+static const struct apx_cuda_rnn_row gru_rows[] = {apx_gru_f32_cuda, apx_gru_f16_cuda};
+
 const struct apx_cuda_rnn_row *apx_cuda_lstm_rows(size_t *count)
 {
-    static const struct apx_cuda_rnn_row rows[] = {apx_lstm_f32_cuda, apx_lstm_f16_cuda};
-    *count = sizeof rows / sizeof rows[0];
-    return rows;
+    *count = sizeof lstm_rows / sizeof lstm_rows[0];
+    return lstm_rows;
 }
 
 const struct apx_cuda_rnn_row *apx_cuda_gru_rows(size_t *count)
 {
-    static const struct apx_cuda_rnn_row rows[] = {apx_gru_f32_cuda, apx_gru_f16_cuda};
-    *count = sizeof rows / sizeof rows[0];
-    return rows;
+    *count = sizeof gru_rows / sizeof gru_rows[0];
+    return gru_rows;
 }
 
 const struct apx_cuda_forest_row *apx_cuda_forest_rows(size_t *count)

@@ -15,7 +15,7 @@ static const double product_cycles = 2.0;   /* of the four tensor cores together
 static const double cell_instructions = 60; /* of one unit and row */
 static const double chain_cycles = 36;      /* a product after another */
 static const double barrier_cycles = 60, cluster_cycles = 420;
-static const double l2_bytes_a_cycle = 48;
+static const double l2_bytes_a_cycle = 20;
 static const double prologue_cycles = 2500;
 
 static size_t state_bytes(const struct apx_rnn_desc *desc, bool reset_before, size_t rows)
@@ -65,7 +65,7 @@ static double estimate(const struct apx_cuda_device *device, const struct apx_rn
     const double a_round =
         fmax(1.0, floor(device->multiprocessors / cut->cluster)) * cut->cluster * together;
     const double busy = fmin(together, ceil(blocks / device->multiprocessors));
-    const double step = fmax(chain + barrier, busy * (fmax(products, fmax(reads, far)) + cells));
+    const double step = fmax(chain + barrier, busy * (fmax(products, reads) + far + cells));
     return ceil(blocks / a_round) * (prologue_cycles + (double)steps * step) / device->clock;
 }
 
@@ -73,7 +73,8 @@ bool apx_rnn_f16_cut(const struct apx_cuda_device *device, const struct apx_rnn_
                      bool reset_before, size_t rows, size_t steps, struct rnn_f16_cut *out)
 {
     bool found = false;
-    const unsigned most_cluster = device->major >= 9 ? MOST_CLUSTER : 1;
+    /* Later devices run what is translated from sm_80, which knows no clusters. */
+    const unsigned most_cluster = device->major == 9 ? MOST_CLUSTER : 1;
     for (unsigned cluster = 1; cluster <= most_cluster; cluster *= 2)
         for (unsigned tiles = 1; tiles <= MOST_TILES; tiles *= 2) {
             struct rnn_f16_cut cut = {.cluster = cluster, .tiles = tiles};

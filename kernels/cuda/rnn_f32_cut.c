@@ -24,7 +24,7 @@ enum {
 static const double chain_cycles = 4.3;      /* a multiply-add after another */
 static const double cell_instructions = 130; /* activations of one unit and row */
 static const double barrier_cycles = 60, cluster_cycles = 420;
-static const double l2_bytes_a_cycle = 48; /* of one multiprocessor */
+static const double l2_bytes_a_cycle = 20; /* of one multiprocessor while all of them read */
 static const double prologue_cycles = 2500;
 
 static size_t round_up(size_t value, size_t multiple)
@@ -92,7 +92,7 @@ static double estimate(const struct apx_cuda_device *device, const struct apx_rn
         fmax(1.0, floor(device->multiprocessors / cut->cluster)) * cut->cluster * together;
     const double rounds = ceil(blocks / a_round);
     const double busy = fmin(together, ceil(blocks / device->multiprocessors));
-    const double step = fmax(chain + barrier, busy * fmax(issue, fmax(reads, far)));
+    const double step = fmax(chain + barrier, busy * (fmax(issue, reads) + far));
     return rounds * (prologue_cycles + (double)steps * step) / device->clock;
 }
 
@@ -101,7 +101,8 @@ bool apx_rnn_f32_cut(const struct apx_cuda_device *device, const struct apx_rnn_
                      struct rnn_f32_cut *out)
 {
     bool found = false;
-    const unsigned most_cluster = device->major >= 9 ? MOST_CLUSTER : 1;
+    /* Later devices run what is translated from sm_80, which knows no clusters. */
+    const unsigned most_cluster = device->major == 9 ? MOST_CLUSTER : 1;
     for (unsigned cluster = 1; cluster <= most_cluster; cluster *= 2)
         for (unsigned tile = 1; tile <= MOST_TILE; tile *= 2)
             for (unsigned groups = 1; groups <= 16; groups *= 2) {
