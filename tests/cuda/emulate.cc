@@ -12,6 +12,7 @@
 #include <vector>
 
 #ifdef __SANITIZE_ADDRESS__
+#    include <sanitizer/asan_interface.h>
 #    include <sanitizer/common_interface_defs.h>
 #endif
 
@@ -22,7 +23,7 @@ size_t emulated_launches, emulated_threads;
 
 namespace
 {
-const size_t stack_bytes = 128 * 1024, slot_bytes = 64;
+const size_t stack_bytes = 128 * 1024, slot_bytes = 64, fence = 4096;
 const unsigned WARP = 32, MOST_THREADS = 1024;
 const int INVALID_VALUE = 1; /* cudaErrorInvalidValue */
 
@@ -39,13 +40,14 @@ struct barrier {
 
 struct warp {
     barrier sync;
-    unsigned char slot[WARP][slot_bytes];
+    alignas(16) unsigned char slot[WARP][slot_bytes];
 };
 
 struct block {
     emulated_index index;
     unsigned rank, threads_left;
     unsigned char *shared;
+    std::vector<unsigned char> memory; /* it, and fences around it */
     barrier sync;
     std::vector<warp> warps;
 };
@@ -180,6 +182,18 @@ void prepare(fiber &f)
     makecontext(&f.context, fiber_main, 0);
 }
 
+/* Nothing was written beside the shared memory. */
+void inspect(block &b, size_t shared)
+{
+    const unsigned char *begin = b.memory.data(), *end = begin + b.memory.size();
+#ifdef __SANITIZE_ADDRESS__
+    __asan_unpoison_memory_region(begin, b.memory.size());
+#endif
+    for (const unsigned char *p = begin; p < end; p = p + 1 == b.shared ? b.shared + shared : p + 1)
+        if (*p != 0xff)
+            give_up("writes outside of the block's shared memory");
+}
+
 /* All fibers to their end. */
 void run_cluster(size_t count)
 {
@@ -305,6 +319,11 @@ void emulated_take(unsigned from, void *value, size_t bytes)
     memcpy(value, own_warp().slot[from % WARP], bytes);
 }
 
+const void *emulated_given(unsigned from)
+{
+    return own_warp().slot[from % WARP];
+}
+
 void emulated_fail_launches(int error)
 {
     launch_error = error;
@@ -339,10 +358,14 @@ int emulated_launch(unsigned grid, unsigned threads, unsigned cluster, size_t sh
             for (size_t w = 0; w < b.warps.size(); w++)
                 b.warps[w].sync.expected =
                     w * WARP + WARP <= threads ? WARP : threads - (unsigned)w * WARP;
-            if (posix_memalign(reinterpret_cast<void **>(&b.shared), 128,
-                               shared > 0 ? shared : 1) != 0)
-                give_up("no memory for a block");
-            memset(b.shared, 0xff, shared);
+            b.memory.resize(fence + shared + fence + 128);
+            memset(b.memory.data(), 0xff, b.memory.size());
+            b.shared = b.memory.data() + fence;
+            b.shared += (128 - (uintptr_t)b.shared % 128) % 128;
+#ifdef __SANITIZE_ADDRESS__
+            __asan_poison_memory_region(b.memory.data(), (size_t)(b.shared - b.memory.data()));
+            __asan_poison_memory_region(b.shared + shared, fence);
+#endif
             for (unsigned t = 0; t < threads; t++) {
                 fiber &f = *fibers[rank * threads + t];
                 prepare(f);
@@ -353,7 +376,7 @@ int emulated_launch(unsigned grid, unsigned threads, unsigned cluster, size_t sh
         }
         run_cluster(count);
         for (auto &b : blocks)
-            free(b->shared);
+            inspect(*b, shared);
     }
     return 0;
 }
@@ -377,7 +400,7 @@ uint16_t emulated_to_half(float value)
     return (uint16_t)(sign | (uint32_t)((exponent + 13) * 1024 + steps));
 }
 
-float emulated_from_half(uint16_t half)
+static float from_half(uint16_t half)
 {
     const int exponent = half >> 10 & 31, fraction = half & 1023;
     float magnitude = ldexpf((float)(exponent > 0 ? fraction + 1024 : fraction),
@@ -385,4 +408,15 @@ float emulated_from_half(uint16_t half)
     if (exponent == 31)
         magnitude = fraction != 0 ? NAN : INFINITY;
     return half & 0x8000 ? -magnitude : magnitude;
+}
+
+float emulated_from_half(uint16_t half)
+{
+    static const std::vector<float> all = [] {
+        std::vector<float> values;
+        for (unsigned bits = 0; bits < 0x10000; bits++)
+            values.push_back(from_half((uint16_t)bits));
+        return values;
+    }();
+    return all[half];
 }

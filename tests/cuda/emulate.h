@@ -5,8 +5,8 @@
  * after the other. A fiber runs until it waits for a barrier; the scheduler then takes the next
  * one, in an order that changes with every pass, so that a missing barrier shows. It is stricter
  * than the machine: a thread that leaves while others wait for it is a failure, shared memory
- * begins as NaN and ends exactly where the launch said (under AddressSanitizer to the byte), and
- * asynchronous copies happen only when they are waited for.
+ * begins as NaN and ends where the launch said (behind it is NaN, and a fence), and asynchronous
+ * copies happen only when they are waited for.
  *
  * Failures are reported on stderr and end the program: a kernel that hangs or diverges has no
  * result that could be compared. */
@@ -70,6 +70,7 @@ void emulated_copy_wait();
 /* What this lane gives and, once all lanes of the warp have given, what lane `from` gave. */
 void emulated_give(const void *value, size_t bytes);
 void emulated_take(unsigned from, void *value, size_t bytes);
+const void *emulated_given(unsigned from); /* the same, in place */
 unsigned emulated_lane();
 int emulated_launch(unsigned grid, unsigned block, unsigned cluster, size_t shared,
                     const std::function<void()> &kernel);
@@ -183,26 +184,29 @@ static inline float simt_half_to_float(uint16_t half)
 /* The fragments' layouts: simt.cuh. Products are exact in float64, their sum is rounded once. */
 static inline void simt_mma_f16(float sum[4], const uint32_t a[4], const uint32_t b[2])
 {
-    struct {
+    struct operands {
         uint32_t a[4], b[2];
-    } mine, other[2];
+    } mine;
     memcpy(mine.a, a, sizeof mine.a);
     memcpy(mine.b, b, sizeof mine.b);
     emulated_give(&mine, sizeof mine);
     const unsigned row = emulated_lane() / 4, column = emulated_lane() % 4 * 2;
-    for (unsigned i = 0; i < 4; i++) {
-        double total = (double)sum[i];
-        for (unsigned k = 0; k < 16; k++) {
-            /* a: row `row` + 8 (i / 2) at column k; b: row k, column `column` + i % 2 */
-            emulated_take(row * 4 + k % 8 / 2, &other[0], sizeof other[0]);
-            emulated_take((column + i % 2) * 4 + k % 8 / 2, &other[1], sizeof other[1]);
-            const uint32_t left = other[0].a[k / 8 * 2 + i / 2], right = other[1].b[k / 8];
-            const unsigned shift = k % 2 * 16;
-            total += (double)emulated_from_half((uint16_t)(left >> shift)) *
-                     (double)emulated_from_half((uint16_t)(right >> shift));
+    double total[4] = {(double)sum[0], (double)sum[1], (double)sum[2], (double)sum[3]};
+    for (unsigned k = 0; k < 16; k++) {
+        const unsigned quarter = k % 8 / 2, shift = k % 2 * 16;
+        const operands *left = static_cast<const operands *>(emulated_given(row * 4 + quarter));
+        double x[2], y[2];
+        for (unsigned i = 0; i < 2; i++) { /* row `row` + 8 i of a, column `column` + i of b */
+            const operands *right =
+                static_cast<const operands *>(emulated_given((column + i) * 4 + quarter));
+            x[i] = (double)emulated_from_half((uint16_t)(left->a[k / 8 * 2 + i] >> shift));
+            y[i] = (double)emulated_from_half((uint16_t)(right->b[k / 8] >> shift));
         }
-        sum[i] = (float)total;
+        for (unsigned i = 0; i < 4; i++)
+            total[i] += x[i / 2] * y[i % 2];
     }
+    for (unsigned i = 0; i < 4; i++)
+        sum[i] = (float)total[i];
     emulated_sync_warp();
 }
 static inline float simt_fast_exp(float x)

@@ -161,10 +161,10 @@ static enum apx_match match_of(const char *precision)
     return strcmp(precision, "fp32") == 0 ? APX_MATCH_EXACT : APX_MATCH_ULP;
 }
 
-const struct apx_rnn_row *emulated_lstm_rows(size_t *count);
-const struct apx_rnn_row *emulated_gru_rows(size_t *count);
+const struct apx_rnn_row *checked_lstm_rows(size_t *count);
+const struct apx_rnn_row *checked_gru_rows(size_t *count);
 
-const struct apx_rnn_row *emulated_lstm_rows(size_t *count)
+const struct apx_rnn_row *checked_lstm_rows(size_t *count)
 {
     static struct apx_rnn_row rows[MACHINES + 1];
     *count = MACHINES + 1;
@@ -183,7 +183,7 @@ const struct apx_rnn_row *emulated_lstm_rows(size_t *count)
     return rows;
 }
 
-const struct apx_rnn_row *emulated_gru_rows(size_t *count)
+const struct apx_rnn_row *checked_gru_rows(size_t *count)
 {
     static struct apx_rnn_row rows[MACHINES + 1];
     *count = MACHINES + 1;
@@ -262,9 +262,9 @@ FOREST_RUN(2)
 FOREST_RUN(3)
 FOREST_RUN(4)
 
-const struct apx_forest_row *emulated_forest_rows(size_t *count);
+const struct apx_forest_row *checked_forest_rows(size_t *count);
 
-const struct apx_forest_row *emulated_forest_rows(size_t *count)
+const struct apx_forest_row *checked_forest_rows(size_t *count)
 {
     static void (*const run[])(const struct apx_forest_args *) = {
         forest_run_0, forest_run_1, forest_run_2, forest_run_3, forest_run_4};
@@ -335,9 +335,9 @@ static void dense_run_1(const struct apx_dense_args *args)
     dense_run(1, args);
 }
 
-const struct apx_dense_row *emulated_dense_rows(size_t *count);
+const struct apx_dense_row *checked_dense_rows(size_t *count);
 
-const struct apx_dense_row *emulated_dense_rows(size_t *count)
+const struct apx_dense_row *checked_dense_rows(size_t *count)
 {
     static void (*const run[])(const struct apx_dense_args *) = {dense_run_0, dense_run_1};
     enum { RUNS = sizeof run / sizeof run[0] };

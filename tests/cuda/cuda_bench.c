@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cuda_bench.c - time of the CUDA kernels on device-resident data, and their results against the
+ * processor's rows, on the shapes that count.
+ *
+ *   cuda_bench [--cuts] [--most-rows N] [--steps T]
+ *
+ * One line a shape: microseconds a launch (the median of graphs of ten), the estimate that the row
+ * gives of itself, and for recurrent layers microseconds a step. float rows must give the
+ * processor's bits, rows of halves be within 1e-2. --cuts: each way to cut a launch, timed, for the
+ * constants of rnn_f32_cut.c and rnn_f16_cut.c. Exit status 1 if a result is wrong, 77 without a
+ * device. */
+#include <getopt.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels/cuda/rnn_f16_layout.h"
+#include "kernels/cuda/rnn_f32_layout.h"
+#include "tests/cuda/device.h"
+#include "tests/harness/rng.h"
+#include "tests/kernels/forest_problem.h"
+
+enum { CHECKED_ROWS = 64 };
+
+static size_t failures;
+
+/* forest_problem.c is the checker's. */
+void *kcheck_alloc(size_t bytes)
+{
+    void *memory = malloc(bytes > 0 ? bytes : 1);
+    if (memory == NULL) {
+        perror("malloc");
+        exit(2);
+    }
+    return memory;
+}
+
+static float *random_floats(struct rng *rng, size_t count, float scale)
+{
+    float *values = kcheck_alloc(count * sizeof *values);
+    for (size_t i = 0; i < count; i++)
+        values[i] = scale * rng_real(rng);
+    return values;
+}
+
+static void *upload(const void *from, size_t bytes)
+{
+    void *to = device_alloc(bytes);
+    device_in(to, from, bytes);
+    return to;
+}
+
+/* ---- recurrent layers ------------------------------------------------------------------------ */
+
+struct rnn_bench {
+    const struct apx_cuda_rnn_row *row;
+    struct apx_rnn_args args; /* on the device */
+    int32_t *fault;
+    const struct rnn_f32_cut *f32; /* or the row's own choice */
+    const struct rnn_f16_cut *f16;
+    bool is_lstm;
+};
+
+static int rnn_launch(void *context, void *stream)
+{
+    const struct rnn_bench *bench = context;
+    if (bench->f32 != NULL)
+        return (bench->is_lstm ? apx_lstm_f32_cuda_launch : apx_gru_f32_cuda_launch)(
+            bench->f32, &bench->args, bench->fault, stream);
+    if (bench->f16 != NULL)
+        return (bench->is_lstm ? apx_lstm_f16_cuda_launch : apx_gru_f16_cuda_launch)(
+            bench->f16, &bench->args, bench->fault, stream);
+    return bench->row->launch(device_open(), &bench->args, bench->fault, stream);
+}
+
+static void rnn_cuts(struct rnn_bench *bench)
+{
+    const struct apx_rnn_args *args = &bench->args;
+    const bool before = !bench->is_lstm && !args->desc->reset_after;
+    const double steps = (double)args->steps;
+    for (unsigned i = 0; i < 4 * 4 * 5; i++) {
+        struct rnn_f32_cut f32 = {
+            .cluster = 1u << i % 4, .tile = 1u << i / 4 % 4, .groups = 1u << i / 16};
+        struct rnn_f16_cut f16 = {.cluster = 1u << i % 4, .tiles = 1u << i / 4};
+        if (strcmp(bench->row->precision, "fp32") == 0) {
+            if ((f32.groups > 1 && f32.tile * f32.groups / 2 >= args->rows) ||
+                !apx_rnn_f32_cut_complete(device_open(), args->desc, bench->is_lstm ? 4 : 3, before,
+                                          &f32))
+                continue;
+            bench->f32 = &f32;
+            printf("    cluster %u tile %u x %u first k %u: %.2f us a step\n", f32.cluster,
+                   f32.tile, f32.groups, f32.first_k, 1e6 * device_time(rnn_launch, bench) / steps);
+            bench->f32 = NULL;
+        } else if (i < 12 && apx_rnn_f16_cut_complete(device_open(), args->desc, before, &f16)) {
+            bench->f16 = &f16;
+            printf("    cluster %u tiles %u %s: %.2f us a step\n", f16.cluster, f16.tiles,
+                   f16.resident ? "resident" : "from L2",
+                   1e6 * device_time(rnn_launch, bench) / steps);
+            bench->f16 = NULL;
+        }
+    }
+}
+
+/* The first rows on the processor, compared. */
+static double rnn_error(const struct apx_rnn_desc *desc, bool is_lstm,
+                        const struct apx_rnn_weights *weights, const struct apx_rnn_args *host,
+                        const float *y)
+{
+    const uint32_t caps = apx_cpu_caps();
+    const struct apx_rnn_row *row =
+        is_lstm ? apx_lstm_select(caps, desc) : apx_gru_select(caps, desc);
+    const size_t values = host->rows * host->steps * desc->hidden;
+    struct apx_rnn_args args = *host;
+    void *packed = aligned_alloc(64, (row->packed_bytes(desc) + 63) / 64 * 64);
+    void *scratch = aligned_alloc(64, (row->scratch_bytes(desc, host->rows) + 127) / 64 * 64);
+    if (packed == NULL || scratch == NULL)
+        exit(2);
+    float *expected = kcheck_alloc(values * sizeof *expected);
+    row->pack(desc, weights, packed);
+    args.packed = packed;
+    args.scratch = scratch;
+    args.y = expected;
+    row->run(&args);
+    double worst = 0.0;
+    for (size_t i = 0; i < values; i++) {
+        const double error = fabs((double)y[i] - (double)expected[i]);
+        worst = error <= worst ? worst : error; /* NaN is worst */
+    }
+    free(packed);
+    free(scratch);
+    free(expected);
+    return worst;
+}
+
+static void rnn(const struct apx_cuda_rnn_row *row, bool is_lstm, bool reset_after, size_t input,
+                size_t hidden, size_t rows, size_t steps, bool cuts)
+{
+    const struct apx_rnn_desc desc = {
+        .input = input,
+        .hidden = hidden,
+        .reset_after = reset_after,
+        .act = {{.kind = APX_ACT_SIGMOID}, {.kind = APX_ACT_TANH}, {.kind = APX_ACT_TANH}}};
+    if (!row->supports(device_open(), &desc)) {
+        printf("%-14s I %3zu H %3zu: not supported\n", row->name, input, hidden);
+        return;
+    }
+    struct rng rng = {hidden * 31 + input};
+    const size_t gates = is_lstm ? 4 : 3;
+    const float scale = 1.7f / sqrtf((float)(input + hidden));
+    float *w = random_floats(&rng, gates * hidden * (input + hidden), scale);
+    float *bias = random_floats(&rng, 2 * gates * hidden, 0.5f);
+    float *x = random_floats(&rng, rows * steps * input, 1.0f);
+    const struct apx_rnn_weights weights = {
+        .w = w, .r = w + gates * hidden * input, .bias_w = bias, .bias_r = bias + gates * hidden};
+    void *packed = kcheck_alloc(row->packed_bytes(&desc));
+    row->pack(&desc, &weights, packed);
+    const int32_t no_fault = 0;
+    struct rnn_bench bench = {.row = row, .is_lstm = is_lstm};
+    bench.fault = upload(&no_fault, sizeof no_fault);
+    bench.args = (struct apx_rnn_args){.desc = &desc,
+                                       .packed = upload(packed, row->packed_bytes(&desc)),
+                                       .rows = rows,
+                                       .steps = steps,
+                                       .x = upload(x, rows * steps * input * sizeof(float)),
+                                       .x_row = (ptrdiff_t)(steps * input),
+                                       .x_step = (ptrdiff_t)input,
+                                       .y = device_alloc(rows * steps * hidden * sizeof(float)),
+                                       .y_row = (ptrdiff_t)(steps * hidden),
+                                       .y_step = (ptrdiff_t)hidden};
+    const double seconds = device_time(rnn_launch, &bench);
+    device_check(row->name, 0);
+    struct apx_rnn_args host = bench.args;
+    host.rows = rows < CHECKED_ROWS ? rows : CHECKED_ROWS;
+    host.x = x;
+    const size_t bytes = host.rows * steps * hidden * sizeof(float);
+    float *y = kcheck_alloc(bytes);
+    device_out(y, bench.args.y, bytes);
+    const double error = rnn_error(&desc, is_lstm, &weights, &host, y);
+    const bool good = strcmp(row->precision, "fp32") == 0 ? error == 0.0 : error < 1e-2;
+    failures += !good;
+    printf("%-14s%s I %3zu H %3zu T %2zu N %5zu %10.1f us %8.2f us a step, estimate %8.2f, "
+           "error %.1e%s\n",
+           row->name,
+           is_lstm       ? ""
+           : reset_after ? " after"
+                         : " before",
+           input, hidden, steps, rows, 1e6 * seconds, 1e6 * seconds / (double)steps,
+           1e6 * row->seconds(device_open(), &desc, rows, steps) / (double)steps, error,
+           good ? "" : " FAIL");
+    if (cuts)
+        rnn_cuts(&bench);
+    const void *on_device[] = {bench.args.packed, bench.args.x, bench.args.y, bench.fault};
+    for (size_t i = 0; i < sizeof on_device / sizeof on_device[0]; i++) {
+        void *memory;
+        memcpy(&memory, &on_device[i], sizeof memory);
+        device_free(memory);
+    }
+    free(w);
+    free(bias);
+    free(x);
+    free(packed);
+    free(y);
+}
+
+static void all_rnn(size_t most_rows, size_t steps, bool cuts)
+{
+    static const size_t shapes[][2] = {{32, 64}, {32, 128}, {128, 128}, {64, 256}};
+    static const size_t batches[] = {1, 16, 128, 1024, 4096, 65536};
+    size_t count;
+    const struct apx_cuda_rnn_row *rows = apx_cuda_lstm_rows(&count);
+    for (size_t r = 0; r < count; r++)
+        for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; s++)
+            for (size_t b = 0; b < sizeof batches / sizeof batches[0]; b++)
+                if (batches[b] <= most_rows)
+                    rnn(&rows[r], true, false, shapes[s][0], shapes[s][1], batches[b], steps, cuts);
+    rows = apx_cuda_gru_rows(&count);
+    for (size_t r = 0; r < count; r++)
+        for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; s++)
+            for (size_t b = 0; b < sizeof batches / sizeof batches[0]; b++)
+                for (int after = 1; after >= 0 && batches[b] <= most_rows; after--)
+                    rnn(&rows[r], false, after, shapes[s][0], shapes[s][1], batches[b], steps,
+                        cuts);
+}
+
+/* ---- forests --------------------------------------------------------------------------------- */
+
+struct forest_bench {
+    const struct apx_cuda_forest_row *row;
+    const void *header;
+    struct apx_forest_args args;
+};
+
+static int forest_launch(void *context, void *stream)
+{
+    const struct forest_bench *bench = context;
+    return bench->row->launch(device_open(), bench->header, &bench->args, stream);
+}
+
+static void forest(size_t trees, size_t leaves, enum forest_shape shape, size_t features,
+                   size_t rows)
+{
+    size_t count;
+    const struct apx_cuda_forest_row *row = apx_cuda_forest_rows(&count);
+    const struct forest_plan plan = {.features = features,
+                                     .outputs = 1,
+                                     .trees = trees,
+                                     .rows = rows < CHECKED_ROWS ? rows : CHECKED_ROWS,
+                                     .shape = shape,
+                                     .leaves = leaves,
+                                     .exact_leaves = true,
+                                     .thresholds = 250,
+                                     .plain_values = true};
+    struct rng rng = {trees};
+    struct forest_problem p;
+    forest_problem_create(&rng, &plan, &p);
+    double *margins = kcheck_alloc(plan.rows * sizeof *margins);
+    uint32_t *leaf = kcheck_alloc(plan.rows * trees * sizeof *leaf);
+    p.x_is_double = false;
+    for (size_t i = 0; i < plan.rows * features; i++)
+        p.x[i] = (double)(float)p.x[i];
+    forest_problem_solve(&p, margins, leaf);
+    float *x = random_floats(&rng, rows * features, 1.0f);
+    for (size_t i = 0; i < plan.rows * features; i++)
+        x[i] = (float)p.x[i];
+    char *packed = kcheck_alloc(row->pack_bound(&p.desc));
+    const size_t bytes = row->pack(&p.desc, packed);
+    struct forest_bench bench = {.row = row, .header = packed};
+    void *on_packed = upload(packed, bytes), *on_x = upload(x, rows * features * sizeof *x);
+    float *on_margins = device_alloc(rows * sizeof(float));
+    bench.args =
+        (struct apx_forest_args){.packed = on_packed,
+                                 .rows = rows,
+                                 .x = on_x,
+                                 .x_row = (ptrdiff_t)features,
+                                 .margins = on_margins,
+                                 .scratch = device_alloc(row->scratch_bytes(packed, rows))};
+    const double seconds = device_time(forest_launch, &bench);
+    device_check(row->name, 0);
+    float *actual = kcheck_alloc(plan.rows * sizeof *actual);
+    device_out(actual, on_margins, plan.rows * sizeof *actual);
+    size_t wrong = 0;
+    for (size_t n = 0; n < plan.rows; n++)
+        wrong += !((double)actual[n] == margins[n] || (isnan(actual[n]) && isnan(margins[n])));
+    failures += wrong > 0;
+    printf("%-14s %4zu x %3zu leaves F %zu N %7zu %10.1f us %8.2f Mrows/s, estimate %10.1f us%s\n",
+           row->name, trees, leaves, features, rows, 1e6 * seconds, 1e-6 * (double)rows / seconds,
+           1e6 * row->seconds(device_open(), packed, rows), wrong > 0 ? " FAIL" : "");
+    device_free(on_packed);
+    device_free(on_x);
+    device_free(on_margins);
+    device_free(bench.args.scratch);
+    free(margins);
+    free(leaf);
+    free(x);
+    free(packed);
+    free(actual);
+    forest_problem_free(&p);
+}
+
+static void all_forests(size_t most_rows)
+{
+    static const size_t batches[] = {1, 64, 1024, 4096, 65536, 1000000};
+    for (size_t b = 0; b < sizeof batches / sizeof batches[0]; b++) {
+        if (batches[b] > most_rows)
+            continue;
+        forest(200, 256, FOREST_BALANCED, 100, batches[b]);
+        forest(800, 255, FOREST_LEAF_WISE, 100, batches[b]);
+        forest(100, 31, FOREST_LEAF_WISE, 50, batches[b]);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {{"cuts", no_argument, NULL, 'c'},
+                                            {"most-rows", required_argument, NULL, 'm'},
+                                            {"steps", required_argument, NULL, 's'},
+                                            {NULL, 0, NULL, 0}};
+    size_t most_rows = 1000000, steps = 50;
+    bool cuts = false;
+    for (int letter; (letter = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        if (letter == 'c') {
+            cuts = true;
+        } else if (letter == 'm') {
+            most_rows = strtoull(optarg, NULL, 0);
+        } else if (letter == 's') {
+            steps = strtoull(optarg, NULL, 0);
+        } else {
+            fprintf(stderr, "usage: cuda_bench [--cuts] [--most-rows N] [--steps T]\n");
+            return 2;
+        }
+    }
+    const struct apx_cuda_device *device = device_open();
+    printf("device: %s, %d.%d, %d multiprocessors, %zu KB of shared memory a block\n", device->name,
+           device->major, device->minor, device->multiprocessors, device->shared_bytes / 1024);
+    all_rnn(most_rows, steps, cuts);
+    all_forests(most_rows);
+    printf("%zu wrong results\n", failures);
+    return failures > 0;
+}

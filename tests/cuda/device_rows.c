@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* device_rows.c - the CUDA rows on a device as rows of the processor's tables, for the kernel
+ * checker. Every array goes to device memory of exactly its size and comes back, outputs with what
+ * lies between their rows, so that the checker sees what a kernel wrote where it should not. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels/cuda/cuda_forest.h"
+#include "tests/cuda/device.h"
+#include "tests/harness/kcheck.h"
+
+/* The arrays of one launch. */
+static struct {
+    void *host, *device;
+    size_t bytes;
+    bool is_output;
+} moved[16];
+static size_t moved_count;
+
+/* A copy on the device; NULL stays NULL. */
+static void *move(const void *host, size_t bytes, bool is_output)
+{
+    if (host == NULL)
+        return NULL;
+    void *device = device_alloc(bytes);
+    void *writable;
+    memcpy(&writable, &host, sizeof writable);
+    device_in(device, host, bytes);
+    moved[moved_count].host = writable;
+    moved[moved_count].device = device;
+    moved[moved_count].bytes = bytes;
+    moved[moved_count].is_output = is_output;
+    moved_count++;
+    return device;
+}
+
+static void finish(const char *what, int code)
+{
+    device_check(what, code);
+    for (size_t i = 0; i < moved_count; i++) {
+        if (moved[i].is_output)
+            device_out(moved[i].host, moved[i].device, moved[i].bytes);
+        device_free(moved[i].device);
+    }
+    moved_count = 0;
+}
+
+static size_t span(size_t rows, ptrdiff_t row, size_t steps, ptrdiff_t step, size_t width)
+{
+    if (rows == 0 || steps == 0)
+        return 0;
+    return (rows - 1) * (size_t)row + (steps - 1) * (size_t)step + width;
+}
+
+/* ---- recurrent layers ------------------------------------------------------------------------ */
+
+static const struct apx_cuda_rnn_row *lstm_source, *gru_source;
+
+static void rnn_run(const struct apx_cuda_rnn_row *row, const struct apx_rnn_args *args)
+{
+    if (args->rows == 0)
+        return;
+    const size_t n = args->rows, t = args->steps, h = args->desc->hidden, f = sizeof(float);
+    struct apx_rnn_args on = *args;
+    int32_t fault = 0;
+    on.packed = move(args->packed, row->packed_bytes(args->desc), false);
+    on.x = move(args->x, f * span(n, args->x_row, t, args->x_step, args->desc->input), false);
+    on.h0 = move(args->h0, f * span(n, args->h0_row, 1, 0, h), false);
+    on.c0 = move(args->c0, f * span(n, args->c0_row, 1, 0, h), false);
+    on.lengths = move(args->lengths, n * sizeof *args->lengths, false);
+    on.y = move(args->y, f * span(n, args->y_row, t, args->y_step, h), true);
+    on.h_last = move(args->h_last, f * span(n, args->h_last_row, 1, 0, h), true);
+    on.c_last = move(args->c_last, f * span(n, args->c_last_row, 1, 0, h), true);
+    int32_t *on_fault = move(&fault, sizeof fault, true);
+    on.scratch = move(args->scratch, row->scratch_bytes(args->desc, n, t), false);
+    finish(row->name, row->launch(device_open(), &on, on_fault, NULL));
+    if (fault != 0)
+        kcheck_fail("lengths are found to be wrong");
+}
+
+#define RNN(op)                                                                                    \
+    static bool op##_supports(const struct apx_rnn_desc *desc)                                     \
+    {                                                                                              \
+        return op##_source->supports(device_open(), desc);                                         \
+    }                                                                                              \
+    static size_t op##_packed_bytes(const struct apx_rnn_desc *desc)                               \
+    {                                                                                              \
+        return op##_source->packed_bytes(desc);                                                    \
+    }                                                                                              \
+    static void op##_pack(const struct apx_rnn_desc *desc, const struct apx_rnn_weights *weights,  \
+                          void *packed)                                                            \
+    {                                                                                              \
+        op##_source->pack(desc, weights, packed);                                                  \
+    }                                                                                              \
+    static size_t op##_scratch_bytes(const struct apx_rnn_desc *desc, size_t rows)                 \
+    {                                                                                              \
+        return op##_source->scratch_bytes(desc, rows, 8);                                          \
+    }                                                                                              \
+    static void op##_run(const struct apx_rnn_args *args)                                          \
+    {                                                                                              \
+        rnn_run(op##_source, args);                                                                \
+    }                                                                                              \
+    const struct apx_rnn_row *checked_##op##_rows(size_t *count);                                  \
+    const struct apx_rnn_row *checked_##op##_rows(size_t *count)                                   \
+    {                                                                                              \
+        static struct apx_rnn_row rows[2];                                                         \
+        size_t sources, scalar;                                                                    \
+        *count = 2;                                                                                \
+        if (rows[0].name != NULL)                                                                  \
+            return rows;                                                                           \
+        op##_source = apx_cuda_##op##_rows(&sources);                                              \
+        const struct apx_rnn_row *plain = apx_##op##_rows(&scalar);                                \
+        rows[1] = plain[scalar - 1];                                                               \
+        rows[0] = (struct apx_rnn_row){.isa = "cuda",                                              \
+                                       .types = "f32",                                             \
+                                       .name = op##_source->name,                                  \
+                                       .match = APX_MATCH_EXACT,                                   \
+                                       .supports = op##_supports,                                  \
+                                       .packed_bytes = op##_packed_bytes,                          \
+                                       .pack = op##_pack,                                          \
+                                       .scratch_bytes = op##_scratch_bytes,                        \
+                                       .run = op##_run,                                            \
+                                       .tile_rows = 1};                                            \
+        return rows;                                                                               \
+    }
+RNN(lstm)
+RNN(gru)
+
+/* ---- dense layers ---------------------------------------------------------------------------- */
+
+static const struct apx_cuda_dense_row *dense_source;
+
+static bool dense_supports(const struct apx_dense_desc *desc)
+{
+    /* Softplus goes through CUDA's library, which rounds otherwise than the processor's. */
+    return desc->act.kind != APX_ACT_SOFTPLUS && dense_source->supports(device_open(), desc);
+}
+
+static size_t dense_packed_bytes(const struct apx_dense_desc *desc)
+{
+    return (dense_source->packed_bytes(desc) + 63) / 64 * 64;
+}
+
+static void dense_pack(const struct apx_dense_desc *desc, const struct apx_dense_weights *weights,
+                       void *packed)
+{
+    dense_source->pack(desc, weights, packed);
+}
+
+static void dense_run(const struct apx_dense_args *args)
+{
+    if (args->rows == 0)
+        return;
+    const struct apx_dense_desc *desc = args->desc;
+    struct apx_dense_args on = *args;
+    on.packed = move(args->packed, dense_source->packed_bytes(desc), false);
+    on.x = move(args->x, sizeof(float) * span(args->rows, args->x_row, 1, 0, desc->input), false);
+    on.y = move(args->y, sizeof(float) * span(args->rows, args->y_row, 1, 0, desc->output), true);
+    finish(dense_source->name, dense_source->launch(device_open(), &on, NULL));
+}
+
+const struct apx_dense_row *checked_dense_rows(size_t *count);
+
+const struct apx_dense_row *checked_dense_rows(size_t *count)
+{
+    static struct apx_dense_row rows[2];
+    size_t sources, scalar;
+    *count = 2;
+    if (rows[0].name != NULL)
+        return rows;
+    dense_source = apx_cuda_dense_rows(&sources);
+    const struct apx_dense_row *plain = apx_dense_rows(&scalar);
+    rows[1] = plain[scalar - 1];
+    rows[0] = (struct apx_dense_row){.isa = "cuda",
+                                     .name = dense_source->name,
+                                     .match = APX_MATCH_EXACT,
+                                     .supports = dense_supports,
+                                     .packed_bytes = dense_packed_bytes,
+                                     .pack = dense_pack,
+                                     .run = dense_run,
+                                     .tile_rows = 1};
+    return rows;
+}
+
+/* ---- forests --------------------------------------------------------------------------------- */
+
+static const struct apx_cuda_forest_row *forest_source;
+static const struct apx_forest_row *forest_scalar;
+static bool is_refused; /* the forest packed last: the scalar row stands in */
+
+static size_t forest_pack_bound(const struct apx_forest_desc *desc)
+{
+    const size_t bound = forest_source->pack_bound(desc), scalar = forest_scalar->pack_bound(desc);
+    return bound > scalar ? bound : scalar;
+}
+
+static size_t forest_pack(const struct apx_forest_desc *desc, void *memory)
+{
+    is_refused = !forest_source->supports(device_open(), desc);
+    return is_refused ? forest_scalar->pack(desc, memory) : forest_source->pack(desc, memory);
+}
+
+static size_t forest_scratch_bytes(const void *packed)
+{
+    return is_refused ? forest_scalar->scratch_bytes(packed) : 0;
+}
+
+static void forest_run(const struct apx_forest_args *args)
+{
+    if (is_refused)
+        forest_scalar->run(args);
+    if (is_refused || args->rows == 0)
+        return;
+    struct cuda_forest header;
+    memcpy(&header, args->packed, sizeof header);
+    struct apx_forest_args on = *args;
+    const size_t rows = args->rows, sum = header.sums_double ? sizeof(double) : sizeof(float);
+    on.packed = move(args->packed, header.bytes, false);
+    on.x = move(args->x,
+                (args->x_is_double ? sizeof(double) : sizeof(float)) *
+                    span(rows, args->x_row, 1, 0, header.features),
+                false);
+    on.margins = move(args->margins, rows * header.outputs * sum, true);
+    on.leaves = move(args->leaves, rows * header.trees * sizeof(uint32_t), true);
+    on.scratch = device_alloc(forest_source->scratch_bytes(args->packed, rows));
+    finish(forest_source->name, forest_source->launch(device_open(), args->packed, &on, NULL));
+    device_free(on.scratch);
+}
+
+static void forest_describe(const void *packed, struct apx_forest_choice *choice)
+{
+    choice->schedule = "device";
+    choice->bytes = 1;
+    choice->seconds_per_row = is_refused ? 0.0 : forest_source->seconds(device_open(), packed, 1);
+}
+
+const struct apx_forest_row *checked_forest_rows(size_t *count);
+
+const struct apx_forest_row *checked_forest_rows(size_t *count)
+{
+    static struct apx_forest_row rows[2];
+    size_t sources, scalar;
+    *count = 2;
+    if (rows[0].name != NULL)
+        return rows;
+    forest_source = apx_cuda_forest_rows(&sources);
+    const struct apx_forest_row *plain = apx_forest_rows(&scalar);
+    rows[1] = plain[scalar - 1];
+    forest_scalar = &rows[1];
+    rows[0] = (struct apx_forest_row){.isa = "cuda",
+                                      .name = forest_source->name,
+                                      .match = APX_MATCH_EXACT,
+                                      .pack_bound = forest_pack_bound,
+                                      .pack = forest_pack,
+                                      .scratch_bytes = forest_scratch_bytes,
+                                      .run = forest_run,
+                                      .describe = forest_describe,
+                                      .tile_rows = 1};
+    return rows;
+}
