@@ -110,6 +110,20 @@ static void print_best(json_t *metadata)
     putchar('\n');
 }
 
+/* With device "auto": what a GPU is chosen for. */
+static void print_gpu(json_t *cuda)
+{
+    json_t *from = json_object_get(cuda, "from_rows");
+    if (json_is_integer(from))
+        printf("gpu       %s takes batches of %lld rows and more (estimated)\n",
+               text_of(cuda, "gpu"), (long long)json_integer_value(from));
+    else if (json_is_null(from))
+        printf("gpu       %s takes none: the CPU is sooner with every batch (estimated)\n",
+               text_of(cuda, "gpu"));
+    else if (cuda != NULL)
+        printf("gpu       takes none: %s\n", text_of(cuda, "reason"));
+}
+
 static void print(const struct apx_model *model, json_t *json)
 {
     size_t i;
@@ -146,13 +160,15 @@ static void print(const struct apx_model *model, json_t *json)
                schedule[0] != '\0' ? ")" : "");
     }
     double flops = json_number_value(json_object_get(json, "flops_per_row"));
-    printf("cost      about %.3g us a row on a core",
-           1e6 * json_number_value(json_object_get(json, "seconds_per_row")));
+    printf("cost      about %.3g us a row %s",
+           1e6 * json_number_value(json_object_get(json, "seconds_per_row")),
+           text_of(json, "gpu")[0] != '\0' ? "in batches of 4096" : "on a core");
     if (flops > 0)
         printf(", %.0f flops and %.0f bytes", flops,
                json_number_value(json_object_get(json, "bytes_per_row")));
     printf("; %.0f bytes of packed weights\n",
            json_number_value(json_object_get(json, "packed_bytes")));
+    print_gpu(json_object_get(json, "cuda"));
 }
 
 int apx_cli_inspect(int argc, char **argv)

@@ -47,6 +47,9 @@ struct apx_row_cost {
     double flops;
     double seconds; /* on one lane */
     double bytes;   /* of lane memory touched */
+    /* Where a GPU may be chosen: a call takes gpu_call_seconds (infinite: none may) and gpu_seconds
+     * a row, and gpu_bytes of its memory. */
+    double gpu_call_seconds, gpu_seconds, gpu_bytes;
 };
 
 struct apx_backend {
@@ -84,7 +87,7 @@ struct apx_backend {
 
 extern const struct apx_backend apx_backend_cpu, apx_backend_cuda;
 
-/* The backend for "auto", "cpu" or "cuda" (NULL: "auto").
+/* The backend for "auto", "cpu" or "cuda" (NULL: "auto", which is the CPU's where there is no GPU).
  *   APX_EINVAL: another word; APX_EDEVICE: "cuda", and there is no plug-in, driver or device */
 enum apx_status apx_backend_find(const char *device, const struct apx_backend **out,
                                  struct apx_error *error);

@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "runtime/base/fail.h"
 #include "runtime/base/memory.h"
@@ -163,8 +164,9 @@ static enum apx_status describe(const struct apx_program *opaque, void *json_obj
     for (int s = 0; s < program->plan->step_count; s++) {
         json_array_append_new(steps,
                               describe_step(program, s, apx_cuda_step_flops(program, s, symbols)));
-        if (program->steps[s].choice.precision != NULL)
-            precision = program->steps[s].choice.precision;
+        const char *own = program->steps[s].choice.precision;
+        if (own != NULL && strcmp(own, "fp32") != 0)
+            precision = own;
     }
     for (int64_t rows = 1; rows <= MOST_SLICE_ROWS && program->plan->row_symbol >= 0; rows *= 16) {
         struct apx_cuda_cost call;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "runtime/base/fail.h"
+#include "runtime/device/auto_backend.h"
 #include "runtime/device/backend.h"
 #include "runtime/device/cuda_open.h"
 
@@ -10,14 +11,21 @@ enum apx_status apx_backend_find(const char *device, const struct apx_backend **
                                  struct apx_error *error)
 {
     *out = NULL;
-    if (device == NULL || strcmp(device, "auto") == 0 || strcmp(device, "cpu") == 0) {
+    if (device != NULL && strcmp(device, "cpu") == 0) {
         *out = &apx_backend_cpu;
         return APX_OK;
     }
-    if (strcmp(device, "cuda") != 0)
+    const bool is_auto = device == NULL || strcmp(device, "auto") == 0;
+    if (!is_auto && strcmp(device, "cuda") != 0)
         return apx_fail(error, APX_EINVAL, "device",
                         "device \"%s\" is not known; say auto, cpu or cuda", device);
     struct apx_cuda_machine machine;
+    if (is_auto) {
+        struct apx_error reason;
+        bool has_gpu = apx_cuda_open(NULL, &machine, &reason) == APX_OK;
+        *out = has_gpu ? &apx_backend_auto : &apx_backend_cpu;
+        return APX_OK;
+    }
     enum apx_status status = apx_cuda_open(NULL, &machine, error);
     if (status == APX_OK)
         *out = &apx_backend_cuda;

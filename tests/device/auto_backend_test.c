@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Device "auto": who takes which batch, that it is the same one every time, and that the CPU is
+ * there when the GPU is not. */
+#include "runtime/device/auto_backend.h"
+
+#include <jansson.h>
+
+#include "tests/device/device_case.h"
+
+static struct apx_program *automatic;
+static struct apx_lane *lane;
+
+/* The case's cuda program is not used: its lane's place is taken. */
+static struct device_case open_auto(struct apx_onnx *onnx)
+{
+    struct device_case c = {.graph = device_graph(onnx)};
+    const struct apx_compile_options options = {
+        .allocator = apx_allocator_default(), .isa = "scalar", .cuda = &fake_cuda_driver};
+    struct apx_error error = {0};
+    REQUIRE(apx_backend_cpu.compile(c.graph, &options, &c.cpu, &error) == APX_OK);
+    REQUIRE(apx_backend_cpu.lane_create(c.cpu, &c.cpu_lane, &error) == APX_OK);
+    REQUIRE(apx_backend_auto.compile(c.graph, &options, &automatic, &error) == APX_OK);
+    REQUIRE(apx_backend_auto.lane_create(automatic, &lane, &error) == APX_OK);
+    return c;
+}
+
+static void close_auto(struct device_case *c)
+{
+    apx_backend_auto.lane_destroy(lane);
+    apx_backend_auto.program_destroy(automatic);
+    device_close(c);
+}
+
+static void fill_symbols(const struct device_case *c, int64_t rows, int64_t other, int64_t *symbols)
+{
+    for (int i = 0; i < APX_MAX_SYMBOLS; i++)
+        symbols[i] = i < c->graph->symbol_count ? other : 0;
+    symbols[apx_backend_auto.row_symbol(automatic)] = rows;
+}
+
+/* Runs a batch, compares its bits with the CPU's, and tells whether the device did something. */
+static bool goes_to_gpu(struct device_case *c, int64_t rows, int64_t other)
+{
+    int64_t symbols[APX_MAX_SYMBOLS];
+    struct apx_tensor in, out[2][2];
+    struct apx_error error = {0};
+    fill_symbols(c, rows, other, symbols);
+    in = device_tensor(c->graph, c->graph->inputs[0], symbols);
+    device_fill(&in, 0, 1);
+    for (int i = 0; i < 2; i++)
+        for (int k = 0; k < c->graph->output_count; k++)
+            out[i][k] = device_tensor(c->graph, c->graph->outputs[k], symbols);
+    struct apx_slice slice = {.inputs = &in, .outputs = out[0], .rows = rows, .symbols = symbols};
+    CHECK_EQ(apx_backend_cpu.run(c->cpu_lane, &slice, &error), APX_OK);
+    slice.outputs = out[1];
+    unsigned long before = fake_cuda.all_calls;
+    CHECK_EQ(apx_backend_auto.lane_reserve(lane, symbols, rows, &error), APX_OK);
+    CHECK_EQ(apx_backend_auto.run(lane, &slice, &error), APX_OK);
+    CHECK_STR(error.message, "");
+    for (int k = 0; k < c->graph->output_count; k++) {
+        CHECK(memcmp(out[0][k].data, out[1][k].data, out[0][k].bytes) == 0);
+        free(out[0][k].data);
+        free(out[1][k].data);
+    }
+    free(in.data);
+    return fake_cuda.all_calls != before;
+}
+
+static void chooses_by_size(void)
+{
+    fake_cuda_reset();
+    struct device_case c = open_auto(device_lstm(8, false));
+    int64_t symbols[APX_MAX_SYMBOLS];
+    fill_symbols(&c, 0, 6, symbols);
+    int64_t from = apx_auto_from_rows(automatic, symbols);
+    CHECK(from > 2 && from < 1000);
+    CHECK(!goes_to_gpu(&c, 1, 6));
+    CHECK(!goes_to_gpu(&c, from - 1, 6));
+    CHECK(goes_to_gpu(&c, from, 6));
+    CHECK(goes_to_gpu(&c, 2 * from, 6));
+    CHECK(!goes_to_gpu(&c, 1, 6));
+    struct apx_row_cost cost;
+    apx_backend_auto.row_cost(automatic, symbols, &cost);
+    CHECK_EQ(apx_backend_auto.slice_rows(automatic, &cost, 9000, 1), 9000); /* the GPU's way */
+    CHECK_EQ(apx_backend_auto.slice_rows(automatic, &cost, from - 1, 1), from - 1);
+    /* A row of one step is hardly worth a trip. */
+    fill_symbols(&c, 0, 1, symbols);
+    CHECK(apx_auto_from_rows(automatic, symbols) > from);
+    close_auto(&c);
+}
+
+static void tells_what_it_would_do(void)
+{
+    fake_cuda_reset();
+    struct device_case c = open_auto(device_lstm(8, false));
+    json_t *json = json_object(), *cuda;
+    CHECK_EQ(apx_backend_auto.describe(automatic, json), APX_OK);
+    cuda = json_object_get(json, "cuda");
+    CHECK_STR(json_string_value(json_object_get(json, "isa")), "scalar");
+    CHECK_STR(json_string_value(json_object_get(cuda, "isa")), "sm_90");
+    CHECK_STR(json_string_value(json_object_get(cuda, "gpu")), "Fake GPU");
+    CHECK(json_is_integer(json_object_get(cuda, "from_rows")));
+    CHECK(json_is_false(json_object_get(cuda, "is_broken")));
+    json_decref(json);
+    close_auto(&c);
+
+    fake_cuda.most_hidden = 4; /* nothing of this model for the device */
+    c = open_auto(device_lstm(8, false));
+    json = json_object();
+    CHECK_EQ(apx_backend_auto.describe(automatic, json), APX_OK);
+    cuda = json_object_get(json, "cuda");
+    CHECK_HAS(json_string_value(json_object_get(cuda, "reason")), "has no kernel for this lstm");
+    CHECK_STR(json_string_value(json_object_get(json, "device")), "cpu");
+    CHECK(!goes_to_gpu(&c, 5000, 3));
+    json_decref(json);
+    close_auto(&c);
+}
+
+/* Without memory for a batch the CPU takes that one; a GPU that fails is not asked again. */
+static void falls_back(void)
+{
+    static const enum fake_call calls[] = {FAKE_ALLOC, FAKE_WAIT, FAKE_STREAM_CREATE};
+    for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
+        fake_cuda_reset();
+        struct device_case c = open_auto(device_lstm(8, false));
+        const bool is_full = calls[i] == FAKE_ALLOC;
+        fake_cuda.fail_call = calls[i];
+        fake_cuda.fail_at = 1;
+        fake_cuda.fail_count = 2; /* when room is made, and when it is run */
+        fake_cuda.fail_code = is_full ? FAKE_NO_MEMORY : FAKE_LAUNCH_FAILED;
+        CHECK(goes_to_gpu(&c, 3000, 6));
+        CHECK_EQ(goes_to_gpu(&c, 3000, 6), is_full);
+        json_t *json = json_object();
+        CHECK_EQ(apx_backend_auto.describe(automatic, json), APX_OK);
+        CHECK_EQ(json_is_true(json_object_get(json_object_get(json, "cuda"), "is_broken")),
+                 !is_full);
+        json_decref(json);
+        close_auto(&c);
+    }
+}
+
+/* A model that has no rows is one batch. */
+static void takes_whole_batches(void)
+{
+    fake_cuda_reset();
+    struct apx_onnx *m = case_begin(17, "x:f[3000,30]", "y");
+    case_node(m, "Tanh", "x", "t");
+    case_node(m, "Tanh", "t", "u");
+    case_node(m, "Tanh", "u", "y");
+    struct device_case c = open_auto(m);
+    CHECK_EQ(apx_backend_auto.row_symbol(automatic), -1);
+    struct apx_row_cost cost;
+    static const int64_t symbols[APX_MAX_SYMBOLS];
+    apx_backend_auto.row_cost(automatic, symbols, &cost);
+    CHECK(cost.gpu_call_seconds > 0 && cost.gpu_call_seconds < 1);
+    CHECK_EQ(cost.gpu_seconds, 0);
+    CHECK_EQ(apx_backend_auto.slice_rows(automatic, &cost, 1, 4), 1);
+    close_auto(&c);
+}
+
+int main(void)
+{
+    RUN(chooses_by_size);
+    RUN(tells_what_it_would_do);
+    RUN(falls_back);
+    RUN(takes_whole_batches);
+    case_end();
+    return check_report();
+}

@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# The program `auspex` with a CUDA device, and with what may be wrong with one.
+. tests/harness/cli.sh
+auspex=$APX_BIN/auspex tool=$APX_BIN/cli_tool
+export LD_LIBRARY_PATH=$APX_FAKE_CUDA
+model=tests/golden/torch_legacy_lstm_1.onnx
+
+run 0 "$auspex" devices
+out_has 'backend   cuda: usable'
+out_has 'would run auto'
+FAKE_CUDA=no_device run 0 "$auspex" devices
+out_has 'no GPU is visible: see nvidia-smi and CUDA_VISIBLE_DEVICES'
+out_has 'would run cpu'
+FAKE_CUDA=old_driver run 0 "$auspex" devices
+out_has 'the driver is older than this build'
+FAKE_CUDA=old_device run 0 "$auspex" devices
+out_has 'Fake GPU is of compute capability 7.0; 8.0 (A100) is the least that is used'
+FAKE_CUDA=other_version run 0 "$auspex" devices
+out_has 'libauspex_cuda.so is of another version than this library: install both from one build'
+FAKE_CUDA=two_devices run 0 "$auspex" devices
+out_has 'backend   cuda: usable'
+
+run 0 "$auspex" inspect $model --device cuda
+out_has 'runs on   cuda, sm_90, fp32'
+out_has 'lstm, fake_lstm_f32'
+run 0 "$auspex" inspect $model --device cuda --precision fp16
+out_has 'runs on   cuda, sm_90, fp16'
+run 0 "$auspex" inspect $model
+out_has 'gpu       Fake GPU takes '
+run 0 "$auspex" inspect runtime/examples/trees/lightgbm.txt --device cuda
+out_has 'link'
+FAKE_CUDA=no_device run 1 "$auspex" inspect $model --device cuda
+err_has 'no GPU is visible'
+FAKE_CUDA=no_device run 0 "$auspex" inspect $model
+out_has 'runs on   cpu'
+run 1 "$auspex" inspect $model --device cpu --precision fp16
+err_has 'precision "fp16" is computed by CUDA devices alone'
+
+# The same rows everywhere; a device without memory gives way, unless it is asked for by name.
+mkdir "$dir/g"
+run 0 "$tool" unpack torch_legacy_lstm_1 "$dir/g"
+for device in cpu cuda auto; do
+    run 0 "$auspex" predict $model --input "$dir/g/in_0.npy" --device $device --isa scalar \
+        --output "$dir/$device.npy"
+    run 0 cmp "$dir/cpu.npy" "$dir/$device.npy"
+done
+FAKE_CUDA=full run 1 "$auspex" predict $model --input "$dir/g/in_0.npy" --device cuda
+err_has "the GPU's memory is full"
+FAKE_CUDA=full run 0 "$auspex" predict $model --input "$dir/g/in_0.npy" --isa scalar \
+    --output "$dir/full.npy"
+run 0 cmp "$dir/cpu.npy" "$dir/full.npy"
+report
