@@ -3,6 +3,7 @@
 #include "kernels/kernels.h"
 #include "runtime/cli/cli.h"
 #include "runtime/device/backend.h"
+#include "runtime/device/cuda_open.h"
 #include "runtime/topo/topo.h"
 
 #include <jansson.h>
@@ -41,6 +42,26 @@ static json_t *describe_isa(void)
     return isa;
 }
 
+/* What CUDA itself tells of its devices. */
+static json_t *describe_cuda_devices(void)
+{
+    struct apx_cuda_machine machine;
+    json_t *list = json_array();
+    if (apx_cuda_open(NULL, &machine, NULL) != APX_OK)
+        return list;
+    for (int i = 0; i < machine.count; i++) {
+        const struct apx_cuda_device *device = &machine.device[i];
+        json_t *entry = json_object();
+        json_object_set_new(entry, "name", json_string(device->name));
+        json_object_set_new(entry, "bus", json_string(device->bus));
+        json_object_set_new(entry, "capability", json_real(device->major + device->minor / 10.0));
+        json_object_set_new(entry, "multiprocessors", json_integer(device->multiprocessors));
+        json_object_set_new(entry, "bytes", json_integer((json_int_t)device->memory_bytes));
+        json_array_append_new(list, entry);
+    }
+    return list;
+}
+
 static json_t *describe_backends(void)
 {
     static const char *const names[] = {"cpu", "cuda"};
@@ -54,6 +75,8 @@ static json_t *describe_backends(void)
         json_object_set_new(entry, "usable", json_boolean(usable));
         if (!usable)
             json_object_set_new(entry, "reason", json_string(error.message));
+        else if (strcmp(names[i], "cuda") == 0)
+            json_object_set_new(entry, "devices", describe_cuda_devices());
         json_array_append_new(list, entry);
     }
     return list;
@@ -153,6 +176,15 @@ static void print(const struct apx_topo *topo, json_t *json)
         const char *reason = json_string_value(json_object_get(entry, "reason"));
         printf("backend   %s: %s\n", json_string_value(json_object_get(entry, "name")),
                reason != NULL ? reason : "usable");
+        size_t k;
+        json_t *device;
+        json_array_foreach (json_object_get(entry, "devices"), k, device)
+            printf("          %s at %s, compute capability %.1f, %lld multiprocessors, %.4g GiB\n",
+                   json_string_value(json_object_get(device, "name")),
+                   json_string_value(json_object_get(device, "bus")),
+                   json_real_value(json_object_get(device, "capability")),
+                   (long long)json_integer_value(json_object_get(device, "multiprocessors")),
+                   (double)json_integer_value(json_object_get(device, "bytes")) / 1073741824);
     }
     const char *would = json_string_value(json_object_get(json, "would_run"));
     printf("would run %s\n", would != NULL ? would : "nothing");

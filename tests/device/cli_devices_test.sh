@@ -9,6 +9,7 @@ model=tests/golden/torch_legacy_lstm_1.onnx
 run 0 "$auspex" devices
 out_has 'backend   cuda: usable'
 out_has 'would run auto'
+out_has 'Fake GPU at 0000:3b:00.0, compute capability 9.0, 132 multiprocessors, 1 GiB'
 FAKE_CUDA=no_device run 0 "$auspex" devices
 out_has 'no GPU is visible: see nvidia-smi and CUDA_VISIBLE_DEVICES'
 out_has 'would run cpu'
@@ -19,7 +20,7 @@ out_has 'Fake GPU is of compute capability 7.0; 8.0 (A100) is the least that is 
 FAKE_CUDA=other_version run 0 "$auspex" devices
 out_has 'libauspex_cuda.so is of another version than this library: install both from one build'
 FAKE_CUDA=two_devices run 0 "$auspex" devices
-out_has 'backend   cuda: usable'
+out_has 'Fake GPU at 0000:3c:00.0'
 
 run 0 "$auspex" inspect $model --device cuda
 out_has 'runs on   cuda, sm_90, fp32'

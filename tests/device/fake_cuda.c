@@ -152,8 +152,8 @@ static int use(int index)
 {
     pthread_mutex_lock(&lock);
     int code = enter(FAKE_USE);
-    if (index < 0 || index >= fake_cuda.devices)
-        breaks("a device that is not there is used");
+    if (code == 0 && (index < 0 || index >= fake_cuda.devices))
+        code = FAKE_INVALID_DEVICE;
     if (code == 0)
         current = index;
     pthread_mutex_unlock(&lock);

@@ -23,7 +23,7 @@ enum {
     FAKE_NO_KERNEL = 209,
     FAKE_NO_DEVICE = 100,
     FAKE_LAUNCH_FAILED = 719,
-    FAKE_INVALID_PLACE = 700,
+    FAKE_INVALID_DEVICE = 101,
 };
 
 enum fake_call {
