@@ -173,6 +173,7 @@ void run_network(benchmark::State &state, const apx_rnn_row *row, bool lstm, boo
         layer.desc.reset_after = reset_after;
         layer.desc.act[0].kind = APX_ACT_SIGMOID;
         layer.desc.act[1].kind = layer.desc.act[2].kind = APX_ACT_TANH;
+        layer.desc.half_weights = std::strcmp(row->types, "f16") == 0;
         const std::vector<float> w = random_values(gates * hidden * inner, 0.1f);
         const std::vector<float> r = random_values(gates * hidden * hidden, 0.1f);
         apx_rnn_weights weights = {};

@@ -103,7 +103,9 @@ struct apx_rnn_desc {
     bool has_peephole;    /* LSTM */
     bool input_forget;    /* LSTM: forget gate = 1 - input gate */
     bool reset_after;     /* GRU: ONNX linear_before_reset = 1 */
-    float clip;           /* bound on the gates before their activations (not on c); 0: none */
+    bool half_weights; /* float layers: W and R are rounded to half precision (halves to even) when
+                          packed; all else stays as it is. At most 65504 in magnitude */
+    float clip;        /* bound on the gates before their activations (not on c); 0: none */
     /* LSTM: f (gates), g (candidate), h (output). GRU: f (gates), g (candidate). */
     struct apx_activation act[3];
     struct apx_rnn_int8 int8;
@@ -144,7 +146,7 @@ struct apx_rnn_args {
 
 struct apx_rnn_row {
     const char *isa;
-    const char *types; /* "f32", "s8" */
+    const char *types; /* "f32", "f16" (weights of half precision), "s8" */
     const char *name;  /* the function's, for reports */
     uint32_t needs, avoids;
     enum apx_match match;
@@ -167,8 +169,8 @@ int apx_int8_weight_levels(const float *w, size_t inner, int h_levels);
  */
 const struct apx_rnn_row *apx_lstm_select(uint32_t caps, const struct apx_rnn_desc *desc);
 const struct apx_rnn_row *apx_gru_select(uint32_t caps, const struct apx_rnn_desc *desc);
-/* All rows, best first, int8 before float, the scalar row at the end of either; *count is set.
- * Static storage. */
+/* All rows, best first; int8, half_weights, float, the scalar row at the end of each; *count is
+ * set. Static storage. */
 const struct apx_rnn_row *apx_lstm_rows(size_t *count);
 const struct apx_rnn_row *apx_gru_rows(size_t *count);
 

@@ -121,10 +121,12 @@ struct apx_load_options {
     const char *isa;                       /* caps the instruction set: "scalar", "avx2", "avx512",
                                               "avx512vnni", "avx512vbmi"; NULL: AUSPEX_ISA, then
                                               all there is */
-    const char *precision;                 /* "fp32" (default): as the file says. "int8": layers
-                                              as `auspex quantize` makes them without data.
-                                              "fp16": products of half precision, device "cuda"
-                                              alone */
+    const char *precision;                 /* "fp32" (default): as the file says. "fp16-weights":
+                                              W and R of LSTM and GRU layers rounded once to half
+                                              precision, all else as in fp32, device "cpu" alone
+                                              (docs/quantize.md). "int8": layers as `auspex
+                                              quantize` makes them without data. "fp16": products
+                                              of half precision, device "cuda" alone */
     size_t max_file_bytes;                 /* default APX_LIMIT_FILE_BYTES */
     const char *trees;     /* of a model with one tree ensemble, instead of its outputs: "margin"
                               (before the link, [rows, margins]) or "leaf" (int32 [rows, trees],

@@ -27,6 +27,10 @@ APX_INLINE vf vf_load(const float *p)
 {
     return _mm512_loadu_ps(p);
 }
+APX_INLINE vf vf_load_half(const uint16_t *p)
+{
+    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
+}
 APX_INLINE void vf_store(float *p, vf a)
 {
     _mm512_storeu_ps(p, a);

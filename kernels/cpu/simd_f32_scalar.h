@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "kernels/cpu/half.h"
 #include "kernels/cpu/vector_names.h"
 
 #define VF_ISA   scalar
@@ -31,6 +32,11 @@ APX_INLINE vf vf_set1(float a)
 APX_INLINE vf vf_load(const float *p)
 {
     return *p;
+}
+/* Of half precision. */
+APX_INLINE vf vf_load_half(const uint16_t *p)
+{
+    return apx_half_value(*p);
 }
 APX_INLINE void vf_store(float *p, vf a)
 {

@@ -20,6 +20,7 @@
 #include "kernels/dense/panel.h"
 #include "kernels/rnn/rnn_cell.h"
 #include "kernels/rnn/rnn_layout.h"
+#include "kernels/rnn/rnn_weight.h"
 
 /* Which part of the work a tile does. */
 enum gru_part {
@@ -40,7 +41,8 @@ struct gru_row {
 
 struct gru_block {
     const struct apx_rnn_desc *desc;
-    const float *bias, *weights;
+    const float *bias;
+    const rnn_weight *weights;
     size_t floats; /* to the next block */
     bool plain;    /* sigmoid, tanh and no clip */
 };
@@ -85,43 +87,49 @@ APX_INLINE void gru_store(const struct gru_row *row, size_t unit, size_t lanes, 
         vf_store_first(row->y + unit, h, lanes);
 }
 
+/* One column of weights, times the rows' values v, onto the sums `to` of the tile; entry j's column
+ * is j * next further. A weight that has to be converted is so once, for all rows. */
+APX_INLINE void gru_column(const rnn_weight *w, const size_t next, const float *const v[],
+                           const size_t k, const int m, const int columns, const int to[3],
+                           vf acc[VF_TILE_ROWS][4])
+{
+    APX_UNROLL_FOR (j, m) {
+        vf a = vf_set1(v[j][k]);
+        APX_UNROLL_FOR (g, columns)
+            acc[j][to[g]] =
+                vf_fma(a, rnn_weights(w + (size_t)j * next + g * VF_LANES), acc[j][to[g]]);
+    }
+}
+
 /* Sums of z, r, the candidate's x half; reset after: the candidate's h half in acc[3]. */
 APX_INLINE void gru_sums(const struct gru_block *block, const struct gru_row *row, const int m,
                          const bool after, const bool side, const enum gru_part part,
                          vf acc[VF_TILE_ROWS][4])
 {
+    static const int of_x[3] = {0, 1, 2}, of_h[3] = {0, 1, 3};
     const size_t input = block->desc->input, hidden = block->desc->hidden;
-    const size_t next = side ? block->floats : 0;
+    const size_t floats = side ? block->floats : 0;
+    const size_t next = floats * (sizeof(float) / sizeof(rnn_weight));
+    const float *x[VF_TILE_ROWS], *h[VF_TILE_ROWS];
     APX_UNROLL_FOR (j, m) {
+        const float *bias = block->bias + (size_t)j * floats;
+        x[j] = row[j].x;
+        h[j] = row[j].h;
         APX_UNROLL_FOR (g, 3)
-            acc[j][g] = vf_load((part == PART_REST ? row[j].sums : block->bias + (size_t)j * next) +
-                                g * VF_LANES);
+            acc[j][g] = vf_load((part == PART_REST ? row[j].sums : bias) + g * VF_LANES);
         if (after && part != PART_AHEAD)
-            acc[j][3] = vf_load(block->bias + (size_t)j * next + 3 * VF_LANES);
+            acc[j][3] = vf_load(bias + 3 * VF_LANES);
     }
-    const float *w = block->weights;
+    const rnn_weight *w = block->weights;
     if (part != PART_REST)
-        for (size_t k = 0; k < input; k++, w += 3 * VF_LANES) {
-            APX_UNROLL_FOR (j, m) {
-                vf x = vf_set1(row[j].x[k]);
-                APX_UNROLL_FOR (g, 3)
-                    acc[j][g] = vf_fma(x, vf_load(w + (size_t)j * next + g * VF_LANES), acc[j][g]);
-            }
-        }
+        for (size_t k = 0; k < input; k++, w += 3 * VF_LANES)
+            gru_column(w, next, x, k, m, 3, of_x, acc);
     if (part == PART_AHEAD)
         return;
     w = block->weights + input * 3 * VF_LANES;
     const int columns = after ? 3 : 2;
-    for (size_t k = 0; k < hidden; k++, w += columns * VF_LANES) {
-        APX_UNROLL_FOR (j, m) {
-            vf h = vf_set1(row[j].h[k]);
-            const float *column = w + (size_t)j * next;
-            acc[j][0] = vf_fma(h, vf_load(column), acc[j][0]);
-            acc[j][1] = vf_fma(h, vf_load(column + VF_LANES), acc[j][1]);
-            if (after)
-                acc[j][3] = vf_fma(h, vf_load(column + 2 * VF_LANES), acc[j][3]);
-        }
-    }
+    for (size_t k = 0; k < hidden; k++, w += columns * VF_LANES)
+        gru_column(w, next, h, k, m, columns, of_h, acc);
 }
 
 APX_INLINE void gru_tile(const struct gru_block *block, const struct gru_row *row, const int m,
@@ -234,13 +242,13 @@ APX_INLINE void gru_full_tile(const struct gru_block *block, const struct gru_ro
         r[j] = vf_load(block->bias + VF_LANES);
         g[j] = vf_load(block->bias + 2 * VF_LANES);
     }
-    const float *w = block->weights;
+    const rnn_weight *w = block->weights;
     for (size_t k = 0; k < input; k++, w += 3 * VF_LANES) {
         APX_UNROLL_FOR (j, m) {
             const vf x = vf_set1(row[j].x[k]);
-            z[j] = vf_fma(x, vf_load(w), z[j]);
-            r[j] = vf_fma(x, vf_load(w + VF_LANES), r[j]);
-            g[j] = vf_fma(x, vf_load(w + 2 * VF_LANES), g[j]);
+            z[j] = vf_fma(x, rnn_weights(w), z[j]);
+            r[j] = vf_fma(x, rnn_weights(w + VF_LANES), r[j]);
+            g[j] = vf_fma(x, rnn_weights(w + 2 * VF_LANES), g[j]);
         }
     }
     APX_UNROLL_FOR (j, m) {
@@ -251,10 +259,10 @@ APX_INLINE void gru_full_tile(const struct gru_block *block, const struct gru_ro
     for (size_t k = 0; k < hidden; k++, w += (after ? 3 : 2) * VF_LANES) {
         APX_UNROLL_FOR (j, m) {
             const vf h = vf_set1(row[j].h[k]);
-            z[j] = vf_fma(h, vf_load(w), z[j]);
-            r[j] = vf_fma(h, vf_load(w + VF_LANES), r[j]);
+            z[j] = vf_fma(h, rnn_weights(w), z[j]);
+            r[j] = vf_fma(h, rnn_weights(w + VF_LANES), r[j]);
             if (after)
-                g[j] = vf_fma(h, vf_load(w + 2 * VF_LANES), g[j]);
+                g[j] = vf_fma(h, rnn_weights(w + 2 * VF_LANES), g[j]);
         }
     }
     if (after) {
@@ -336,7 +344,8 @@ static void gru_enter_block(struct gru_block *block, const void *packed, size_t 
 {
     const struct apx_rnn_desc *desc = block->desc;
     block->bias = (const float *)packed + number * block->floats;
-    block->weights = block->bias + (desc->reset_after ? 4 : 3) * VF_LANES;
+    block->weights =
+        (const rnn_weight *)(const void *)(block->bias + (desc->reset_after ? 4 : 3) * VF_LANES);
 }
 
 /* The sums of x for the active rows' steps from `first` to `last`. */
@@ -452,7 +461,7 @@ static void gru_second_pass(const struct apx_rnn_args *args, const struct gru_st
     }
 }
 
-size_t APX_ENTRY(gru_f32, scratch_bytes)(const struct apx_rnn_desc *desc, size_t rows)
+size_t APX_ENTRY(GRU_TYPES, scratch_bytes)(const struct apx_rnn_desc *desc, size_t rows)
 {
     const size_t padded = rnn_padded(desc->hidden, VF_LANES);
     return (desc->reset_after ? 2 : 5) * rnn_line(rows * padded * sizeof(float)) +
@@ -461,23 +470,24 @@ size_t APX_ENTRY(gru_f32, scratch_bytes)(const struct apx_rnn_desc *desc, size_t
 }
 
 /* Vectors of 16 that could be at most half full leave the work to vectors of 8. */
-bool APX_ENTRY(gru_f32, supports)(const struct apx_rnn_desc *desc)
+bool APX_ENTRY(GRU_TYPES, supports)(const struct apx_rnn_desc *desc)
 {
-    return desc->int8.levels == 0 && (VF_LANES <= 8 || desc->hidden > 8);
+    return desc->int8.levels == 0 && desc->half_weights == RNN_IS_HALF &&
+           (VF_LANES <= 8 || desc->hidden > 8);
 }
 
-size_t APX_ENTRY(gru_f32, packed_bytes)(const struct apx_rnn_desc *desc)
+size_t APX_ENTRY(GRU_TYPES, packed_bytes)(const struct apx_rnn_desc *desc)
 {
     return apx_gru_packed_bytes(desc, VF_LANES);
 }
 
-void APX_ENTRY(gru_f32, pack)(const struct apx_rnn_desc *desc,
-                              const struct apx_rnn_weights *weights, void *packed)
+void APX_ENTRY(GRU_TYPES, pack)(const struct apx_rnn_desc *desc,
+                                const struct apx_rnn_weights *weights, void *packed)
 {
     apx_gru_pack(desc, weights, VF_LANES, packed);
 }
 
-void APX_ENTRY(gru_f32, run)(const struct apx_rnn_args *args)
+void APX_ENTRY(GRU_TYPES, run)(const struct apx_rnn_args *args)
 {
     const struct apx_rnn_desc *desc = args->desc;
     const size_t rows = args->rows, padded = rnn_padded(desc->hidden, VF_LANES);

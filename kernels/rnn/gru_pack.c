@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* gru_pack.c - GRU weights into blocks of V units, for both forms (layout: rnn_layout.h). */
+#include "kernels/cpu/half.h"
 #include "kernels/dense/panel_layout.h"
 #include "kernels/rnn/rnn_layout.h"
 
@@ -20,14 +21,16 @@ size_t apx_gru_packed_bytes(const struct apx_rnn_desc *desc, size_t lanes)
 }
 
 /* [width][gates][lanes] of `matrix` [3H, width], units from `first`. */
-static float *pack_columns(const float *matrix, size_t width, size_t hidden, size_t gates,
-                           size_t first, size_t lanes, float *out)
+static void *pack_columns(const struct apx_rnn_desc *desc, const float *matrix, size_t width,
+                          size_t gates, size_t first, size_t lanes, void *out)
 {
+    const size_t hidden = desc->hidden;
     for (size_t k = 0; k < width; k++)
         for (size_t gate = 0; gate < gates; gate++)
             for (size_t lane = 0; lane < lanes; lane++) {
                 size_t unit = first + lane;
-                *out++ = unit < hidden ? matrix[(gate * hidden + unit) * width + k] : 0.0f;
+                float w = unit < hidden ? matrix[(gate * hidden + unit) * width + k] : 0.0f;
+                out = apx_rnn_put_weight(desc, w, out);
             }
     return out;
 }
@@ -51,9 +54,9 @@ void apx_gru_pack(const struct apx_rnn_desc *desc, const struct apx_rnn_weights 
                           at(weights->bias_r, gate * hidden + unit);
                 *out++ = sum;
             }
-        out = pack_columns(weights->w, desc->input, hidden, 3, first, lanes, out);
-        out =
-            pack_columns(weights->r, hidden, hidden, desc->reset_after ? 3 : 2, first, lanes, out);
+        void *place = pack_columns(desc, weights->w, desc->input, 3, first, lanes, out);
+        pack_columns(desc, weights->r, hidden, desc->reset_after ? 3 : 2, first, lanes, place);
+        out = packed + (first / lanes + 1) * gru_block_floats(desc, lanes);
     }
     if (desc->reset_after)
         return;
@@ -63,7 +66,8 @@ void apx_gru_pack(const struct apx_rnn_desc *desc, const struct apx_rnn_weights 
         for (size_t k = 0; k < hidden; k++)
             for (size_t lane = 0; lane < width; lane++) {
                 size_t unit = first + lane;
-                *out++ = unit < hidden ? candidate[unit * hidden + k] : 0.0f;
+                float w = unit < hidden ? candidate[unit * hidden + k] : 0.0f;
+                *out++ = desc->half_weights ? apx_half_value(apx_half_of(w)) : w;
             }
     }
 }

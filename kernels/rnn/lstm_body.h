@@ -21,6 +21,7 @@
 #include "kernels/cpu/activations.h"
 #include "kernels/rnn/rnn_cell.h"
 #include "kernels/rnn/rnn_layout.h"
+#include "kernels/rnn/rnn_weight.h"
 
 enum { GATE_I, GATE_O, GATE_F, GATE_C, GATES };
 
@@ -45,7 +46,8 @@ struct lstm_row {
 
 struct lstm_block {
     const struct apx_rnn_desc *desc;
-    const float *bias, *peephole, *weights;
+    const float *bias, *peephole;
+    const rnn_weight *weights;
     size_t floats; /* to the next block */
     bool plain;    /* sigmoid, tanh, tanh and nothing else */
 };
@@ -80,36 +82,56 @@ static __attribute__((noinline)) void lstm_cell_general(const struct apx_rnn_des
     vf_store(h, vf_mul(o, vf_activate(desc->act[2], cell)));
 }
 
+/* One column of weights of `gates` gates, times the rows' values v, onto the sums; entry j's column
+ * is j * next further. Weights that have to be converted are, once each: in tiles of few rows and
+ * many gates they come by one at a time and the values wait in registers, otherwise it is the other
+ * way about. */
+APX_INLINE void lstm_column(const rnn_weight *w, const size_t next, const float *const v[],
+                            const size_t k, const int m, const int gates, vf acc[][GATES])
+{
+    if (RNN_IS_HALF && next == 0 && m < gates) {
+        vf a[GATES];
+        APX_UNROLL_FOR (j, m)
+            a[j] = vf_set1(v[j][k]);
+        APX_UNROLL_FOR (g, gates) {
+            vf weights = rnn_weights(w + g * VF_LANES);
+            APX_UNROLL_FOR (j, m)
+                acc[j][g] = vf_fma(a[j], weights, acc[j][g]);
+        }
+        return;
+    }
+    APX_UNROLL_FOR (j, m) {
+        vf a = vf_set1(v[j][k]);
+        APX_UNROLL_FOR (g, gates)
+            acc[j][g] = vf_fma(a, rnn_weights(w + (size_t)j * next + g * VF_LANES), acc[j][g]);
+    }
+}
+
 /* The sums of the gates: bias, then x, then h, as far as the part asks. */
 APX_INLINE void lstm_sums(const struct lstm_block *block, const struct lstm_row *row, const int m,
                           const bool side, const enum lstm_part part, vf acc[VF_TILE_ROWS][GATES])
 {
     const size_t input = block->desc->input, hidden = block->desc->hidden;
-    const size_t next = side ? block->floats : 0;
+    const size_t floats = side ? block->floats : 0;
+    const size_t next = floats * (sizeof(float) / sizeof(rnn_weight));
+    const float *x[VF_TILE_ROWS], *h[VF_TILE_ROWS];
     APX_UNROLL_FOR (j, m) {
+        x[j] = row[j].x;
+        h[j] = row[j].h;
         APX_UNROLL_FOR (g, GATES)
-            acc[j][g] = vf_load((part == PART_REST ? row[j].sums : block->bias + (size_t)j * next) +
-                                g * VF_LANES);
+            acc[j][g] =
+                vf_load((part == PART_REST ? row[j].sums : block->bias + (size_t)j * floats) +
+                        g * VF_LANES);
     }
-    const float *w = block->weights;
+    const rnn_weight *w = block->weights;
     if (part != PART_REST)
-        for (size_t k = 0; k < input; k++, w += GATES * VF_LANES) {
-            APX_UNROLL_FOR (j, m) {
-                vf x = vf_set1(row[j].x[k]);
-                APX_UNROLL_FOR (g, GATES)
-                    acc[j][g] = vf_fma(x, vf_load(w + (size_t)j * next + g * VF_LANES), acc[j][g]);
-            }
-        }
+        for (size_t k = 0; k < input; k++, w += GATES * VF_LANES)
+            lstm_column(w, next, x, k, m, GATES, acc);
     if (part == PART_AHEAD)
         return;
     w = block->weights + input * GATES * VF_LANES;
-    for (size_t k = 0; k < hidden; k++, w += GATES * VF_LANES) {
-        APX_UNROLL_FOR (j, m) {
-            vf h = vf_set1(row[j].h[k]);
-            APX_UNROLL_FOR (g, GATES)
-                acc[j][g] = vf_fma(h, vf_load(w + (size_t)j * next + g * VF_LANES), acc[j][g]);
-        }
-    }
+    for (size_t k = 0; k < hidden; k++, w += GATES * VF_LANES)
+        lstm_column(w, next, h, k, m, GATES, acc);
 }
 
 /* From the gates' sums to the new c and h. */
@@ -205,7 +227,7 @@ struct lstm_state {
     size_t padded;
 };
 
-size_t APX_ENTRY(lstm_f32, scratch_bytes)(const struct apx_rnn_desc *desc, size_t rows)
+size_t APX_ENTRY(LSTM_TYPES, scratch_bytes)(const struct apx_rnn_desc *desc, size_t rows)
 {
     const size_t padded = rnn_padded(desc->hidden, VF_LANES);
     return 3 * rnn_line(rows * padded * sizeof(float)) +
@@ -214,18 +236,19 @@ size_t APX_ENTRY(lstm_f32, scratch_bytes)(const struct apx_rnn_desc *desc, size_
 }
 
 /* Vectors of 16 that could be at most half full leave the work to vectors of 8. */
-bool APX_ENTRY(lstm_f32, supports)(const struct apx_rnn_desc *desc)
+bool APX_ENTRY(LSTM_TYPES, supports)(const struct apx_rnn_desc *desc)
 {
-    return desc->int8.levels == 0 && (VF_LANES <= 8 || desc->hidden > 8);
+    return desc->int8.levels == 0 && desc->half_weights == RNN_IS_HALF &&
+           (VF_LANES <= 8 || desc->hidden > 8);
 }
 
-size_t APX_ENTRY(lstm_f32, packed_bytes)(const struct apx_rnn_desc *desc)
+size_t APX_ENTRY(LSTM_TYPES, packed_bytes)(const struct apx_rnn_desc *desc)
 {
     return apx_lstm_packed_bytes(desc, VF_LANES);
 }
 
-void APX_ENTRY(lstm_f32, pack)(const struct apx_rnn_desc *desc,
-                               const struct apx_rnn_weights *weights, void *packed)
+void APX_ENTRY(LSTM_TYPES, pack)(const struct apx_rnn_desc *desc,
+                                 const struct apx_rnn_weights *weights, void *packed)
 {
     apx_lstm_pack(desc, weights, VF_LANES, packed);
 }
@@ -285,21 +308,16 @@ APX_INLINE void lstm_full_tile(const struct lstm_block *block, const struct lstm
         APX_UNROLL_FOR (g, gates)
             acc[j][g] = vf_load(block->bias + (first + g) * VF_LANES);
     }
-    const float *w = block->weights + first * VF_LANES;
-    for (size_t k = 0; k < input; k++, w += GATES * VF_LANES) {
-        APX_UNROLL_FOR (j, m) {
-            vf x = vf_set1(row[j].x[k]);
-            APX_UNROLL_FOR (g, gates)
-                acc[j][g] = vf_fma(x, vf_load(w + g * VF_LANES), acc[j][g]);
-        }
+    const float *x[FULL_TILE], *h[FULL_TILE];
+    APX_UNROLL_FOR (j, m) {
+        x[j] = row[j].x;
+        h[j] = row[j].h;
     }
-    for (size_t k = 0; k < hidden; k++, w += GATES * VF_LANES) {
-        APX_UNROLL_FOR (j, m) {
-            vf h = vf_set1(row[j].h[k]);
-            APX_UNROLL_FOR (g, gates)
-                acc[j][g] = vf_fma(h, vf_load(w + g * VF_LANES), acc[j][g]);
-        }
-    }
+    const rnn_weight *w = block->weights + first * VF_LANES;
+    for (size_t k = 0; k < input; k++, w += GATES * VF_LANES)
+        lstm_column(w, 0, x, k, m, gates, acc);
+    for (size_t k = 0; k < hidden; k++, w += GATES * VF_LANES)
+        lstm_column(w, 0, h, k, m, gates, acc);
     if (first + gates < GATES) {
         APX_UNROLL_FOR (j, m) {
             APX_UNROLL_FOR (g, gates)
@@ -348,7 +366,8 @@ static void lstm_enter_block(struct lstm_block *block, const void *packed, size_
     const struct apx_rnn_desc *desc = block->desc;
     block->bias = (const float *)packed + number * block->floats;
     block->peephole = block->bias + GATES * VF_LANES;
-    block->weights = block->peephole + (desc->has_peephole ? 3 * VF_LANES : 0);
+    block->weights = (const rnn_weight *)(const void *)(block->peephole +
+                                                        (desc->has_peephole ? 3 * VF_LANES : 0));
 }
 
 /* Row n at its step number `step`, in block `number`; `ahead` counts from where sums begin. */
@@ -455,7 +474,7 @@ static void lstm_step(const struct apx_rnn_args *args, const struct lstm_state *
     }
 }
 
-void APX_ENTRY(lstm_f32, run)(const struct apx_rnn_args *args)
+void APX_ENTRY(LSTM_TYPES, run)(const struct apx_rnn_args *args)
 {
     const struct apx_rnn_desc *desc = args->desc;
     const size_t rows = args->rows, padded = rnn_padded(desc->hidden, VF_LANES);

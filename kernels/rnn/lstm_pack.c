@@ -12,8 +12,8 @@ void apx_lstm_pack(const struct apx_rnn_desc *desc, const struct apx_rnn_weights
                    size_t lanes, float *packed)
 {
     const size_t input = desc->input, hidden = desc->hidden;
-    float *out = packed;
     for (size_t first = 0; first < hidden; first += lanes) {
+        float *out = packed + first / lanes * lstm_block_floats(desc, lanes);
         for (size_t gate = 0; gate < 4; gate++)
             for (size_t lane = 0; lane < lanes; lane++) {
                 size_t unit = first + lane, row = gate * hidden + unit;
@@ -30,6 +30,7 @@ void apx_lstm_pack(const struct apx_rnn_desc *desc, const struct apx_rnn_weights
                 bool given = unit < hidden && weights->peephole != NULL;
                 *out++ = given ? weights->peephole[gate * hidden + unit] : 0.0f;
             }
+        void *place = out;
         for (size_t k = 0; k < input + hidden; k++)
             for (size_t gate = 0; gate < 4; gate++)
                 for (size_t lane = 0; lane < lanes; lane++) {
@@ -38,7 +39,7 @@ void apx_lstm_pack(const struct apx_rnn_desc *desc, const struct apx_rnn_weights
                     if (unit < hidden)
                         w = k < input ? weights->w[row * input + k]
                                       : weights->r[row * hidden + k - input];
-                    *out++ = w;
+                    place = apx_rnn_put_weight(desc, w, place);
                 }
     }
 }

@@ -20,7 +20,9 @@
  *     bias      [3][V]         z, r, candidate; Wb + Rb
  *     weights   [I][3][V]      z, r, candidate
  *     weights   [H][2][V]      z, r
- *     ... after the last block, per panel: [H][up to 4 V] */
+ *     ... after the last block, per panel: [H][up to 4 V]
+ *
+ * With half_weights, `weights` are of half precision; panels hold the same numbers as floats. */
 #ifndef APX_KERNELS_RNN_LAYOUT_H
 #define APX_KERNELS_RNN_LAYOUT_H
 
@@ -38,16 +40,23 @@ static inline size_t rnn_line(size_t bytes)
     return (bytes + 63) & ~(size_t)63;
 }
 
+/* Floats that `count` of a block's weights take the room of. */
+static inline size_t rnn_weight_floats(const struct apx_rnn_desc *desc, size_t count)
+{
+    return desc->half_weights ? (count + 1) / 2 : count;
+}
+
 /* Floats in one block. */
 static inline size_t lstm_block_floats(const struct apx_rnn_desc *desc, size_t lanes)
 {
-    return lanes * (4 + (desc->has_peephole ? 3 : 0) + 4 * (desc->input + desc->hidden));
+    return lanes * (4 + (desc->has_peephole ? 3 : 0)) +
+           rnn_weight_floats(desc, lanes * 4 * (desc->input + desc->hidden));
 }
 
 static inline size_t gru_block_floats(const struct apx_rnn_desc *desc, size_t lanes)
 {
-    return desc->reset_after ? lanes * (4 + 3 * (desc->input + desc->hidden))
-                             : lanes * (3 + 3 * desc->input + 2 * desc->hidden);
+    const size_t input = 3 * desc->input, hidden = (desc->reset_after ? 3 : 2) * desc->hidden;
+    return lanes * (desc->reset_after ? 4 : 3) + rnn_weight_floats(desc, lanes * (input + hidden));
 }
 
 /* Few rows: how many steps of x go ahead of the recurrence. Eight steps of sums at H = 128 are
@@ -66,6 +75,8 @@ static inline size_t rnn_ahead_bytes(const struct apx_rnn_desc *desc, size_t row
     return rnn_line(few * RNN_AHEAD_STEPS * width * sizeof(float));
 }
 
+/* Put a weight where the blocks' packing has got to; returns the place behind it. */
+void *apx_rnn_put_weight(const struct apx_rnn_desc *desc, float weight, void *place);
 size_t apx_lstm_packed_bytes(const struct apx_rnn_desc *desc, size_t lanes);
 void apx_lstm_pack(const struct apx_rnn_desc *desc, const struct apx_rnn_weights *weights,
                    size_t lanes, float *packed);

@@ -3,9 +3,22 @@
  *
  * A row of the batch that has run out of valid steps simply leaves the list of active rows, so its
  * state stays untouched and its neighbours never notice. */
+#include "kernels/cpu/half.h"
 #include "kernels/rnn/rnn_layout.h"
 
 #include <string.h>
+
+void *apx_rnn_put_weight(const struct apx_rnn_desc *desc, float weight, void *place)
+{
+    if (desc->half_weights) {
+        uint16_t *half = place;
+        *half = apx_half_of(weight);
+        return half + 1;
+    }
+    float *whole = place;
+    *whole = weight;
+    return whole + 1;
+}
 
 size_t apx_rnn_active(const struct apx_rnn_args *args, size_t step, uint32_t *active)
 {

@@ -66,9 +66,10 @@ enum { CLI_DEVICE = 256, CLI_ISA, CLI_PRECISION, CLI_THREADS, CLI_HELP, CLI_JSON
     "  --device auto|cpu|cuda   where to run it (auto)\n"                                          \
     "  --isa WORD               highest instruction set to use: scalar, avx2, avx512,\n"           \
     "                           avx512vnni, avx512vbmi (AUSPEX_ISA, or all there is)\n"            \
-    "  --precision WORD         fp32: as the file says; int8: layers as auspex quantize\n"         \
-    "                           makes them without data; fp16: products of half\n"                 \
-    "                           precision, on CUDA devices alone (fp32)\n"
+    "  --precision WORD         fp32: as the file says; fp16-weights: W and R of LSTM and\n"       \
+    "                           GRU layers rounded to half precision, all else fp32; int8:\n"      \
+    "                           layers as auspex quantize makes them without data; fp16:\n"        \
+    "                           products of half precision, on CUDA devices alone (fp32)\n"
 #define CLI_THREADS_HELP                                                                           \
     "  --threads N              worker threads (as many as the machine grants)\n"
 

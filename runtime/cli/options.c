@@ -55,7 +55,7 @@ int apx_cli_model_option(const char *command, int option, const char *value,
                          struct apx_cli_model_options *options)
 {
     static const char *const devices[] = {"auto", "cpu", "cuda", NULL};
-    static const char *const precisions[] = {"fp32", "fp16", "int8", NULL};
+    static const char *const precisions[] = {"fp32", "fp16", "fp16-weights", "int8", NULL};
     static const char *const sets[] = {"scalar",     "avx2",       "avx512",
                                        "avx512vnni", "avx512vbmi", NULL};
     long threads;
@@ -69,7 +69,9 @@ int apx_cli_model_option(const char *command, int option, const char *value,
         options->load.precision = value;
         return is_one_of(value, precisions)
                    ? CLI_DONE
-                   : apx_cli_usage(command, "--precision is fp32, fp16 or int8, not \"%s\"", value);
+                   : apx_cli_usage(command,
+                                   "--precision is fp32, fp16-weights, fp16 or int8, not \"%s\"",
+                                   value);
     case CLI_ISA:
         options->load.isa = value;
         return is_one_of(value, sets)

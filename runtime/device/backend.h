@@ -23,8 +23,8 @@ struct apx_lane;
 struct apx_compile_options {
     const struct apx_allocator *allocator;
     const char *isa;       /* cap, or NULL */
-    const char *precision; /* "fp32", "int8": then the graph's layers are int8 already, or "fp16":
-                              CUDA devices alone */
+    const char *precision; /* "fp32", "fp16-weights", "int8": then the graph's layers are int8
+                              already, or "fp16": CUDA devices alone */
     size_t l2_bytes;       /* of one core; 0: unknown */
     const struct apx_topo
         *topo; /* the machine, to have weights on each NUMA node; NULL: one copy */

@@ -4,6 +4,7 @@
  * Whatever order ONNX wants y in ([T,D,B,H]), storage is [B,T,D,H]: a row's steps lie together, and
  * the Transpose, Squeeze and Reshape that exporters put behind a layer become views. When y itself
  * is an output of the graph it is stored as asked, since the kernel writes through any strides. */
+#include <math.h>
 #include <string.h>
 #include <strings.h>
 
@@ -121,6 +122,7 @@ static bool read_layer(struct apx_lowering *lo, const struct apx_node *node, str
         desc->input_forget = layer->is_lstm && apx_node_int(node, "input_forget", 0) != 0;
         desc->reset_after = !layer->is_lstm && apx_node_int(node, "linear_before_reset", 0) != 0;
         desc->clip = apx_node_float(node, "clip", 0);
+        desc->half_weights = lo->program->half_weights && !layer->is_int8;
         if (layer->is_int8) {
             desc->int8.levels = (int)apx_node_int(node, "hidden_levels", 0);
             desc->int8.input_scale = apx_node_float(node, "input_scale", 0);
@@ -163,6 +165,20 @@ static bool read_int8(struct apx_lowering *lo, const struct apx_node *node, stru
     return true;
 }
 
+/* What half precision holds; a NaN stays one. */
+#define MOST_HALF 65504.0f
+
+static void check_half(struct apx_lowering *lo, const float *weights, int64_t count,
+                       const char *what)
+{
+    for (int64_t k = 0; k < count && lo->status == APX_OK; k++)
+        if (fabsf(weights[k]) > MOST_HALF)
+            apx_lower_fail(lo, APX_EUNSUPPORTED,
+                           "%s holds %g, beyond half precision (65504): not with precision "
+                           "\"fp16-weights\"",
+                           what, (double)weights[k]);
+}
+
 static bool read_weights(struct apx_lowering *lo, const struct apx_node *node, struct layer *layer,
                          int direction, struct apx_rnn_weights *weights)
 {
@@ -178,6 +194,10 @@ static bool read_weights(struct apx_lowering *lo, const struct apx_node *node, s
             return false;
         weights->w = w + direction * rows * layer->input;
         weights->r = r + direction * rows * layer->hidden;
+        if (lo->program->half_weights) {
+            check_half(lo, weights->w, rows * layer->input, "W");
+            check_half(lo, weights->r, rows * layer->hidden, "R");
+        }
     }
     const float *b = weights_of(lo, node, layer->places->bias, layer->directions * 2 * rows, "B");
     if (b != NULL) {
@@ -356,6 +376,8 @@ static void lower_layer(struct apx_lowering *lo, const struct apx_node *node)
                                     : apx_gru_select(lo->program->caps, &params->desc);
         step->kernel = params->row->name;
         step->isa = params->row->isa;
+        if (params->desc.half_weights)
+            step->precision = "fp16-weights";
         if (layer.is_int8) {
             step->precision = "int8";
             step->schedule =

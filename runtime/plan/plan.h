@@ -110,6 +110,7 @@ struct apx_program {
     const struct apx_graph *graph;
     uint32_t caps;
     bool is_for_device;       /* what the host does with a device's results has steps of its own */
+    bool half_weights;        /* asked for */
     struct apx_blocks blocks; /* slots, steps, views, params */
     struct apx_slot *slots;
     int slot_count, slot_capacity;

@@ -20,15 +20,20 @@ static enum apx_status read_options(struct apx_program *program,
                                     struct apx_error *error)
 {
     bool is_half = is_precision(options, "fp16");
+    program->half_weights = is_precision(options, "fp16-weights");
     if (options->precision != NULL && !is_precision(options, "fp32") &&
-        !is_precision(options, "int8") && !is_half)
-        return apx_fail(error, APX_EINVAL, "precision",
-                        "precision \"%s\" is not known; say \"fp32\", \"fp16\" or \"int8\"",
-                        options->precision);
+        !is_precision(options, "int8") && !is_half && !program->half_weights)
+        return apx_fail(
+            error, APX_EINVAL, "precision",
+            "precision \"%s\" is not known; say \"fp32\", \"fp16-weights\", \"fp16\" or \"int8\"",
+            options->precision);
     if (is_half && !program->is_for_device)
         return apx_fail(
             error, APX_EUNSUPPORTED, "precision",
             "precision \"fp16\" is computed by CUDA devices alone; say device \"cuda\"");
+    if (program->half_weights && program->is_for_device)
+        return apx_fail(error, APX_EUNSUPPORTED, "precision",
+                        "precision \"fp16-weights\" is not for CUDA devices; say device \"cpu\"");
     program->caps = apx_cpu_caps();
     if (options->isa != NULL && !apx_caps_limit(program->caps, options->isa, &program->caps))
         return apx_fail(
@@ -107,6 +112,22 @@ static enum apx_status lower(struct apx_program *program, struct apx_error *erro
     }
     apx_release(program->allocator, last_only);
     return status;
+}
+
+/* What was asked for by name is done, or refused. */
+static enum apx_status check_half_weights(const struct apx_program *program,
+                                          struct apx_error *error)
+{
+    bool done = !program->half_weights;
+    for (int s = 0; s < program->step_count; s++) {
+        const struct apx_step *step = program->steps[s];
+        if (step->type == &apx_lstm_class || step->type == &apx_gru_class)
+            done |= ((const struct apx_rnn_params *)step->params)->desc.half_weights;
+    }
+    return done ? APX_OK
+                : apx_fail(error, APX_EUNSUPPORTED, "precision",
+                           "precision \"fp16-weights\" is for LSTM and GRU layers with float "
+                           "weights; the model has none");
 }
 
 /* All weights in one block, each step's at a cache line of its own. */
@@ -212,6 +233,8 @@ enum apx_status apx_plan_lower(const struct apx_graph *graph,
         status = find_rows(program, error);
     if (status == APX_OK)
         status = lower(program, error);
+    if (status == APX_OK)
+        status = check_half_weights(program, error);
     if (status == APX_OK)
         status = find_widened(program, error);
     if (status != APX_OK) {

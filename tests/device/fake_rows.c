@@ -47,7 +47,8 @@ static const struct apx_rnn_row *scalar_row(bool is_lstm, bool is_int8)
     size_t count;
     const struct apx_rnn_row *rows = is_lstm ? apx_lstm_rows(&count) : apx_gru_rows(&count);
     for (size_t i = 0; i < count; i++)
-        if (strcmp(rows[i].isa, "scalar") == 0 && (strcmp(rows[i].types, "s8") == 0) == is_int8)
+        if (strcmp(rows[i].isa, "scalar") == 0 &&
+            strcmp(rows[i].types, is_int8 ? "s8" : "f32") == 0)
             return &rows[i];
     abort();
 }

@@ -43,8 +43,8 @@ struct kcheck_case {
     bool (*bench)(const struct kcheck_row *row, size_t index, struct kcheck_time *out);
 };
 
-extern const struct kcheck_case kcheck_lstm, kcheck_gru, kcheck_lstm_s8, kcheck_gru_s8,
-    kcheck_dense, kcheck_dense_s8, kcheck_unary, kcheck_forest;
+extern const struct kcheck_case kcheck_lstm, kcheck_gru, kcheck_lstm_f16, kcheck_gru_f16,
+    kcheck_lstm_s8, kcheck_gru_s8, kcheck_dense, kcheck_dense_s8, kcheck_unary, kcheck_forest;
 
 /* What is being run, for reports and for the fault handler: printf-like text of the shape. */
 void kcheck_describe(const char *format, ...) __attribute__((format(printf, 1, 2)));

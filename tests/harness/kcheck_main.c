@@ -2,7 +2,7 @@
 /* kcheck_main.c - the kernel checker: every row of every table that this processor can run, on
  * seeded random problems biased to the edges of tiles.
  *
- *   kcheck [--op lstm|gru|lstm_s8|gru_s8|dense|unary|forest] [--isa WORD,...]
+ *   kcheck [--op lstm|gru|lstm_f16|gru_f16|lstm_s8|gru_s8|dense|unary|forest] [--isa WORD,...]
  *          [--seed N] [--trials N] [--small] [--seconds S] [--list] [--bench]
  *
  * --small: leaves large problems out, for emulators. --seconds: a row begins no further problem
@@ -24,8 +24,8 @@
 
 #ifndef KCHECK_CASES /* tests/cuda checks other rows of some tables */
 #    define KCHECK_CASES                                                                           \
-        &kcheck_lstm, &kcheck_gru, &kcheck_lstm_s8, &kcheck_gru_s8, &kcheck_dense,                 \
-            &kcheck_dense_s8, &kcheck_unary, &kcheck_forest
+        &kcheck_lstm, &kcheck_gru, &kcheck_lstm_f16, &kcheck_gru_f16, &kcheck_lstm_s8,             \
+            &kcheck_gru_s8, &kcheck_dense, &kcheck_dense_s8, &kcheck_unary, &kcheck_forest
 #endif
 static const struct kcheck_case *const cases[] = {KCHECK_CASES};
 #define CASES (sizeof cases / sizeof cases[0])

@@ -84,6 +84,17 @@ static void rows_follow_the_caps(void)
     CHECK_STR(isa, "scalar");
 }
 
+/* Half-precision weights have rows of their own; where 512-bit work is slow, not of avx512. */
+static void half_weights_have_rows(void)
+{
+    struct apx_rnn_desc desc = {.input = 4, .hidden = 32, .half_weights = true};
+    CHECK_STR(apx_lstm_select(0, &desc)->name, "apx_lstm_f16_scalar");
+    CHECK_STR(apx_gru_select(APX_CAP_AVX2, &desc)->name, "apx_gru_f16_avx2");
+    CHECK_STR(apx_lstm_select(APX_CAP_AVX2 | APX_CAP_AVX512, &desc)->name, "apx_lstm_f16_avx512");
+    CHECK_STR(apx_lstm_select(APX_CAP_AVX2 | APX_CAP_AVX512 | APX_CAP_SLOW_512, &desc)->name,
+              "apx_lstm_f16_avx2");
+}
+
 /* Every table ends in a row that runs anywhere. */
 static void tables_end_in_the_scalar_row(void)
 {
@@ -105,6 +116,7 @@ int main(void)
     RUN(detection_agrees_with_the_compiler);
     RUN(limits_take_bundles_away);
     RUN(rows_follow_the_caps);
+    RUN(half_weights_have_rows);
     RUN(tables_end_in_the_scalar_row);
     return check_report();
 }

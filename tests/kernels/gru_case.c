@@ -82,11 +82,21 @@ static void oracle(const struct rnn_problem *p, double *y, double *h_last, doubl
     }
 }
 
-static bool gru_row(size_t index, struct kcheck_row *out)
+static bool row_of(const char *types, size_t index, struct kcheck_row *out)
 {
     size_t count;
     const struct apx_rnn_row *rows = apx_gru_rows(&count);
-    return rnn_row(rows, count, "f32", index, out);
+    return rnn_row(rows, count, types, index, out);
+}
+
+static bool gru_row(size_t index, struct kcheck_row *out)
+{
+    return row_of("f32", index, out);
+}
+
+static bool gru_f16_row(size_t index, struct kcheck_row *out)
+{
+    return row_of("f16", index, out);
 }
 
 static void gru_judge(const struct rnn_problem *p, const struct rnn_result *result)
@@ -94,15 +104,27 @@ static void gru_judge(const struct rnn_problem *p, const struct rnn_result *resu
     rnn_judge(p, result, oracle);
 }
 
-static void gru_check(const struct kcheck_row *row, uint64_t seed, size_t trial)
+static void check(const struct kcheck_row *row, const char *types, uint64_t seed, size_t trial)
 {
     size_t count;
     const struct apx_rnn_row *rows = apx_gru_rows(&count);
     struct rng rng = {seed * 1000003 + trial};
     struct rnn_problem problem;
     rnn_problem_random(&rng, false, &problem);
-    rnn_check(row, rnn_scalar(rows, count, "f32"), &problem, gru_judge, &rng);
+    if (strcmp(types, "f16") == 0)
+        rnn_problem_half(&rng, &problem);
+    rnn_check(row, rnn_scalar(rows, count, types), &problem, gru_judge, &rng);
     rnn_problem_free(&problem);
+}
+
+static void gru_check(const struct kcheck_row *row, uint64_t seed, size_t trial)
+{
+    check(row, "f32", seed, trial);
+}
+
+static void gru_f16_check(const struct kcheck_row *row, uint64_t seed, size_t trial)
+{
+    check(row, "f16", seed, trial);
 }
 
 /* Both forms, one after the other. */
@@ -113,3 +135,5 @@ static bool gru_bench(const struct kcheck_row *row, size_t index, struct kcheck_
 
 const struct kcheck_case kcheck_gru = {
     .op = "gru", .row = gru_row, .check = gru_check, .trials = 250, .bench = gru_bench};
+const struct kcheck_case kcheck_gru_f16 = {
+    .op = "gru_f16", .row = gru_f16_row, .check = gru_f16_check, .trials = 250, .bench = gru_bench};

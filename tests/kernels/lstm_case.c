@@ -80,11 +80,21 @@ static void oracle(const struct rnn_problem *p, double *y, double *h_last, doubl
     }
 }
 
-static bool lstm_row(size_t index, struct kcheck_row *out)
+static bool row_of(const char *types, size_t index, struct kcheck_row *out)
 {
     size_t count;
     const struct apx_rnn_row *rows = apx_lstm_rows(&count);
-    return rnn_row(rows, count, "f32", index, out);
+    return rnn_row(rows, count, types, index, out);
+}
+
+static bool lstm_row(size_t index, struct kcheck_row *out)
+{
+    return row_of("f32", index, out);
+}
+
+static bool lstm_f16_row(size_t index, struct kcheck_row *out)
+{
+    return row_of("f16", index, out);
 }
 
 static void lstm_judge(const struct rnn_problem *p, const struct rnn_result *result)
@@ -92,15 +102,27 @@ static void lstm_judge(const struct rnn_problem *p, const struct rnn_result *res
     rnn_judge(p, result, oracle);
 }
 
-static void lstm_check(const struct kcheck_row *row, uint64_t seed, size_t trial)
+static void check(const struct kcheck_row *row, const char *types, uint64_t seed, size_t trial)
 {
     size_t count;
     const struct apx_rnn_row *rows = apx_lstm_rows(&count);
     struct rng rng = {seed * 1000003 + trial};
     struct rnn_problem problem;
     rnn_problem_random(&rng, true, &problem);
-    rnn_check(row, rnn_scalar(rows, count, "f32"), &problem, lstm_judge, &rng);
+    if (strcmp(types, "f16") == 0)
+        rnn_problem_half(&rng, &problem);
+    rnn_check(row, rnn_scalar(rows, count, types), &problem, lstm_judge, &rng);
     rnn_problem_free(&problem);
+}
+
+static void lstm_check(const struct kcheck_row *row, uint64_t seed, size_t trial)
+{
+    check(row, "f32", seed, trial);
+}
+
+static void lstm_f16_check(const struct kcheck_row *row, uint64_t seed, size_t trial)
+{
+    check(row, "f16", seed, trial);
 }
 
 static bool lstm_bench(const struct kcheck_row *row, size_t index, struct kcheck_time *out)
@@ -110,3 +132,8 @@ static bool lstm_bench(const struct kcheck_row *row, size_t index, struct kcheck
 
 const struct kcheck_case kcheck_lstm = {
     .op = "lstm", .row = lstm_row, .check = lstm_check, .trials = 250, .bench = lstm_bench};
+const struct kcheck_case kcheck_lstm_f16 = {.op = "lstm_f16",
+                                            .row = lstm_f16_row,
+                                            .check = lstm_f16_check,
+                                            .trials = 250,
+                                            .bench = lstm_bench};

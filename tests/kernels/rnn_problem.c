@@ -231,6 +231,44 @@ static void run(const struct apx_rnn_row *row, const struct rnn_problem *p, size
         guard_destroy(all[i]);
 }
 
+void rnn_problem_half(struct rng *rng, struct rnn_problem *p)
+{
+    p->desc.half_weights = true;
+    const size_t outputs = p->gates * p->desc.hidden;
+    float *w = p->memory; /* W and R lie one behind the other */
+    for (size_t i = 0; i < outputs * (p->desc.input + p->desc.hidden); i++) {
+        if (rng_once(rng, 10))
+            w[i] *= 0x1p-16f;
+        else if (rng_once(rng, 10)) /* twelve bits: the last one is half a unit */
+            w[i] = (float)(2 * rng_below(rng, 1024) + 2049) * (w[i] < 0 ? -0x1p-14f : 0x1p-14f);
+    }
+}
+
+/* To the nearest half, by the definition of the format. */
+static float rounded(float v)
+{
+    int exponent;
+    frexp((double)v, &exponent);
+    const int last = exponent - 11 > -24 ? exponent - 11 : -24;
+    return (float)ldexp(nearbyint(ldexp((double)v, -last)), last);
+}
+
+/* The problem as float64 has to see it; *memory is freed by the caller. */
+static struct rnn_problem with_rounded_weights(const struct rnn_problem *p, float **memory)
+{
+    struct rnn_problem copy = *p;
+    const size_t outputs = p->gates * p->desc.hidden;
+    const size_t w = outputs * p->desc.input, r = outputs * p->desc.hidden;
+    *memory = kcheck_alloc((w + r) * sizeof(float));
+    for (size_t i = 0; i < w; i++)
+        (*memory)[i] = rounded(p->weights.w[i]);
+    for (size_t i = 0; i < r; i++)
+        (*memory)[w + i] = rounded(p->weights.r[i]);
+    copy.weights.w = *memory;
+    copy.weights.r = *memory + w;
+    return copy;
+}
+
 double rnn_tolerance(const struct rnn_problem *p)
 {
     return 1e-7 * (double)(8 + p->desc.input + p->desc.hidden) * (double)(1 + p->steps);
@@ -242,7 +280,10 @@ void rnn_judge(const struct rnn_problem *p, const struct rnn_result *result, rnn
     double *y = kcheck_alloc(states * p->steps * sizeof(double));
     double *h_last = kcheck_alloc(states * sizeof(double));
     double *c_last = kcheck_alloc(states * sizeof(double));
-    oracle(p, y, h_last, c_last);
+    float *memory = NULL;
+    const struct rnn_problem seen = p->desc.half_weights ? with_rounded_weights(p, &memory) : *p;
+    oracle(&seen, y, h_last, c_last);
+    free(memory);
     const double tolerance = rnn_tolerance(p);
     if (p->want_y)
         kcheck_judge("y", tolerance, states * p->steps, result->y, y);
@@ -359,6 +400,7 @@ bool rnn_bench(const struct apx_rnn_row *row, bool lstm, bool reset_after, size_
         .reset_after = reset_after,
         .act = {{.kind = APX_ACT_SIGMOID}, {.kind = APX_ACT_TANH}, {.kind = APX_ACT_TANH}}};
     fill_problem(&rng, &p);
+    p.desc.half_weights = strcmp(row->types, "f16") == 0;
     if (is_int8)
         rnn_problem_plain_int8(&p);
     const size_t in = p.desc.input, h = p.desc.hidden;

@@ -46,6 +46,8 @@ bool rnn_row(const struct apx_rnn_row *rows, size_t count, const char *types, si
 /* The scalar row of these types. */
 const struct apx_rnn_row *rnn_scalar(const struct apx_rnn_row *rows, size_t count,
                                      const char *types);
+/* Give the layer weights of half precision; some of them become subnormal, or lie at a tie. */
+void rnn_problem_half(struct rng *rng, struct rnn_problem *problem);
 /* Make an int8 layer of it with 127 levels, 63 of weights; x as the h of another one. */
 void rnn_problem_plain_int8(struct rnn_problem *problem);
 /* check() of a case: scalar row against the judge, the row against the scalar row at both sides of

@@ -24,7 +24,8 @@ static size_t run_out_count;
 static enum apx_status run_status; /* of loading or of running */
 static struct apx_error run_error;
 static bool run_independent;
-static char run_plan[16384]; /* apx_model_describe */
+static const char *run_precision; /* to load with; NULL: fp32 */
+static char run_plan[16384];      /* apx_model_describe */
 
 static inline struct apx_tensor run_tensor(enum apx_dtype dtype, int rank, const int64_t *dims)
 {
@@ -107,7 +108,7 @@ static inline bool run_once_on(const char *device, const void *data, size_t byte
                                int threads, size_t slice_rows, const struct apx_tensor *in,
                                size_t in_count, struct apx_tensor *out)
 {
-    struct apx_load_options load = {.device = device, .isa = isa};
+    struct apx_load_options load = {.device = device, .isa = isa, .precision = run_precision};
     struct apx_session_options options = {.threads = threads, .slice_rows = slice_rows};
     struct apx_model *model = NULL;
     struct apx_session *session = NULL;
