@@ -21,6 +21,8 @@
 
 /* A feature may lose so much of its variance: an error of a tenth of its deviation. */
 #define MOST_LOSS 0.01
+/* Fewer values do not tell how much a feature varies. */
+#define LEAST_VALUES 32
 
 struct bin {
     double count, sum, squares; /* of |x| */
@@ -148,7 +150,7 @@ static bool is_kept(const struct input *input)
 {
     for (size_t k = 0; k < input->feature_count; k++) {
         const struct feature *feature = &input->features[k];
-        if (feature->count == 0)
+        if (feature->count < LEAST_VALUES)
             continue;
         const double mean = feature->sum / feature->count;
         const double variance = feature->squares / feature->count - mean * mean;

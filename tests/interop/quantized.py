@@ -309,7 +309,7 @@ def dense_case(seed, number):
     features = width
     batch = ["batch"] if number % 3 else ["steps", "batch"]
     shape = (rows,) if number % 3 else (rows, 3)
-    feed = {"x": (generator.standard_normal(shape + (width,)) * pick((0.1, 1.0, 30.0))).astype(np.float32)}
+    feed = {"x": (generator.standard_normal(shape + (width,)) * pick((0.1, 1.0, 3.0))).astype(np.float32)}
     nodes, initializers, outputs, x, large = [], [], [], "x", 0
     for k in range(2 + number % 2):
         size = pick((1, 15, 16, 32, 48, 100))
