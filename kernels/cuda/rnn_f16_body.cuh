@@ -310,6 +310,7 @@ template <class Cell, int TILES> SIMT_INLINE void rnn_f16_run(const struct rnn_f
 #pragma unroll
             for (int i = 0; i < 8; i++)
                 sums[t][i / 4][i % 4] = bias[i / 2];
+        simt_sync_warp(); /* lanes without a unit skipped what ended the last step */
         rnn_f16_multiply_x<TILES>(job, at, at.x + step % 3 * at.rows * at.x_pitch, sums);
         rnn_f16_wait(job);
         rnn_f16_fetch(job, at, step + 2);

@@ -72,12 +72,6 @@ SIMT_INLINE void simt_sync_warp()
 {
     __syncwarp();
 }
-/* The lane whose number differs by `mask`; every lane of the warp takes part. */
-SIMT_INLINE float simt_shuffle_xor(float a, int mask)
-{
-    return __shfl_xor_sync(0xffffffffu, a, mask);
-}
-
 /* Clusters. Arriving publishes what the block wrote to its own and other blocks' shared memory;
  * waiting makes it seen. simt_peer: the same place in the shared memory of block `rank`. Only
  * launches with clusters of more than one block call these. */
@@ -94,13 +88,13 @@ SIMT_INLINE unsigned simt_cluster_rank()
 SIMT_INLINE void simt_cluster_arrive()
 {
 #    if __CUDA_ARCH__ >= 900
-    asm volatile("barrier.cluster.arrive.release.aligned;" ::: "memory");
+    asm volatile("barrier.cluster.arrive.release;" ::: "memory");
 #    endif
 }
 SIMT_INLINE void simt_cluster_wait()
 {
 #    if __CUDA_ARCH__ >= 900
-    asm volatile("barrier.cluster.wait.acquire.aligned;" ::: "memory");
+    asm volatile("barrier.cluster.wait.acquire;" ::: "memory");
 #    endif
 }
 template <typename T> SIMT_INLINE T *simt_peer(T *shared, unsigned rank)
@@ -153,7 +147,8 @@ SIMT_INLINE float simt_half_to_float(uint16_t half)
     return __half2float(__ushort_as_half(half));
 }
 
-/* sum += a b for a tile of 16 x 16 by 16 x 8, spread over the warp. With g = lane / 4 and
+/* sum += a b for a tile of 16 x 16 by 16 x 8, spread over the warp, whose lanes must be together
+ * (simt_sync_warp after they may have parted). With g = lane / 4 and
  * q = lane % 4, low half first:
  *   a[0] row g, columns 2q, 2q+1   a[1] row g+8   a[2] row g, columns 2q+8, 2q+9   a[3] row g+8
  *   b[0] rows 2q, 2q+1, column g   b[1] rows 2q+8, 2q+9

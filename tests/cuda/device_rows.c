@@ -148,6 +148,13 @@ static void dense_pack(const struct apx_dense_desc *desc, const struct apx_dense
     dense_source->pack(desc, weights, packed);
 }
 
+static size_t dense_scratch_bytes(const struct apx_dense_desc *desc, size_t count)
+{
+    (void)desc;
+    (void)count;
+    return 0;
+}
+
 static void dense_run(const struct apx_dense_args *args)
 {
     if (args->rows == 0)
@@ -173,11 +180,13 @@ const struct apx_dense_row *checked_dense_rows(size_t *count)
     const struct apx_dense_row *plain = apx_dense_rows(&scalar);
     rows[1] = plain[scalar - 1];
     rows[0] = (struct apx_dense_row){.isa = "cuda",
+                                     .types = "f32",
                                      .name = dense_source->name,
                                      .match = APX_MATCH_EXACT,
                                      .supports = dense_supports,
                                      .packed_bytes = dense_packed_bytes,
                                      .pack = dense_pack,
+                                     .scratch_bytes = dense_scratch_bytes,
                                      .run = dense_run,
                                      .tile_rows = 1};
     return rows;

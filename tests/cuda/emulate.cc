@@ -19,7 +19,6 @@
 emulated_queue *emulated_enqueue;
 size_t emulated_shared_limit = 227 * 1024;
 unsigned emulated_cluster_limit = 8;
-size_t emulated_launches, emulated_threads;
 
 namespace
 {
@@ -85,7 +84,6 @@ ucontext_t scheduler;
 jmp_buf scheduler;
 #endif
 const std::function<void()> *running;
-int launch_error;
 #ifdef __SANITIZE_ADDRESS__
 void *scheduler_fake;
 const void *scheduler_stack;
@@ -314,32 +312,18 @@ void emulated_give(const void *value, size_t bytes)
     emulated_sync_warp();
 }
 
-void emulated_take(unsigned from, void *value, size_t bytes)
-{
-    memcpy(value, own_warp().slot[from % WARP], bytes);
-}
-
 const void *emulated_given(unsigned from)
 {
     return own_warp().slot[from % WARP];
 }
 
-void emulated_fail_launches(int error)
-{
-    launch_error = error;
-}
-
 int emulated_launch(unsigned grid, unsigned threads, unsigned cluster, size_t shared,
                     const std::function<void()> &kernel)
 {
-    if (launch_error != 0)
-        return launch_error;
     if (grid == 0 || threads == 0 || threads > MOST_THREADS || cluster == 0 ||
         cluster > emulated_cluster_limit || grid % cluster != 0 || shared > emulated_shared_limit)
         return INVALID_VALUE;
     const size_t count = (size_t)threads * cluster;
-    emulated_launches++;
-    emulated_threads += (size_t)threads * grid;
     while (fibers.size() < count)
         fibers.emplace_back(new fiber());
     running = &kernel;

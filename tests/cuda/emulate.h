@@ -67,20 +67,16 @@ unsigned emulated_cluster_rank();
 void *emulated_peer(void *shared, unsigned rank);
 void emulated_copy(void *shared, const void *global, size_t bytes);
 void emulated_copy_wait();
-/* What this lane gives and, once all lanes of the warp have given, what lane `from` gave. */
+/* What this lane gives and, once all lanes of the warp have given, what lane `from` gave; it stays
+ * until the lanes meet again. */
 void emulated_give(const void *value, size_t bytes);
-void emulated_take(unsigned from, void *value, size_t bytes);
-const void *emulated_given(unsigned from); /* the same, in place */
+const void *emulated_given(unsigned from);
 unsigned emulated_lane();
 int emulated_launch(unsigned grid, unsigned block, unsigned cluster, size_t shared,
                     const std::function<void()> &kernel);
-/* Launches from now on answer with this number instead of running; 0: run. */
-void emulated_fail_launches(int error);
 /* What the machine has: larger launches are refused with cudaErrorInvalidValue. */
 extern size_t emulated_shared_limit;
 extern unsigned emulated_cluster_limit;
-/* Launches and threads since the program began. */
-extern size_t emulated_launches, emulated_threads;
 
 uint16_t emulated_to_half(float value);
 float emulated_from_half(uint16_t half);
@@ -132,14 +128,6 @@ static inline void simt_sync()
 static inline void simt_sync_warp()
 {
     emulated_sync_warp();
-}
-static inline float simt_shuffle_xor(float a, int mask)
-{
-    emulated_give(&a, sizeof a);
-    float other;
-    emulated_take(emulated_lane() ^ (unsigned)mask, &other, sizeof other);
-    emulated_sync_warp();
-    return other;
 }
 static inline unsigned simt_cluster_rank()
 {
