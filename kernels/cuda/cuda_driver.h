@@ -50,7 +50,6 @@ struct apx_cuda_driver {
     int (*stream_wait)(void *stream);     /* until all is done; errors of what ran come here */
     int (*copy_in)(void *device, const void *host, size_t bytes, void *stream);
     int (*copy_out)(void *host, const void *device, size_t bytes, void *stream);
-    int (*zero)(void *device, size_t bytes, void *stream);
 
     /* What is enqueued on `stream` between the two is not run but becomes a graph. After a failure
      * of capture_end, or of what came between, the stream is as before and *out NULL. */

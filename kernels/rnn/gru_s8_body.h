@@ -87,6 +87,7 @@ static void gru_full_cells(const struct s8_call *call, const struct s8_sink *sin
     for (size_t i = 0; i < m; i++)
         gru_to_h(sink, item[i], item[i]->gates);
 }
+
 /* Reset before: z, q of r h, and the candidate's x half to where the second pass finds them. */
 static void gru_to_reset(const struct s8_call *call, const struct s8_cells *cells)
 {

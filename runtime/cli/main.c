@@ -3,9 +3,9 @@
  * own stand beside this one, as git's do. */
 #include "runtime/cli/cli.h"
 
-#include <signal.h>
 #include <errno.h>
 #include <limits.h>
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 

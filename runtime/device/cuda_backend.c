@@ -87,9 +87,8 @@ static bool widens(const struct apx_program *program, int input)
 
 #define COST_ROWS       4096  /* a batch whose share for a row is called the row's cost */
 #define MOST_SLICE_ROWS 65536 /* more rows at once make nothing faster */
-#define LEAST_TO_SHARE                                                                             \
-    16384 /* rows from which on copies of one slice hide behind another's work                     \
-           */
+/* Rows from which on copies of one slice hide behind another's work. */
+#define LEAST_TO_SHARE 16384
 
 static void row_cost(const struct apx_program *opaque, const int64_t *symbols,
                      struct apx_row_cost *out)

@@ -28,6 +28,7 @@
 #define APX_LIMIT_ELEMENTS    ((int64_t)1 << 31) /* of one tensor */
 #define APX_LIMIT_SHAPE_ELEMS 64                 /* integer tensors followed symbolically */
 #define APX_LIMIT_NAME        1024               /* bytes of a name */
+#define APX_LIMIT_INT8_WIDTH  (1 << 17)          /* sums in 32 bits: 127 * 127 * 2^17 < 2^31 */
 
 /* Every operator that can occur: one row in ops.def. */
 enum apx_op {

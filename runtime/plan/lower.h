@@ -53,8 +53,6 @@ const void *apx_lower_array(struct apx_lowering *lo, const struct apx_node *node
 const int8_t *apx_lower_int8(struct apx_lowering *lo, const struct apx_node *node, int i,
                              int64_t rows, int64_t columns, const char *what, int scale,
                              const float **scales);
-/* Sums of so many products of int8 fit 32 bits: 127 * 127 * 2^17 < 2^31. */
-#define APX_LIMIT_INT8_WIDTH (1 << 17)
 /* The same for expressions over the symbols. */
 bool apx_lower_dims(struct apx_lowering *lo, const struct apx_node *node, int i,
                     struct apx_dim *dims, int capacity, int *count);

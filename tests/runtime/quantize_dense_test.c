@@ -218,12 +218,60 @@ static void leaves_others_alone(void)
     }
 }
 
+/* Beyond it the engine would not load what was written. */
+static void leaves_what_is_too_wide(void)
+{
+    struct apx_onnx *m = case_begin(17, "x:f[n,131073]", "y");
+    case_node(m, "Tanh", "x", "t");
+    case_floats(m, "w", 0.5f, 2, 131073, 16);
+    name_node(m, "MatMul", "one", "t w", "y");
+    CHECK_EQ(quantize(m, NULL), APX_EUNSUPPORTED);
+    REQUIRE(report != NULL && report->layer_count == 1);
+    CHECK_HAS(report->layers[0].reason, "more than 131072 inputs");
+
+    m = case_begin(17, "x:f[t,n,131073]", "y");
+    case_floats(m, "w", 0.5f, 3, 1, 4, 131073);
+    case_floats(m, "r", 0.5f, 3, 1, 4, 1);
+    name_node(m, "LSTM", "lstm", "x w r", "y");
+    apx_onnx_int(m, "hidden_size", 1);
+    CHECK_EQ(quantize(m, NULL), APX_EUNSUPPORTED);
+    REQUIRE(report != NULL && report->layer_count == 1);
+    CHECK_HAS(report->layers[0].reason, "so many inputs");
+}
+
+/* Each of 30 pieces names the one before twice: 2^30 ways back to the Tanh. */
+static void ends_soon(void)
+{
+    struct apx_onnx *m = case_begin(17, "x:f[n,64]", "y");
+    case_ints(m, "begin", 1, 0LL);
+    case_ints(m, "end", 1, 64LL);
+    case_ints(m, "axis", 1, 1LL);
+    case_node(m, "Tanh", "x", "t0");
+    for (int i = 0; i < 30; i++) {
+        char inputs[64], wide[16], out[16];
+        snprintf(inputs, sizeof inputs, "t%d t%d", i, i);
+        snprintf(wide, sizeof wide, "w%d", i);
+        case_node(m, "Concat", inputs, wide);
+        apx_onnx_int(m, "axis", 1);
+        snprintf(inputs, sizeof inputs, "%s begin end axis", wide);
+        snprintf(out, sizeof out, "t%d", i + 1);
+        case_node(m, "Slice", inputs, out);
+    }
+    add_weights(m, "w", 2, (int64_t[]){64, 48});
+    name_node(m, "MatMul", "one", "t30 w", "y");
+    CHECK_EQ(quantize(m, NULL), APX_EUNSUPPORTED);
+    REQUIRE(report != NULL && report->layer_count == 1);
+    CHECK_HAS(report->layers[0].reason, "the range of its input is known from data alone");
+}
+
 int main(void)
 {
     RUN(takes_what_is_bounded);
     RUN(takes_ranges);
     RUN(says_what_layers_get);
     RUN(leaves_others_alone);
+    RUN(leaves_what_is_too_wide);
+    RUN(ends_soon);
     forget();
     free(source);
     run_end();

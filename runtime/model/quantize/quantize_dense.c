@@ -70,6 +70,10 @@ static enum apx_status check(const struct apx_graph *graph, const struct apx_nod
         (node->op == APX_OP_GEMM && apx_node_int(node, "transA", 0) != 0))
         return apx_fail(error, APX_EUNSUPPORTED, node->name,
                         "its input is no matrix of float32 with a row for each row");
+    if (dense->input > APX_LIMIT_INT8_WIDTH)
+        return apx_fail(error, APX_EUNSUPPORTED, node->name,
+                        "it has more than %d inputs: sums of int8 would not fit 32 bits",
+                        APX_LIMIT_INT8_WIDTH);
     if (dense->output < LEAST_OUTPUTS || dense->input * dense->output < LEAST_WEIGHTS)
         return apx_fail(error, APX_EUNSUPPORTED, node->name,
                         "it is so small that float is as fast");

@@ -29,6 +29,7 @@ static enum apx_status check(const struct apx_graph *graph, const struct apx_nod
                              int64_t opset, struct apx_error *error)
 {
     const char *why = NULL;
+    int64_t input;
     if (opset < APX_QUANTIZED_OPSET_FIRST)
         return apx_fail(error, APX_EUNSUPPORTED, node->name,
                         "the model is of opset %lld; the operators need %d: export it again",
@@ -48,6 +49,9 @@ static enum apx_status check(const struct apx_graph *graph, const struct apx_nod
     else if (floats_of(graph, node, W) == NULL || floats_of(graph, node, R) == NULL ||
              (is_given(node, B) && floats_of(graph, node, B) == NULL))
         why = "its weights are not constants of the model";
+    else if (apx_dim_is_constant(&apx_node_in(graph, node, W)->dims[2], &input) &&
+             input > APX_LIMIT_INT8_WIDTH)
+        why = "it has so many inputs that sums of int8 would not fit 32 bits";
     return why != NULL ? apx_fail(error, APX_EUNSUPPORTED, node->name, "%s", why) : APX_OK;
 }
 

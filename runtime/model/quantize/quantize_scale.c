@@ -12,6 +12,10 @@
 #include <string.h>
 #include <strings.h>
 
+/* How far back a value's range is looked for, and at how many values on the way. */
+#define MOST_DEPTH 64
+#define MOST_LOOKS 4096
+
 bool apx_quantize_has_defaults(const struct apx_node *node)
 {
     const struct apx_attr *names = apx_node_attr(node, "activations");
@@ -31,11 +35,12 @@ static bool has_bounded_state(const struct apx_node *node)
 
 /* The value lies in [-1, 1]: h of recurrent layers or what a sigmoid or tanh gives, moved about at
  * most. An initial state beyond [-1, 1] could make a GRU's h larger; then it is bounded, as the
- * layer's own is. */
-static bool is_bounded(const struct apx_graph *graph, int v, int depth)
+ * layer's own is. looks: at how many values more; a Concat may name one twice, and so may the next.
+ */
+static bool is_bounded(const struct apx_graph *graph, int v, int depth, int *looks)
 {
     int producer = graph->values[v].producer;
-    if (producer < 0 || depth > 64)
+    if (producer < 0 || depth > MOST_DEPTH || --*looks < 0)
         return false;
     const struct apx_node *node = &graph->nodes[producer];
     switch (node->op) {
@@ -51,7 +56,7 @@ static bool is_bounded(const struct apx_graph *graph, int v, int depth)
         return true;
     case APX_OP_CONCAT:
         for (int i = 0; i < node->in_count; i++)
-            if (!is_bounded(graph, node->in[i], depth + 1))
+            if (!is_bounded(graph, node->in[i], depth + 1, looks))
                 return false;
         return true;
     case APX_OP_TRANSPOSE:
@@ -66,9 +71,9 @@ static bool is_bounded(const struct apx_graph *graph, int v, int depth)
     case APX_OP_TILE:
     case APX_OP_IDENTITY:
     case APX_OP_RELU:
-        return is_bounded(graph, node->in[0], depth + 1);
+        return is_bounded(graph, node->in[0], depth + 1, looks);
     case APX_OP_DROPOUT:
-        return node->out[0] == v && is_bounded(graph, node->in[0], depth + 1);
+        return node->out[0] == v && is_bounded(graph, node->in[0], depth + 1, looks);
     default:
         return false;
     }
@@ -95,8 +100,9 @@ float apx_quantize_input_scale(const struct apx_graph *graph, int v,
                                float *bound)
 {
     const float levels = (float)options->hidden_levels;
+    int looks = MOST_LOOKS;
     *bound = 0;
-    if (is_bounded(graph, v, 0)) {
+    if (is_bounded(graph, v, 0, &looks)) {
         *bound = 1;
         return 1 / levels;
     }
