@@ -155,22 +155,39 @@ static double coded_cost(struct apx_pack *pack)
     return ranks + mark_tops(pack, isa->visit_code);
 }
 
-/* Likewise keys. */
-static double keyed_cost(struct apx_pack *pack, double visit)
+/* Likewise keys, which are made of the features too that tops do not look at. */
+static double keyed_cost(struct apx_pack *pack, double visit, size_t used)
 {
     size_t columns;
-    const double tops = mark_tops(pack, visit);
-    return tops + rank_cost(pack, &columns);
+    double cost = mark_tops(pack, visit);
+    cost += rank_cost(pack, &columns);
+    for (size_t f = 0; f < pack->desc->features; f++)
+        used -= pack->wanted[f] != APX_PACK_UNUSED;
+    return cost + pack->isa->rank_value * (double)used;
 }
 
 /* Steps of walks over keys that one set takes, rows side by side and trees side by side. */
 static const double set_visits = 16, set_visits_one = 6;
 
-/* Walks from the root of every tree. */
-static double walk_cost(const struct apx_pack *pack, double visit)
+/* Features that some node compares; `wanted` is free for it. */
+static size_t count_used(struct apx_pack *pack)
+{
+    const struct apx_forest_desc *desc = pack->desc;
+    size_t used = 0;
+    memset(pack->wanted, APX_PACK_UNUSED, desc->features);
+    for (size_t i = 0; i < desc->node_count; i++)
+        if (desc->nodes[i].feature >= 0) {
+            used += pack->wanted[desc->nodes[i].feature] == APX_PACK_UNUSED;
+            pack->wanted[desc->nodes[i].feature] = APX_PACK_LEFT;
+        }
+    return used;
+}
+
+/* Walks from the root of every tree over keys of the used features. */
+static double walk_cost(const struct apx_pack *pack, double visit, size_t used)
 {
     const struct apx_forest_isa *isa = pack->isa;
-    double cost = isa->rank_value * (double)pack->desc->features;
+    double cost = isa->rank_value * (double)used;
     for (size_t t = 0; t < pack->desc->trees; t++)
         cost += isa->tree + isa->walk_tree + visit * pack->nodes[pack->desc->roots[t]].height;
     return cost;
@@ -182,22 +199,27 @@ void apx_pack_choose_tops(struct apx_pack *pack)
     const struct apx_forest_isa *isa = pack->isa;
     struct apx_packed *packed = pack->packed;
     measure_nodes(pack);
-    memset(pack->wanted, 0, desc->features);
+    const size_t used = count_used(pack);
+    memset(pack->wanted, APX_PACK_UNUSED, desc->features);
     const double visit = isa->visit * (packed->has_sets ? set_visits : 1);
     const double visit_one = isa->visit * (packed->has_sets ? set_visits_one : 1);
-    const double plain = walk_cost(pack, visit);
-    const double one = walk_cost(pack, visit_one) * isa->visit_one / isa->visit;
+    const double plain = walk_cost(pack, visit, used);
+    const double one = walk_cost(pack, visit_one, used) * isa->visit_one / isa->visit;
     pack->slice_sets = true;
-    const double coded = coded_cost(pack), keyed = keyed_cost(pack, visit);
+    const double coded = coded_cost(pack), keyed = keyed_cost(pack, visit, used);
     pack->slice_sets = false;
-    const double walked = packed->has_sets ? keyed_cost(pack, visit) : INFINITY;
+    const double walked = packed->has_sets ? keyed_cost(pack, visit, used) : INFINITY;
     const double best = fmin(fmin(plain, walked), fmin(coded, keyed));
     packed->tops = best < plain;
     pack->coded = packed->tops && coded == best;
     pack->slice_sets = coded == best || keyed == best;
     mark_tops(pack, pack->coded ? isa->visit_code : visit);
-    for (size_t i = 0; i < desc->node_count && !packed->tops; i++)
-        pack->nodes[i].sliced = false;
+    bool any = false;
+    for (size_t i = 0; i < desc->node_count; i++) {
+        pack->nodes[i].sliced &= packed->tops;
+        any |= pack->nodes[i].sliced;
+    }
+    packed->tops &= any || pack->coded; /* the best tops of walks over keys may be none */
     packed->seconds_per_row = 1e-9 * best;
     packed->seconds_per_row_one = 1e-9 * one;
 }

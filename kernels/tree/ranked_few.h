@@ -24,16 +24,19 @@ static bool ranked_keys_one(const struct ranked_run *run, size_t row, char *keys
     return least == 0;
 }
 
-/* Is one of the row's values no float? */
+/* Is one of the row's values that walks read no float? */
 static bool ranked_is_double(const struct ranked_run *run, size_t row)
 {
     const struct apx_packed *packed = run->packed;
     if (!packed->compares_double || !run->args->x_is_double)
         return false;
     const double *x = (const double *)run->args->x + (ptrdiff_t)row * run->args->x_row;
+    const uint32_t *feature = apx_packed_array(packed, packed->walk_feature_at);
     bool any = false;
-    for (size_t f = 0; f < packed->features; f++)
-        any |= x[f] == x[f] && (double)(float)x[f] != x[f];
+    for (size_t c = 0; c < packed->walk_columns; c++) {
+        const double value = x[feature[c]];
+        any |= value == value && (double)(float)value != value;
+    }
     return any;
 }
 

@@ -435,6 +435,37 @@ static void chains_fit_their_room(void)
         }
 }
 
+static void check_plain(const struct apx_forest_row *row, const struct apx_forest_desc *desc,
+                        const void *packed, size_t bytes)
+{
+    struct apx_forest_choice choice;
+    check_values(row, desc, packed, bytes);
+    row->describe(packed, &choice);
+    if (strstr(row->name, "ranked") == NULL)
+        return;
+    CHECK(!((const struct apx_packed *)packed)->tops);
+    CHECK(choice.seconds_per_row < 1e-6); /* 15 to 30 if unused features counted */
+}
+
+/* A tree that pays for no ranks is walked, and costs the keys of what it compares. */
+static void unused_features_cost_nothing(void)
+{
+    const struct shape shape = {1, 1000, 300, 1, 0, .spread = false};
+    each_row(&shape, check_plain);
+    struct forest few = forest_create(&shape);
+    few.desc.features = 100000;
+    size_t count, bytes;
+    const struct apx_forest_row *rows = apx_forest_rows(&count);
+    for (size_t i = 0; i < count; i++) {
+        if (!can_run(&rows[i]))
+            continue;
+        void *packed = pack(&rows[i], &few.desc, &bytes);
+        check_plain(&rows[i], &few.desc, packed, bytes);
+        free(packed);
+    }
+    forest_destroy(&few);
+}
+
 static bool takes_reference(const struct shape *shape)
 {
     struct forest forest = forest_create(shape);
@@ -470,6 +501,7 @@ int main(void)
     RUN(missing_rows_stay_inside);
     RUN(single_leaves_need_no_walks);
     RUN(chains_fit_their_room);
+    RUN(unused_features_cost_nothing);
     RUN(sparse_forests_are_walked);
     return check_report();
 }
