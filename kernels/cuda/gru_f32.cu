@@ -69,9 +69,9 @@ __global__ void __launch_bounds__(TILE > 1 ? 512 : 1024, 1) gru_f32_kernel(const
 bool supports(const struct apx_cuda_device *device, const struct apx_rnn_desc *desc)
 {
     struct rnn_f32_cut cut;
-    return desc->int8.levels == 0 && !(desc->clip > 0.0f) && desc->act[0].kind == APX_ACT_SIGMOID &&
-           desc->act[1].kind == APX_ACT_TANH && desc->hidden <= RNN_F32_MOST_UNITS &&
-           desc->input <= RNN_F32_MOST_INPUT &&
+    return desc->int8.levels == 0 && !desc->half_weights && !(desc->clip > 0.0f) &&
+           desc->act[0].kind == APX_ACT_SIGMOID && desc->act[1].kind == APX_ACT_TANH &&
+           desc->hidden <= RNN_F32_MOST_UNITS && desc->input <= RNN_F32_MOST_INPUT &&
            apx_rnn_f32_cut(device, desc, 3, !desc->reset_after, 1, 1, &cut);
 }
 

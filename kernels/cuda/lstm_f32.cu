@@ -61,8 +61,8 @@ __global__ void __launch_bounds__(TILE > 1 ? 512 : 1024, 1) lstm_f32_kernel(cons
 bool supports(const struct apx_cuda_device *device, const struct apx_rnn_desc *desc)
 {
     struct rnn_f32_cut cut;
-    return desc->int8.levels == 0 && !desc->has_peephole && !desc->input_forget &&
-           !(desc->clip > 0.0f) && desc->act[0].kind == APX_ACT_SIGMOID &&
+    return desc->int8.levels == 0 && !desc->half_weights && !desc->has_peephole &&
+           !desc->input_forget && !(desc->clip > 0.0f) && desc->act[0].kind == APX_ACT_SIGMOID &&
            desc->act[1].kind == APX_ACT_TANH && desc->act[2].kind == APX_ACT_TANH &&
            desc->hidden <= RNN_F32_MOST_UNITS && desc->input <= RNN_F32_MOST_INPUT &&
            apx_rnn_f32_cut(device, desc, lstm_f32_cell::GATES, false, 1, 1, &cut);
