@@ -8,8 +8,9 @@
 
 /* How large the input of a layer becomes. */
 struct apx_quantize_range {
-    const char *layer; /* its name in reports */
-    float bound;       /* |x| beyond it is cut off; finite and positive */
+    const char *layer;   /* its name in reports */
+    float bound;         /* |x| beyond it is cut off; finite and positive, unless: */
+    const char *why_not; /* what keeps int8 from holding the input; NULL: nothing */
 };
 
 /* Zero means "the default" for every field. */

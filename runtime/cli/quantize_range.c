@@ -160,6 +160,21 @@ static bool is_kept(const struct input *input)
     return true;
 }
 
+/* Why int8 cannot hold the input; NULL: it can. */
+static const char *why_not(const struct input *input, const struct apx_quantize_probed *probe)
+{
+    if (!input->is_finite)
+        return "the data make its input infinite";
+    if (input->greatest == 0)
+        return "its input is zero, or NaN, in all rows of the data";
+    if (input->bound == 0)
+        return "its input is too small in all rows of the data for a scale";
+    /* Units of a layer before are what it has made of them; some of them may be all but dead. */
+    if (!probe->is_computed && !is_kept(input))
+        return "a feature of its input varies too little beside the others for their common scale";
+    return NULL;
+}
+
 int apx_quantize_find_ranges(const struct apx_quantize_trial *trial,
                              const struct apx_quantize_probes *probes, int levels,
                              struct apx_quantize_range *ranges, size_t *count)
@@ -184,11 +199,9 @@ int apx_quantize_find_ranges(const struct apx_quantize_trial *trial,
         status = apx_cli_refuse("quantize", NULL, "out of memory");
     for (size_t i = 0; look.inputs != NULL && i < look.count; i++) {
         struct input *input = &look.inputs[i];
-        /* Units of a layer before are what it has made of them; some of them may be all but dead.
-         */
-        if (status == CLI_DONE && input->bound > 0 &&
-            (probes->list[i].is_computed || is_kept(input)))
-            ranges[(*count)++] = (struct apx_quantize_range){probes->list[i].layer, input->bound};
+        if (status == CLI_DONE)
+            ranges[(*count)++] = (struct apx_quantize_range){probes->list[i].layer, input->bound,
+                                                             why_not(input, &probes->list[i])};
         free(input->bins);
         free(input->features);
     }

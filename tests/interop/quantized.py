@@ -301,7 +301,7 @@ ACTIVATIONS = ("Relu", "Tanh", "Sigmoid", "LeakyRelu", "Softplus")
 
 def dense_case(seed, number):
     """Two or three dense layers, each a Gemm in one of its forms or a MatMul with an Add or without; every layer's
-    result is an output too. Returns the case and how many of the layers are large enough for int8."""
+    result is an output too. Returns the case and the numbers of the layers that are large enough for int8."""
     generator = np.random.default_rng([seed, number, 80])
     pick = lambda values: values[int(generator.integers(len(values)))]
     draw = lambda *shape: (generator.uniform(-1, 1, shape) / np.sqrt(shape[-1])).astype(np.float32)
@@ -310,10 +310,11 @@ def dense_case(seed, number):
     batch = ["batch"] if number % 3 else ["steps", "batch"]
     shape = (rows,) if number % 3 else (rows, 3)
     feed = {"x": (generator.standard_normal(shape + (width,)) * pick((0.1, 1.0, 3.0))).astype(np.float32)}
-    nodes, initializers, outputs, x, large = [], [], [], "x", 0
+    nodes, initializers, outputs, x, large = [], [], [], "x", []
     for k in range(2 + number % 2):
         size = pick((1, 15, 16, 32, 48, 100))
-        large += size >= 16 and width * size >= 2048
+        if size >= 16 and width * size >= 2048:
+            large.append(k)
         if len(batch) == 2 or generator.random() < 0.5:
             initializers.append(numpy_helper.from_array(draw(width, size), f"w{k}"))
             nodes.append(helper.make_node("MatMul", [x, f"w{k}"], [f"z{k}"], f"layer{k}"))
@@ -352,6 +353,9 @@ def linear(node, values):
 def check_dense(table, seed, number):
     """The engine and ONNX Runtime say the same; the first layer's result is also what the formula says."""
     case, large = dense_case(seed, number)
+    plain = onnxruntime_outputs(case.model, case.inputs)
+    # Behind Relu all may be zero, and then nothing tells a scale.
+    large = [k for k in large if k == 0 or np.any(plain[k - 1])]
     family, levels = "int8 dense layers", 63 if number % 3 == 0 else 127
     table.row(family)["models"] += 1
     try:
@@ -361,8 +365,8 @@ def check_dense(table, seed, number):
             table.failed(family, case.name, f"refused: {refused}")
         return
     done = [layer["name"] for layer in report["layers"] if layer["int8"]]
-    if len(done) != large:
-        table.failed(family, case.name, f"{len(done)} of {large} layers are int8: {report['layers']}")
+    if done != [f"layer{k}" for k in large]:
+        table.failed(family, case.name, f"{done} of the layers {large} are int8: {report['layers']}")
         return
     onnx.checker.check_model(model)
     with engine.Model(model) as ours:

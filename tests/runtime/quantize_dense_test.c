@@ -109,7 +109,8 @@ static void takes_what_is_bounded(void)
     CHECK(layer_of("one")->is_dense && layer_of("one")->quantises_x);
     CHECK(layer_of("one")->input_bound == 1);
     CHECK_EQ(layer_of("one")->int8_bytes, 64 * (H + 4));
-    CHECK_STR(layer_of("two")->reason, "the range of its input is known from data alone");
+    CHECK_STR(layer_of("two")->reason,
+              "the range of its input is not known; rows of data tell it (auspex quantize --data)");
     CHECK(layer_of("two")->wants_range && layer_of("gru")->wants_range);
     CHECK(!layer_of("three")->wants_range && layer_of("three")->is_done);
     CHECK_STR(layer_of("four")->reason, "it is so small that float is as fast");
@@ -120,9 +121,20 @@ static void takes_what_is_bounded(void)
     onnx__model_proto__free_unpacked(model, NULL);
 }
 
+/* Why the data tell no range comes to the report in the words of who has looked at them. */
+static void takes_reasons(void)
+{
+    const struct apx_quantize_range range = {"two", 0, "it rained"};
+    struct apx_quantize_options options = {.ranges = &range, .range_count = 1};
+    REQUIRE(quantize(network(17), &options) == APX_OK);
+    CHECK(!layer_of("two")->is_done && !layer_of("two")->has_range);
+    CHECK_STR(layer_of("two")->reason, "it rained");
+}
+
 static void takes_ranges(void)
 {
-    const struct apx_quantize_range ranges[] = {{"two", 3}, {"gru", 2}, {"four", 1}};
+    const struct apx_quantize_range ranges[] = {
+        {"two", 3, NULL}, {"gru", 2, NULL}, {"four", 1, NULL}};
     struct apx_quantize_options options = {.ranges = ranges, .range_count = 3};
     REQUIRE(quantize(network(17), &options) == APX_OK);
     CHECK_EQ(report->dense_done, 3);
@@ -143,7 +155,7 @@ static void takes_ranges(void)
     run_release(&out[1][0], 1);
     free(x.data);
 
-    const struct apx_quantize_range nobody = {"nobody", 1}, negative = {"two", -1};
+    const struct apx_quantize_range nobody = {"nobody", 1, NULL}, negative = {"two", -1, NULL};
     options = (struct apx_quantize_options){.ranges = &nobody, .range_count = 1};
     CHECK_EQ(quantize(NULL, &options), APX_EUNSUPPORTED);
     CHECK_HAS(failure.message, "no recurrent or dense layer \"nobody\"");
@@ -196,7 +208,8 @@ static void leaves_others_alone(void)
         {"x:f[64]", "tanh vector", "no matrix of float32"},
         {"x:f[n,64] c:f[48]", "tanh computed", "its C is no row of constants"},
         {"x:f[n,64]", "tanh nan", "a weight is not a finite number"},
-        {"x:f[n,64]", "relu", "the range of its input is known from data alone"},
+        {"x:f[n,64]", "relu",
+         "the range of its input is not known; rows of data tell it (auspex quantize --data)"},
     };
     for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
         struct apx_onnx *m = case_begin(17, forms[i].inputs, "y");
@@ -261,13 +274,15 @@ static void ends_soon(void)
     name_node(m, "MatMul", "one", "t30 w", "y");
     CHECK_EQ(quantize(m, NULL), APX_EUNSUPPORTED);
     REQUIRE(report != NULL && report->layer_count == 1);
-    CHECK_HAS(report->layers[0].reason, "the range of its input is known from data alone");
+    CHECK_HAS(report->layers[0].reason,
+              "the range of its input is not known; rows of data tell it (auspex quantize --data)");
 }
 
 int main(void)
 {
     RUN(takes_what_is_bounded);
     RUN(takes_ranges);
+    RUN(takes_reasons);
     RUN(says_what_layers_get);
     RUN(leaves_others_alone);
     RUN(leaves_what_is_too_wide);

@@ -347,7 +347,8 @@ static enum apx_status read_options(const struct apx_quantize_options *given,
         return apx_fail(error, APX_EINVAL, "weight_levels", "weight_levels %d: 1 to 127",
                         options->weight_levels);
     for (size_t i = 0; i < options->range_count; i++)
-        if (!(options->ranges[i].bound > 0 && isfinite(options->ranges[i].bound)))
+        if (options->ranges[i].why_not == NULL &&
+            !(options->ranges[i].bound > 0 && isfinite(options->ranges[i].bound)))
             return apx_fail(error, APX_EINVAL, "ranges", "range %g of \"%s\": must be positive",
                             (double)options->ranges[i].bound, options->ranges[i].layer);
     return APX_OK;

@@ -95,6 +95,14 @@ static const float *read_weights(struct apx_graph *graph, const struct apx_node 
     return w;
 }
 
+static const char *why_no_scale(const struct apx_quantize_options *options, const char *name)
+{
+    for (size_t i = 0; i < options->range_count; i++)
+        if (options->ranges[i].why_not != NULL && strcmp(options->ranges[i].layer, name) == 0)
+            return options->ranges[i].why_not;
+    return "the range of its input is not known; rows of data tell it (auspex quantize --data)";
+}
+
 enum apx_status apx_quantize_dense_make(struct apx_graph *graph, int n,
                                         const struct apx_quantize_options *options,
                                         const char *name, struct apx_quantized_dense *dense,
@@ -117,8 +125,7 @@ enum apx_status apx_quantize_dense_make(struct apx_graph *graph, int n,
         apx_quantize_input_scale(graph, node->in[0], options, name, &dense->input_bound);
     if (dense->input_scale == 0) {
         *wants_range = true;
-        return apx_fail(error, APX_EUNSUPPORTED, node->name,
-                        "the range of its input is known from data alone");
+        return apx_fail(error, APX_EUNSUPPORTED, node->name, "%s", why_no_scale(options, name));
     }
     const float *floats = read_weights(graph, node, dense);
     int8_t *w = apx_graph_alloc(graph, input * output);

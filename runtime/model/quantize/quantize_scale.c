@@ -108,7 +108,8 @@ float apx_quantize_input_scale(const struct apx_graph *graph, int v,
     }
     for (size_t i = 0; i < options->range_count; i++) {
         const float scale = options->ranges[i].bound / levels;
-        if (strcmp(options->ranges[i].layer, name) != 0 || !(scale > 0 && isfinite(1 / scale)))
+        if (options->ranges[i].why_not != NULL || strcmp(options->ranges[i].layer, name) != 0 ||
+            !(scale > 0 && isfinite(1 / scale)))
             continue;
         *bound = options->ranges[i].bound;
         return scale;
