@@ -32,6 +32,28 @@ static void row_cost(const struct apx_program *program, const int64_t *symbols,
 #define L2_IF_UNKNOWN   ((size_t)512 << 10)
 #define MOST_SLICE_ROWS 4096
 
+#define MOST_IMBALANCE 1.03 /* of the rows of the busiest worker, for the sake of whole tiles */
+
+/* Rows of the worker that gets most, when slices are handed out in turn. */
+static int64_t busiest_rows(int64_t rows, int64_t slice, int64_t workers)
+{
+    const int64_t slices = (rows + slice - 1) / slice, rounds = (slices + workers - 1) / workers;
+    return rounds * slice;
+}
+
+/* `slice` rounded up to whole tiles of the kernels, or to halves, quarters ... of them where whole
+ * ones would leave workers idle: 64 rows in tiles of 12 for two workers would be 36 and 28. */
+static int64_t round_slice(int64_t slice, int64_t tile, int64_t rows, int64_t workers)
+{
+    const double share = (double)rows / (double)workers;
+    for (int64_t unit = tile; unit > 1; unit /= 2) {
+        const int64_t rounded = (slice + unit - 1) / unit * unit;
+        if ((double)busiest_rows(rows, rounded, workers) <= MOST_IMBALANCE * share)
+            return rounded;
+    }
+    return slice;
+}
+
 static int64_t slice_rows(const struct apx_program *program, const struct apx_row_cost *cost,
                           int64_t rows, int workers)
 {
@@ -53,7 +75,7 @@ static int64_t slice_rows(const struct apx_program *program, const struct apx_ro
     int64_t share = (rows + shares - 1) / shares;
     int64_t parts = (share + most - 1) / most;
     int64_t slice = (share + parts - 1) / parts;
-    slice = (slice + tile - 1) / tile * tile;
+    slice = round_slice(slice, tile, rows, shares);
     return slice < rows ? slice : rows;
 }
 
