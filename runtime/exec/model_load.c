@@ -182,8 +182,9 @@ static enum apx_status read_int8(struct apx_model *model, const void *data, size
     void *made;
     size_t made_bytes;
     if (apx_model_format_guess(data, bytes) != APX_MODEL_ONNX)
-        return apx_fail(error, APX_EUNSUPPORTED, "precision",
-                        "precision \"int8\" is for recurrent layers; this is a tree ensemble");
+        return apx_fail(
+            error, APX_EUNSUPPORTED, "precision",
+            "precision \"int8\" is for recurrent and dense layers; this is a tree ensemble");
     enum apx_status status =
         apx_quantize(data, bytes, directory, NULL, &made, &made_bytes, &report, &why);
     if (status == APX_OK) {

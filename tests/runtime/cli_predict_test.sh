@@ -146,7 +146,7 @@ err_has 'No such file or directory'
 run 1 "$auspex" predict $golden/keras_dense_layers.onnx --input "$dir/g/in_0.csv" --precision int8
 err_has 'it is so small that float is as fast'
 run 1 "$auspex" predict runtime/examples/trees/xgboost.ubj --input "$dir/g/in_0.csv" --precision int8
-err_has 'precision "int8" is for recurrent layers'
+err_has 'precision "int8" is for recurrent and dense layers'
 run 1 "$auspex" predict $model --input "$dir/g/in_0.csv" --device cuda
 err_has 'cuda'
 

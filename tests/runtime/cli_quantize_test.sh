@@ -207,6 +207,8 @@ run 0 "$tool" dense "$dir/dense.onnx"
 rows 1 40 60 >"$dir/forty.csv"
 run 1 "$auspex" quantize "$dir/dense.onnx" "$dir/int8.onnx"
 err_has 'none of the 3 layers can be quantised; first: the range of its input is not known; rows of data tell it (auspex quantize --data)'
+run 1 "$auspex" quantize "$dir/dense.onnx" "$dir/int8.onnx" --layers y
+err_has 'can be quantised; y: it is so small'
 run 1 "$auspex" quantize "$dir/dense.onnx" "$dir/int8.onnx" --data "$dir/forty.csv" --no-scales
 run 0 "$auspex" quantize "$dir/dense.onnx" "$dir/int8.onnx" --data "$dir/forty.csv"
 for word in ': 2 of 3 dense layers in int8' 'first  dense (MatMul), 40 inputs, 64 outputs: int8, its input too, up to ' \

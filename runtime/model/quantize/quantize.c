@@ -308,11 +308,26 @@ static enum apx_status check_name(const struct job *job, const char *name)
                     report->layer_count > 0 ? report->layers[0].name : "");
 }
 
+/* Of the layers that were asked for, the first recurrent one: what it lacks says more than what a
+ * dense one does. */
+static const struct apx_quantize_layer *telling_layer(const struct job *job)
+{
+    const struct apx_quantize_layer *dense = NULL;
+    for (size_t i = 0; i < job->report->layer_count; i++) {
+        const struct apx_quantize_layer *layer = &job->report->layers[i];
+        if (!is_chosen(job->options, layer->name))
+            continue;
+        if (!layer->is_dense)
+            return layer;
+        dense = dense == NULL ? layer : dense;
+    }
+    return dense;
+}
+
 /* Something to write, and every name that was asked for. */
 static enum apx_status check_done(const struct job *job)
 {
     const struct apx_quantize_report *report = job->report;
-    const struct apx_quantize_layer *first = report->layers;
     enum apx_status status = APX_OK;
     if (report->recurrent_count == 0 && job->done == 0 && apx_graph_has_int8(job->graph))
         return apx_fail(job->error, APX_EUNSUPPORTED, "", "its layers are int8 already");
@@ -326,12 +341,10 @@ static enum apx_status check_done(const struct job *job)
         return apx_fail(job->error, APX_EUNSUPPORTED, "",
                         "the model has no LSTM, no GRU and no dense layer; nothing else is "
                         "quantised");
-    /* What a recurrent layer lacks says more than what a dense one does. */
-    for (size_t i = 0; i < report->layer_count && first->is_dense; i++)
-        first = report->layers[i].is_dense ? first : &report->layers[i];
+    const struct apx_quantize_layer *layer = telling_layer(job);
     return apx_fail(job->error, APX_EUNSUPPORTED, "",
                     "none of the %zu layers can be quantised; %.64s: %s", report->layer_count,
-                    first->name, first->reason);
+                    layer->name, layer->reason);
 }
 
 static enum apx_status read_options(const struct apx_quantize_options *given,
