@@ -31,14 +31,14 @@ APX_INLINE __m256i bits_all(const uint8_t *codes, __m256i column)
 #pragma GCC unroll 8
     for (int i = 0; i < BITS_SIXTEENS; i++)
         found[i] = bits_sixteen(codes + APX_WINDOW * i, column);
-        /* The column's higher bits choose, as the highest of each byte. */
-#pragma GCC unroll 3
-    for (int bit = 0; bit < 3; bit++) {
-        const __m256i second = _mm256_slli_epi16(column, 3 - bit);
+    /* The column's higher bits choose, as the highest of each byte. */
+    const __m256i bit4 = _mm256_slli_epi16(column, 3), bit5 = _mm256_slli_epi16(column, 2);
 #pragma GCC unroll 4
-        for (int i = 0; i < BITS_SIXTEENS >> (bit + 1); i++)
-            found[i] = _mm256_blendv_epi8(found[2 * i], found[2 * i + 1], second);
-    }
+    for (int i = 0; i < 4; i++)
+        found[i] = _mm256_blendv_epi8(found[2 * i], found[2 * i + 1], bit4);
+    found[0] = _mm256_blendv_epi8(found[0], found[1], bit5);
+    found[1] = _mm256_blendv_epi8(found[2], found[3], bit5);
+    found[0] = _mm256_blendv_epi8(found[0], found[1], _mm256_slli_epi16(column, 1));
     return found[0];
 }
 
