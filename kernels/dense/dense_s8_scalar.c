@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* dense_s8_scalar.c - the int8 dense layer by its formula: the reference of the other int8 rows, so
- * it shares neither their layout nor their loops. Packed: bias [O], scale [O], weights [O,K]. */
+ * it shares neither their layout nor their loops. Packed: bias [O], scale [O], weights [O,K], and
+ * what is missing to whole floats, so that a buffer that ends at a page's end is still aligned. */
 #include <string.h>
 
 #include "kernels/cpu/simd_f32_scalar.h"
@@ -16,7 +17,8 @@ bool apx_dense_s8_scalar_supports(const struct apx_dense_desc *desc)
 
 size_t apx_dense_s8_scalar_packed_bytes(const struct apx_dense_desc *desc)
 {
-    return desc->output * (2 * sizeof(float) + desc->input);
+    const size_t weights = (desc->output * desc->input + sizeof(float) - 1) / sizeof(float);
+    return (2 * desc->output + weights) * sizeof(float);
 }
 
 void apx_dense_s8_scalar_pack(const struct apx_dense_desc *desc,
