@@ -85,6 +85,8 @@ int describe(int index, struct apx_cuda_device *out)
         error = cudaDeviceGetAttribute(&bus_bits, cudaDevAttrGlobalMemoryBusWidth, index);
     if (error == cudaSuccess)
         error = cudaDeviceGetPCIBusId(out->bus, (int)sizeof out->bus, index);
+    if (error == cudaSuccess)
+        error = cudaDriverGetVersion(&out->driver);
     if (error != cudaSuccess)
         return told(error);
     out->index = index;

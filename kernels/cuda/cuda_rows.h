@@ -33,6 +33,7 @@ struct apx_cuda_device {
     int index;        /* CUDA's number */
     int major, minor; /* compute capability: 8, 0 or 9, 0 */
     int multiprocessors;
+    int driver;              /* the newest CUDA that its driver knows: 13000 is 13.0 */
     size_t shared_bytes;     /* that a block may opt in to */
     size_t memory_bytes;     /* of the device */
     double memory_rate;      /* bytes a second, theoretical */

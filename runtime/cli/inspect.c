@@ -114,7 +114,9 @@ static void print_best(json_t *metadata)
 static void print_gpu(json_t *cuda)
 {
     json_t *from = json_object_get(cuda, "from_rows");
-    if (json_is_integer(from))
+    if (json_object_get(cuda, "no_room") != NULL)
+        printf("gpu       %s takes none: %s\n", text_of(cuda, "gpu"), text_of(cuda, "no_room"));
+    else if (json_is_integer(from))
         printf("gpu       %s takes batches of %lld rows and more (estimated)\n",
                text_of(cuda, "gpu"), (long long)json_integer_value(from));
     else if (json_is_null(from))

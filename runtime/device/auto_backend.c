@@ -105,7 +105,7 @@ static void row_cost(const struct apx_program *opaque, const int64_t *symbols,
     apx_cuda_measure(program, symbols, row_symbol(opaque) >= 0 ? MANY_ROWS : 1, &many);
     out->gpu_seconds = (many.seconds - one.seconds) / (MANY_ROWS - 1);
     out->gpu_call_seconds = one.seconds - out->gpu_seconds;
-    out->gpu_bytes = gpu.bytes;
+    out->gpu_most_rows = gpu.gpu_most_rows;
 }
 
 #define LEAST_SECONDS 25e-6 /* of work that is worth waking another thread for */
@@ -121,7 +121,8 @@ static double cpu_seconds(const struct apx_row_cost *cost, int64_t rows, int wor
 static bool is_for_gpu(const struct auto_model *model, const struct apx_row_cost *cost,
                        int64_t rows)
 {
-    if (model->cuda == NULL || atomic_load_explicit(&model->is_broken, memory_order_relaxed) != 0)
+    if (model->cuda == NULL || cost->gpu_most_rows == 0 ||
+        atomic_load_explicit(&model->is_broken, memory_order_relaxed) != 0)
         return false;
     return cost->gpu_call_seconds + cost->gpu_seconds * (double)rows <
            cpu_seconds(cost, rows, model->workers);
@@ -153,7 +154,7 @@ static int64_t slice_rows(const struct apx_program *opaque, const struct apx_row
     const struct auto_model *model = model_of(opaque);
     if (!is_for_gpu(model, cost, rows))
         return apx_backend_cpu.slice_rows(model->cpu, cost, rows, workers);
-    const struct apx_row_cost gpu = {.seconds = cost->gpu_seconds, .bytes = cost->gpu_bytes};
+    const struct apx_row_cost gpu = {.gpu_most_rows = cost->gpu_most_rows};
     return apx_backend_cuda.slice_rows(model->cuda, &gpu, rows, workers);
 }
 
@@ -175,6 +176,12 @@ static enum apx_status describe(const struct apx_program *opaque, void *json_obj
         return status;
     }
     if (model->cuda != NULL) {
+        struct apx_row_cost cost;
+        row_cost(opaque, symbols, &cost);
+        if (cost.gpu_most_rows == 0)
+            json_object_set_new(
+                cuda, "no_room",
+                json_string("one row needs more of the GPU's memory than it may have"));
         int64_t from = apx_auto_from_rows(opaque, symbols);
         json_object_set_new(cuda, "from_rows",
                             from > 0 ? json_integer((json_int_t)from) : json_null());

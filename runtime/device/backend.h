@@ -48,8 +48,9 @@ struct apx_row_cost {
     double seconds; /* on one lane */
     double bytes;   /* of lane memory touched */
     /* Where a GPU may be chosen: a call takes gpu_call_seconds (infinite: none may) and gpu_seconds
-     * a row, and gpu_bytes of its memory. */
-    double gpu_call_seconds, gpu_seconds, gpu_bytes;
+     * a row. */
+    double gpu_call_seconds, gpu_seconds;
+    int64_t gpu_most_rows; /* of a slice: its memory has no room for more; 0: not for one row */
 };
 
 struct apx_backend {

@@ -90,6 +90,35 @@ static bool widens(const struct apx_program *program, int input)
 /* Rows from which on copies of one slice hide behind another's work. */
 #define LEAST_TO_SHARE 16384
 
+/* Bytes that one engine may have: together those of a device take half of its memory, or what the
+ * weights leave if that is less. */
+static double engine_room(const struct apx_cuda_program *program)
+{
+    const double memory = (double)program->place.device.memory_bytes;
+    const double left = fmax(memory - (double)program->weights_bytes, 0);
+    return fmin(memory / 2, left) / APX_CUDA_ENGINES;
+}
+
+static bool has_room(const struct apx_cuda_program *program, const int64_t *symbols, int64_t rows)
+{
+    struct apx_cuda_cost cost;
+    apx_cuda_measure(program, symbols, rows, &cost);
+    return !isinf(cost.seconds) && cost.device_bytes <= engine_room(program);
+}
+
+/* Scratch does not grow in step with the rows, so the size is looked for. */
+static int64_t most_rows(const struct apx_cuda_program *program, const int64_t *symbols)
+{
+    int64_t low = 0, high = program->plan->row_symbol >= 0 ? MOST_SLICE_ROWS : 1;
+    if (has_room(program, symbols, high))
+        return high;
+    while (high - low > 1) {
+        const int64_t middle = low + (high - low) / 2;
+        *(has_room(program, symbols, middle) ? &low : &high) = middle;
+    }
+    return low;
+}
+
 static void row_cost(const struct apx_program *opaque, const int64_t *symbols,
                      struct apx_row_cost *out)
 {
@@ -99,7 +128,8 @@ static void row_cost(const struct apx_program *opaque, const int64_t *symbols,
     apx_cuda_measure(program, symbols, rows, &cost);
     *out = (struct apx_row_cost){.flops = cost.flops / (double)rows,
                                  .seconds = cost.seconds / (double)rows,
-                                 .bytes = cost.device_bytes / (double)rows};
+                                 .bytes = cost.device_bytes / (double)rows,
+                                 .gpu_most_rows = most_rows(program, symbols)};
 }
 
 static int64_t slice_rows(const struct apx_program *opaque, const struct apx_row_cost *cost,
@@ -108,17 +138,14 @@ static int64_t slice_rows(const struct apx_program *opaque, const struct apx_row
     const struct apx_cuda_program *program = model_of(opaque)->program;
     if (program->plan->row_symbol < 0)
         return rows;
-    /* All engines of a device together may take half of its memory. */
-    double room =
-        (double)program->place.device.memory_bytes / (2 * APX_CUDA_ENGINES) / fmax(cost->bytes, 1);
-    int64_t most = room < MOST_SLICE_ROWS ? (int64_t)room : MOST_SLICE_ROWS;
-    most = most > 0 ? most : 1;
+    const int64_t most = cost->gpu_most_rows > 0 ? cost->gpu_most_rows : 1;
     int64_t parts = (rows + most - 1) / most;
     int64_t engines = (int64_t)APX_CUDA_ENGINES * program->machine.count;
     engines = engines < workers ? engines : workers;
     if (rows >= LEAST_TO_SHARE && parts < engines)
         parts = engines;
     int64_t slice = apx_cuda_bucket((rows + parts - 1) / parts);
+    slice = slice < most ? slice : most; /* the bucket may be one too large */
     return slice < rows ? slice : rows;
 }
 

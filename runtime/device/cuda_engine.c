@@ -293,6 +293,13 @@ static enum apx_status make_room(struct apx_cuda_engine *engine, const struct sh
                                  struct apx_error *error)
 {
     const struct apx_allocator *allocator = engine->program->allocator;
+    const size_t memory = engine->program->machine.device[engine->device].memory_bytes;
+    const size_t weights = engine->program->weights_bytes;
+    if (weights > memory || shape->device_bytes > memory - weights)
+        return apx_fail(error, APX_ENOMEM, "device",
+                        "device \"cuda\": a batch of %lld rows needs %zu bytes of the GPU's memory "
+                        "and its model %zu, of %zu in all: use smaller batches or device \"cpu\"",
+                        (long long)shape->bucket, shape->device_bytes, weights, memory);
     enum apx_status status =
         grow(engine, shape->device_bytes, false, &engine->memory, &engine->memory_bytes, error);
     if (status == APX_OK)

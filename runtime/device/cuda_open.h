@@ -17,6 +17,18 @@ struct apx_cuda_machine {
     int os_node[APX_CUDA_DEVICES]; /* NUMA node of the cores nearest to it; -1: all are as near */
 };
 
+/* What can be seen of a GPU without CUDA. */
+struct apx_cuda_evidence {
+    bool has_gpu;    /* NVIDIA's, on the bus */
+    bool has_driver; /* its library; a GPU may be there that the bus does not show */
+    char gpu[96];
+};
+void apx_cuda_look(struct apx_cuda_evidence *out);
+/* Why there is no plug-in, or no driver: the cause that is behind the others, and what to do.
+ * reason: the loader's, of the plug-in. APX_EDEVICE */
+enum apx_status apx_cuda_explain(const struct apx_cuda_evidence *evidence, const char *reason,
+                                 struct apx_error *error);
+
 /* The plug-in's table: libauspex_cuda.so on the loader's path (rpath of this library,
  * LD_LIBRARY_PATH, the system's folders). A plug-in stays loaded: its driver keeps threads.
  *   APX_EDEVICE: no plug-in, or of another version */

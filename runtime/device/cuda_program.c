@@ -330,6 +330,18 @@ static double step_seconds(const struct apx_cuda_program *program, int s,
     return STEP_SECONDS + bytes / (rate > 0 ? rate : 1e12);
 }
 
+/* Of a step on the device; 0: none. */
+static size_t scratch_bytes(const struct apx_cuda_program *program, int s,
+                            const struct apx_bound *bounds)
+{
+    const struct apx_step *step = program->plan->steps[s];
+    const struct apx_cuda_step *here = &program->steps[s];
+    if (here->is_on_host || step->type->cuda->scratch == NULL)
+        return 0;
+    return step->type->cuda->scratch(step, &here->choice, here->header, bounds,
+                                     bounds + step->in_count);
+}
+
 void apx_cuda_measure(const struct apx_cuda_program *program, const int64_t *batch_symbols,
                       int64_t rows, struct apx_cuda_cost *out)
 {
@@ -337,6 +349,7 @@ void apx_cuda_measure(const struct apx_cuda_program *program, const int64_t *bat
     struct apx_bound bounds[APX_BIND_OPERANDS];
     int64_t symbols[APX_MAX_SYMBOLS];
     apx_cuda_symbols(program, batch_symbols, apx_cuda_bucket(rows), symbols);
+    size_t scratch = 0; /* one for all steps, the largest */
     *out = (struct apx_cuda_cost){.seconds = CALL_SECONDS};
     for (int s = 0; s < plan->step_count; s++) {
         const struct apx_step *step = plan->steps[s];
@@ -345,6 +358,8 @@ void apx_cuda_measure(const struct apx_cuda_program *program, const int64_t *bat
             return;
         }
         out->seconds += step_seconds(program, s, bounds);
+        const size_t bytes = scratch_bytes(program, s, bounds);
+        scratch = bytes > scratch ? bytes : scratch;
         out->flops += step->type->flops != NULL
                           ? step->type->flops(step, bounds, bounds + step->in_count)
                           : (double)apx_bound_count(bounds + step->in_count);
@@ -362,6 +377,7 @@ void apx_cuda_measure(const struct apx_cuda_program *program, const int64_t *bat
         out->out_bytes += home == APX_CUDA_OUT ? (double)bytes : 0;
         out->device_bytes += home != APX_CUDA_HOST && home != APX_CUDA_RESULT ? (double)bytes : 0;
     }
+    out->device_bytes += (double)scratch;
     out->seconds += (out->in_bytes + out->out_bytes) * (1 / STAGE_RATE + 1 / BUS_RATE);
 }
 

@@ -42,7 +42,8 @@ struct apx_cuda_program {
 /* What a call would take, from the plan alone. */
 struct apx_cuda_cost {
     double seconds; /* from the caller's tensors to the caller's tensors */
-    double flops, in_bytes, out_bytes, device_bytes;
+    double flops, in_bytes, out_bytes;
+    double device_bytes; /* of an engine's memory: all slots and the scratch */
 };
 
 /* driver NULL: the plug-in's. *out is NULL on failure.

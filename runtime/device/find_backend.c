@@ -21,8 +21,7 @@ enum apx_status apx_backend_find(const char *device, const struct apx_backend **
                         "device \"%s\" is not known; say auto, cpu or cuda", device);
     struct apx_cuda_machine machine;
     if (is_auto) {
-        struct apx_error reason;
-        bool has_gpu = apx_cuda_open(NULL, &machine, &reason) == APX_OK;
+        bool has_gpu = apx_cuda_open(NULL, &machine, NULL) == APX_OK;
         *out = has_gpu ? &apx_backend_auto : &apx_backend_cpu;
         return APX_OK;
     }

@@ -6,6 +6,7 @@
 #include "runtime/base/fail.h"
 #include "runtime/base/file.h"
 #include "runtime/base/memory.h"
+#include "runtime/base/option_struct.h"
 #include "runtime/exec/model_impl.h"
 #include "runtime/model/forest/forest.h"
 #include "runtime/model/forest/forest_fold.h"
@@ -21,14 +22,10 @@
 static enum apx_status read_options(const struct apx_load_options *given,
                                     struct apx_load_options *options, struct apx_error *error)
 {
-    memset(options, 0, sizeof *options);
-    if (given != NULL) {
-        /* A caller built against an older header has a shorter struct. */
-        if (given->size > sizeof *options)
-            return apx_fail(error, APX_EINVAL, "size",
-                            "the options are of a newer version of this library");
-        memcpy(options, given, given->size > 0 ? given->size : sizeof *options);
-    }
+    enum apx_status status =
+        apx_options_take(given, "apx_load_options", options, sizeof *options, error);
+    if (status != APX_OK)
+        return status;
     if (options->allocator == NULL)
         options->allocator = apx_allocator_default();
     if (options->max_file_bytes == 0)

@@ -9,6 +9,7 @@
 
 #include "runtime/base/fail.h"
 #include "runtime/base/memory.h"
+#include "runtime/base/option_struct.h"
 #include "runtime/exec/call.h"
 #include "runtime/exec/worker_pool.h"
 
@@ -69,14 +70,12 @@ enum apx_status apx_session_create(const struct apx_model *model,
                                    const struct apx_session_options *given,
                                    struct apx_session **out, struct apx_error *error)
 {
-    struct apx_session_options options = {0};
+    struct apx_session_options options;
     *out = NULL;
-    if (given != NULL) {
-        if (given->size > sizeof options)
-            return apx_fail(error, APX_EINVAL, "size",
-                            "the options are of a newer version of this library");
-        memcpy(&options, given, given->size > 0 ? given->size : sizeof options);
-    }
+    enum apx_status status =
+        apx_options_take(given, "apx_session_options", &options, sizeof options, error);
+    if (status != APX_OK)
+        return status;
     if (options.threads < 0 || options.threads > APX_LIMIT_THREADS)
         return apx_fail(error, APX_EINVAL, "threads", "threads is %d; it may be 0 (all) to %d",
                         options.threads, APX_LIMIT_THREADS);
@@ -93,7 +92,7 @@ enum apx_status apx_session_create(const struct apx_model *model,
         session->threads = 1; /* one slice */
     session->workers =
         apx_alloc(model->allocator, (size_t)session->threads, sizeof *session->workers);
-    enum apx_status status = apx_calls_init(&session->calls, model, error);
+    status = apx_calls_init(&session->calls, model, error);
     if (status == APX_OK && session->workers == NULL)
         status = apx_fail(error, APX_ENOMEM, "", "out of memory");
     for (int i = 0; i < session->threads && status == APX_OK; i++)

@@ -19,6 +19,18 @@ FAKE_CUDA=old_device run 0 "$auspex" devices
 out_has 'Fake GPU is of compute capability 7.0; 8.0 (A100) is the least that is used'
 FAKE_CUDA=other_version run 0 "$auspex" devices
 out_has 'libauspex_cuda.so is of another version than this library: install both from one build'
+# Without a plug-in, and with the build's own: where nothing is to be driven, that is what is said, first.
+if [ ! -e /proc/driver/nvidia/version ] && ! grep -qs 0x10de /sys/bus/pci/devices/*/vendor &&
+    ! ldconfig -p | grep -qF libcuda.so.1; then
+    mkdir "$dir/alone"
+    cp "$auspex" "$dir/alone/auspex"
+    for program in "$dir/alone/auspex" "$auspex"; do
+        LD_LIBRARY_PATH='' run 0 "$program" devices
+        out_has 'backend   cuda: device "cuda": there is no NVIDIA GPU here; use device "cpu" or "auto"'
+        LD_LIBRARY_PATH='' run 1 "$program" inspect $model --device cuda
+        err_has "inspect: $model: device \"cuda\": there is no NVIDIA GPU here"
+    done
+fi
 FAKE_CUDA=two_devices run 0 "$auspex" devices
 out_has 'Fake GPU at 0000:3c:00.0'
 

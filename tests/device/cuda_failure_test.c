@@ -165,7 +165,13 @@ static void refuses_when_full(void)
     REQUIRE(c.status == APX_OK);
     device_run(&c, 10, 0, 10, 5);
     CHECK_EQ(device_try(&c, 20000, 0, 20000, 5), APX_ENOMEM);
+    CHECK_HAS(c.error.message, "a batch of 20480 rows needs ");
+    CHECK_HAS(c.error.message, "of 1048576 in all: use smaller batches or device \"cpu\"");
+    device_run(&c, 10, 0, 10, 5);
+    fake_cuda.used[0] += 1 << 20; /* somebody else's */
+    CHECK_EQ(device_try(&c, 50, 0, 50, 5), APX_ENOMEM);
     CHECK_HAS(c.error.message, "the GPU's memory is full: use smaller batches");
+    fake_cuda.used[0] -= 1 << 20;
     device_run(&c, 10, 0, 10, 5);
     device_close(&c);
     fake_cuda_reset();

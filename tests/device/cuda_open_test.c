@@ -51,9 +51,10 @@ static void fails_with(enum fake_call call, int code, const char *words)
 
 static void says_what_is_wrong(void)
 {
-    fails_with(FAKE_COUNT, FAKE_OLD_DRIVER, "(CUDA error 35); the driver is older");
-    fails_with(FAKE_COUNT, FAKE_NO_DEVICE, "no GPU is visible: see nvidia-smi");
-    fails_with(FAKE_COUNT, FAKE_NO_DRIVER, "no NVIDIA driver is installed here");
+    fails_with(FAKE_COUNT, FAKE_OLD_DRIVER,
+               "device \"cuda\": the driver is older than this build's CUDA: update it (looking");
+    fails_with(FAKE_COUNT, FAKE_NO_DEVICE, "device \"cuda\": no GPU is visible: see nvidia-smi");
+    fails_with(FAKE_COUNT, FAKE_NO_DRIVER, "device \"cuda\": no NVIDIA driver is installed here");
     fails_with(FAKE_DESCRIBE, FAKE_LAUNCH_FAILED, "before this process starts anew");
     fails_with(FAKE_DESCRIBE, FAKE_BUSY, "another process has the GPU for itself");
     fails_with(FAKE_DESCRIBE, FAKE_NO_KERNEL, "it needs one of compute capability 8.0");
@@ -74,10 +75,37 @@ static void says_what_is_wrong(void)
               "GPU's memory is full");
 }
 
+static void explains(bool has_gpu, bool has_driver, const char *reason, const char *words)
+{
+    const struct apx_cuda_evidence evidence = {
+        .has_gpu = has_gpu, .has_driver = has_driver, .gpu = "NVIDIA H200"};
+    memset(&error, 0, sizeof error);
+    CHECK_EQ(apx_cuda_explain(&evidence, reason, &error), APX_EDEVICE);
+    CHECK_STR(error.field, "device");
+    CHECK_HAS(error.message, words);
+    CHECK(strchr(error.message, '\n') == NULL);
+}
+
+/* The cause behind the others comes first, whatever else is lacking. */
+static void names_the_first_cause(void)
+{
+    static const char missing[] = "libauspex_cuda.so: cannot open shared object file: No such file "
+                                  "or directory";
+    explains(false, false, missing, "device \"cuda\": there is no NVIDIA GPU here; use device");
+    explains(true, false, missing,
+             "device \"cuda\": no NVIDIA driver is installed for NVIDIA H200");
+    explains(true, true, missing,
+             "device \"cuda\": the plug-in libauspex_cuda.so is not installed; build with nvcc");
+    explains(false, true, missing, "the plug-in libauspex_cuda.so is not installed");
+    explains(true, true, "libm.so.7: cannot open shared object file: No such file or directory",
+             "libauspex_cuda.so cannot be loaded: libm.so.7: cannot open");
+}
+
 int main(void)
 {
     RUN(finds_a_device);
     RUN(finds_several);
     RUN(says_what_is_wrong);
+    RUN(names_the_first_cause);
     return check_report();
 }

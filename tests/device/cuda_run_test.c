@@ -309,8 +309,10 @@ static void cuts_batches(void)
     CHECK_EQ(apx_backend_cuda.slice_rows(c.cuda, &cost, 30000, 8), 10240); /* three engines */
     CHECK_EQ(apx_backend_cuda.slice_rows(c.cuda, &cost, 30000, 1), 30000);
     CHECK(apx_backend_cuda.slice_rows(c.cuda, &cost, 1000000, 1) <= 65536);
-    cost.bytes = (double)fake_cuda.memory_bytes / 600; /* of which three engines use half */
-    CHECK_EQ(apx_backend_cuda.slice_rows(c.cuda, &cost, 1000, 1), 96);
+    cost.gpu_most_rows = 100;
+    CHECK_EQ(apx_backend_cuda.slice_rows(c.cuda, &cost, 1000, 1), 100);
+    cost.gpu_most_rows = 0; /* it is for the device to refuse one */
+    CHECK_EQ(apx_backend_cuda.slice_rows(c.cuda, &cost, 1000, 1), 1);
     device_close(&c);
 }
 

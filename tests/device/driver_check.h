@@ -87,6 +87,7 @@ static inline void driver_check(const struct apx_cuda_driver *driver)
         work.device.name, work.device.bus, work.device.major, work.device.minor,
         work.device.multiprocessors, (double)work.device.memory_bytes / 1073741824,
         work.device.memory_rate / 1e12, work.device.clock / 1e9);
+    CHECK(work.device.driver >= 13000);
     CHECK(work.device.multiprocessors > 0 && work.device.shared_bytes >= 48 << 10);
     CHECK(work.device.memory_rate > 1e10 && work.device.clock > 1e8);
     CHECK(strlen(work.device.bus) == 12);

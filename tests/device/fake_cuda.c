@@ -138,6 +138,7 @@ static int describe(int index, struct apx_cuda_device *out)
                                     .major = fake_cuda.major,
                                     .minor = fake_cuda.minor,
                                     .multiprocessors = 132,
+                                    .driver = 13000,
                                     .shared_bytes = 227 << 10,
                                     .memory_bytes = fake_cuda.memory_bytes,
                                     .memory_rate = 4.8e12,

@@ -48,6 +48,7 @@ struct fake_cuda {
     int devices, major, minor;
     size_t memory_bytes;      /* of a device; allocations beyond it fail */
     size_t most_hidden;       /* layers that there are rows for */
+    size_t forest_scratch;    /* bytes for each of the first 64 rows of trees */
     bool has_no_ops;          /* elementwise, copies ... */
     bool fails_any;           /* fail_at counts calls of every kind */
     enum fake_call fail_call; /* else: of this kind */

@@ -359,6 +359,11 @@ static void refuses_wrong_options(void)
     refuses_option((struct apx_load_options){.isa = "neon"}, APX_EINVAL, "isa");
     refuses_option((struct apx_load_options){.device = "tpu"}, APX_EINVAL, "device");
     refuses_option((struct apx_load_options){.size = 10000}, APX_EINVAL, "size");
+    for (size_t size = 1; size < 2 * sizeof size; size++) /* no struct ends there */
+        if (size != sizeof size)
+            refuses_option((struct apx_load_options){.size = size}, APX_EINVAL, "size");
+    model = load(&(struct apx_load_options){.size = sizeof(size_t), .isa = "neon"}); /* not in it */
+    apx_model_destroy(model);
     refuses_option((struct apx_load_options){.max_file_bytes = 10}, APX_ELIMIT, "");
     CHECK_EQ(apx_model_load("/nowhere/model.onnx", NULL, &model, &error), APX_ENOTFOUND);
     CHECK_EQ(apx_model_load_memory("nonsense", 8, NULL, &model, &error), APX_EFORMAT);
@@ -378,6 +383,14 @@ static void refuses_wrong_options(void)
     struct apx_session_options options = {.threads = -1};
     CHECK_EQ(apx_session_create(model, &options, &session, &error), APX_EINVAL);
     CHECK_STR(error.field, "threads");
+    options = (struct apx_session_options){.size = 3};
+    CHECK_EQ(apx_session_create(model, &options, &session, &error), APX_EINVAL);
+    CHECK_STR(error.field, "size");
+    CHECK_HAS(error.message, "size is 3; say sizeof(struct apx_session_options), or 0");
+    CHECK(session == NULL);
+    options.size = sizeof options + 8;
+    CHECK_EQ(apx_session_create(model, &options, &session, &error), APX_EINVAL);
+    CHECK_HAS(error.message, "newer version");
     apx_model_destroy(model);
 }
 
@@ -392,7 +405,7 @@ static void explains_missing_devices(void)
     struct apx_load_options options = {.device = "cuda"};
     struct apx_error error = {0};
     CHECK_EQ(apx_model_load_memory(model_data, model_bytes, &options, &model, &error), APX_EDEVICE);
-    CHECK_HAS(error.message, "libauspex_cuda.so");
+    CHECK_HAS(error.message, "device \"cuda\": ");
 }
 
 /* After one call of each size, calls of these and of smaller batches allocate nothing. */
