@@ -3,15 +3,13 @@
  * the models, which tell health of changes once it is there. */
 #include "serve/server.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "runtime/base/fail.h"
+#include "runtime/base/file.h"
 #include "runtime/topo/topo.h"
 #include "serve/call_health.h"
 #include "serve/call_predict.h"
@@ -42,24 +40,12 @@ static void models_changed(void *context)
         apx_health_changed(health);
 }
 
-/* Written beside and renamed, so that whoever waits for the file never reads half a number. */
+/* Whoever waits for the file never reads half a number. */
 static enum apx_status write_port(const char *path, int port, struct apx_error *error)
 {
-    char temporary[4096];
-    if (snprintf(temporary, sizeof temporary, "%s.%ld", path, (long)getpid()) >=
-        (int)sizeof temporary)
-        return apx_fail(error, APX_EINVAL, "port-file", "path too long");
-    int file = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    if (file < 0)
-        return apx_fail(error, APX_EIO, "port-file", "cannot write %s: %s", temporary,
-                        strerror(errno));
-    int written = dprintf(file, "%d\n", port);
-    int closed = close(file);
-    if (written < 0 || closed != 0 || rename(temporary, path) != 0) {
-        unlink(temporary);
-        return apx_fail(error, APX_EIO, "port-file", "cannot write %s: %s", path, strerror(errno));
-    }
-    return APX_OK;
+    char text[16];
+    int length = snprintf(text, sizeof text, "%d\n", port);
+    return apx_file_replace(path, text, (size_t)length, error);
 }
 
 static enum apx_status announce(const struct apx_server *server,

@@ -14,7 +14,7 @@ static const char usage[] =
     "usage: auspex train CONFIG.yaml [options]\n"
     "Train an LSTM or GRU forecaster from CSV files and write it as ONNX.\n"
     "  --set KEY=VALUE    override a key of the configuration; may repeat\n"
-    "  --output DIR       where the files of the run go\n"
+    "  --output DIR       where the files of the run go; made if it is not there\n"
     "  --repository DIR   add the model to this repository as a new version\n"
     "  --threads N        default: all that this process may use; results do not depend on it\n"
     "  --json             report as JSON on standard output\n"

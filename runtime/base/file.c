@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* file.c - read whole files, and replace files so that a kill leaves the old one or the new one. */
+/* file.c - read whole files, and what paths lead to. */
 #include "runtime/base/file.h"
 
 #include "runtime/base/fail.h"
@@ -7,8 +7,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -17,15 +15,6 @@
 
 #define WRITER_WAIT_MS  3000 /* for a pipe's first writer: two programs of a script start so */
 #define WRITER_PAUSE_MS 5
-
-static enum apx_status system_failure(struct apx_error *error, const char *doing, const char *path)
-{
-    char reason[128];
-    int number = errno;
-    const char *text = strerror_r(number, reason, sizeof reason);
-    return apx_fail(error, number == ENOENT || number == ENOTDIR ? APX_ENOTFOUND : APX_EIO, path,
-                    "cannot %s %s: %s", doing, path[0] != '\0' ? path : "\"\"", text);
-}
 
 /* A pipe had nothing: *again unless it is at its end. One that somebody writes into is read to its
  * end however slow that is; for one that nobody has opened yet a while is waited, not for ever. */
@@ -66,9 +55,9 @@ enum apx_status apx_file_read(const char *path, size_t limit, char **data, size_
     /* Without O_NONBLOCK, opening a named pipe would wait for a writer. */
     int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), waited = 0;
     if (file < 0)
-        return system_failure(error, "open", path);
+        return apx_file_failed(error, "open", path);
     if (fstat(file, &about) != 0 || (!S_ISFIFO(about.st_mode) && !make_blocking(file))) {
-        status = system_failure(error, "read", path);
+        status = apx_file_failed(error, "read", path);
         goto fail;
     }
     if (S_ISREG(about.st_mode) && (uint64_t)about.st_size > limit) {
@@ -84,7 +73,7 @@ enum apx_status apx_file_read(const char *path, size_t limit, char **data, size_
         if (got < 0 && (errno == EINTR || (errno == EAGAIN && make_blocking(file))))
             continue;
         if (got < 0) {
-            status = system_failure(error, "read", path);
+            status = apx_file_failed(error, "read", path);
             goto fail;
         }
         if (got == 0 && used == 0 && S_ISFIFO(about.st_mode)) {
@@ -133,7 +122,7 @@ enum apx_status apx_file_write_all(int file, const void *data, size_t bytes, con
         if (done < 0 && errno == EINTR)
             continue;
         if (done < 0)
-            return system_failure(error, "write", name);
+            return apx_file_failed(error, "write", name);
         at += done;
         bytes -= (size_t)done;
     }
@@ -156,7 +145,7 @@ enum apx_status apx_file_sync_parent(const char *path, struct apx_error *error)
     int file = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     /* Some file systems cannot sync a directory, and say EINVAL; they order renames themselves. */
     if (file < 0 || (fsync(file) != 0 && errno != EINVAL))
-        status = system_failure(error, "sync", directory);
+        status = apx_file_failed(error, "sync", directory);
     if (file >= 0)
         close(file);
     free(directory);
@@ -174,46 +163,4 @@ bool apx_file_is_same(const char *a, const char *b)
     struct stat one, other;
     return stat(a, &one) == 0 && S_ISREG(one.st_mode) && stat(b, &other) == 0 &&
            one.st_dev == other.st_dev && one.st_ino == other.st_ino;
-}
-
-/* "dir/name" -> "dir/.name.tmp-PID-N" */
-static char *name_beside(const char *path)
-{
-    static atomic_uint count; /* two threads may replace the same file */
-    const char *slash = strrchr(path, '/');
-    const char *base = slash != NULL ? slash + 1 : path;
-    char *name;
-    int length =
-        asprintf(&name, "%.*s.%s.tmp-%ld-%u", (int)(base - path), path, base, (long)getpid(),
-                 atomic_fetch_add_explicit(&count, 1, memory_order_relaxed));
-    return length < 0 ? NULL : name;
-}
-
-enum apx_status apx_file_replace(const char *path, const void *data, size_t bytes,
-                                 struct apx_error *error)
-{
-    struct stat about;
-    bool direct = stat(path, &about) == 0 && !S_ISREG(about.st_mode);
-    char *beside = direct ? strdup(path) : name_beside(path);
-    if (beside == NULL)
-        return apx_fail(error, APX_ENOMEM, path, "out of memory");
-    enum apx_status status;
-    int file = direct ? open(beside, O_WRONLY | O_CLOEXEC)
-                      : open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (file < 0) {
-        status = system_failure(error, "write", path);
-        free(beside);
-        return status;
-    }
-    status = apx_file_write_all(file, data, bytes, path, error);
-    if (status == APX_OK && !direct && fsync(file) != 0)
-        status = system_failure(error, "write", path);
-    if (close(file) != 0 && status == APX_OK)
-        status = system_failure(error, "write", path);
-    if (status == APX_OK && !direct && rename(beside, path) != 0)
-        status = system_failure(error, "write", path);
-    if (status != APX_OK && !direct)
-        unlink(beside);
-    free(beside);
-    return status == APX_OK && !direct ? apx_file_sync_parent(path, error) : status;
 }

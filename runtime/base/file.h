@@ -13,10 +13,15 @@ enum apx_status apx_file_read(const char *path, size_t limit, char **data, size_
 
 /* Write beside `path`, sync, rename over it, sync its directory. A path that exists and is no
  * regular file (a pipe, /dev/stdout) is written to as it is. On failure what was at `path` is
- * untouched and nothing is left beside it.
+ * untouched and nothing is left beside it; what a writer that was killed left is removed. Its
+ * directory must be there.
  *   APX_EIO, APX_ENOTFOUND (its directory), APX_ENOMEM */
 enum apx_status apx_file_replace(const char *path, const void *data, size_t bytes,
                                  struct apx_error *error);
+
+/* The same refusal for a missing directory, before the work whose result is to be written.
+ *   APX_ENOTFOUND, APX_EIO, APX_ENOMEM */
+enum apx_status apx_file_check_folder(const char *path, struct apx_error *error);
 
 /* A file whatever its names are: struct stat's st_dev and st_ino. */
 struct apx_file_id {
@@ -36,5 +41,8 @@ char *apx_file_directory(const char *path);
 
 /* Sync the directory that holds `path`, so that a rename in it survives a power cut. */
 enum apx_status apx_file_sync_parent(const char *path, struct apx_error *error);
+
+/* "cannot write PATH: " and errno in words. doing: "write". Returns APX_ENOTFOUND or APX_EIO. */
+enum apx_status apx_file_failed(struct apx_error *error, const char *doing, const char *path);
 
 #endif

@@ -32,6 +32,8 @@ int apx_cli_refuse(const char *command, const char *file, const char *format, ..
     __attribute__((format(printf, 3, 4)));
 /* The same for what the library said; its field is added where its message does not name it. */
 int apx_cli_failed(const char *command, const char *file, const struct apx_error *error);
+/* CLI_DONE, or refuses to write `target` where there is no folder for it: no command makes one. */
+int apx_cli_folder(const char *command, const char *target);
 /* CLI_DONE, or refuses to write `target` where it is `file`, by whatever name; what: "the model".
  */
 int apx_cli_spare(const char *command, const char *target, const char *file, const char *what);

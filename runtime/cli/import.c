@@ -16,7 +16,7 @@ static const char help[] =
     "ai.onnx.ml 3) and in double for LightGBM (TreeEnsemble, ai.onnx.ml 5: ONNX Runtime 1.20 or\n"
     "newer), whose input is float64 as well; the order of additions is the runtime's. Linear\n"
     "trees (LightGBM's linear_tree) are refused: ONNX has no such leaves.\n\n"
-    "  -o, --output FILE        the ONNX file\n"
+    "  -o, --output FILE        the ONNX file; its folder must be there\n"
     "  --json                   what was written, for programs\n";
 
 enum { OUTPUT = 'o' };
@@ -81,7 +81,9 @@ int apx_cli_import(int argc, char **argv)
         return apx_cli_usage("import", "say -o MODEL.onnx");
     if (target[0] == '\0')
         return apx_cli_usage("import", "the name of the file to write is empty");
-    int status = apx_cli_spare("import", target, source, "the source");
+    int status = apx_cli_folder("import", target);
+    if (status == CLI_DONE)
+        status = apx_cli_spare("import", target, source, "the source");
     if (status != CLI_DONE)
         return status;
     struct apx_import_report report;

@@ -65,6 +65,14 @@ int apx_cli_spare(const char *command, const char *target, const char *file, con
     return apx_cli_refuse(command, target, "this is %s itself; name another file to write", what);
 }
 
+int apx_cli_folder(const char *command, const char *target)
+{
+    struct apx_error error = {0};
+    if (apx_file_check_folder(target, &error) == APX_OK)
+        return CLI_DONE;
+    return apx_cli_failed(command, target, &error);
+}
+
 int apx_cli_finish(const char *command)
 {
     if (fflush(stdout) == 0 && !ferror(stdout))

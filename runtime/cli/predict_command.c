@@ -26,7 +26,8 @@ static const char help[] =
     "                           others; with some of them the file is refused\n"
     "  --output [NAME=]FILE     where an output goes; may repeat for a model with several. "
     "Without\n"
-    "                           it the model's only output goes to standard output as CSV\n"
+    "                           it the model's only output goes to standard output as CSV.\n"
+    "                           The folder must be there\n"
     "  --margin                 of a tree ensemble, the sums before they become predictions\n"
     "  --leaf                   of a tree ensemble, the leaf of every tree that a row reaches,\n"
     "                           numbered as the library that trained it does\n" CLI_MODEL_HELP
@@ -146,7 +147,9 @@ static int check_outputs(const struct job *job)
         const char *target = job->out_file[i];
         if (target == NULL)
             continue;
-        status = apx_cli_spare("predict", target, job->path, "the model");
+        status = apx_cli_folder("predict", target);
+        if (status == CLI_DONE)
+            status = apx_cli_spare("predict", target, job->path, "the model");
         if (status == CLI_DONE && apx_model_has_file(job->model, target))
             status = apx_cli_spare("predict", target, target, "the model's external data");
         for (size_t k = 0; status == CLI_DONE && k < apx_model_input_count(job->model); k++)

@@ -30,7 +30,7 @@ static const char help[] =
     "                           models against it is reported; needs --data\n"
     "  --levels 63|127          the state is one of 2 x levels + 1 numbers (default: 127)\n"
     "  --layers NAME,NAME       these layers only\n"
-    "  -o, --output FILE        the same as OUT.onnx\n"
+    "  -o, --output FILE        the same as OUT.onnx; its folder must be there\n"
     "  --isa WORD, --threads N  as for auspex predict; the int8 results do not depend on them\n"
     "  --json                   the report, for programs\n";
 
@@ -346,7 +346,9 @@ static int read_arguments(int argc, char **argv, struct job *job)
 /* Nothing that is read may be written to. */
 static int check_target(const struct job *job)
 {
-    int status = apx_cli_spare("quantize", job->target, job->source, "the model");
+    int status = apx_cli_folder("quantize", job->target);
+    if (status == CLI_DONE)
+        status = apx_cli_spare("quantize", job->target, job->source, "the model");
     for (int i = 0; status == CLI_DONE && i < job->data_count; i++)
         status = apx_cli_spare("quantize", job->target, apx_quantize_file(job->data[i]),
                                "a file of --data");

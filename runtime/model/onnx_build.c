@@ -8,14 +8,12 @@
 #include "runtime/model/onnx_builder.h"
 
 #include "runtime/base/fail.h"
+#include "runtime/base/file.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #define IR_VERSION 8
 
@@ -498,69 +496,13 @@ enum apx_status apx_onnx_write_memory(struct apx_onnx *onnx, void **data, size_t
     return APX_OK;
 }
 
-static bool write_all(int file, const char *data, size_t bytes)
-{
-    while (bytes > 0) {
-        ssize_t done = write(file, data, bytes);
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done < 0)
-            return false;
-        data += done;
-        bytes -= (size_t)done;
-    }
-    return true;
-}
-
-/* The rename itself reaches the disk with the directory. */
-static bool sync_directory_of(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    char *directory = slash == NULL   ? strdup(".")
-                      : slash == path ? strdup("/")
-                                      : strndup(path, (size_t)(slash - path));
-    int file = directory != NULL ? open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-    free(directory);
-    bool ok = file >= 0 && fsync(file) == 0;
-    if (file >= 0)
-        close(file);
-    return ok;
-}
-
 enum apx_status apx_onnx_write(struct apx_onnx *onnx, const char *path, struct apx_error *error)
 {
     void *data;
-    size_t bytes, room = strlen(path) + sizeof ".XXXXXX";
-    bool is_there = false;
+    size_t bytes;
     enum apx_status status = apx_onnx_write_memory(onnx, &data, &bytes, error);
-    if (status != APX_OK)
-        return status;
-    char *temporary = malloc(room);
-    if (temporary == NULL) {
-        free(data);
-        return apx_fail(error, APX_ENOMEM, NULL, "out of memory");
-    }
-    snprintf(temporary, room, "%s.XXXXXX", path);
-    int file = mkostemp(temporary, O_CLOEXEC);
-    is_there = file >= 0;
-    /* mkostemp makes a private file; a model is as readable as any file of its kind (0644). */
-    bool ok =
-        is_there && write_all(file, data, bytes) && fchmod(file, 0644) == 0 && fsync(file) == 0;
-    int reason = errno;
-    if (file >= 0 && close(file) != 0 && ok) {
-        ok = false;
-        reason = errno;
-    }
-    if (ok) {
-        is_there = rename(temporary, path) != 0;
-        ok = !is_there && sync_directory_of(path);
-        reason = errno;
-    }
-    if (!ok)
-        status = apx_fail(error, APX_EIO, path, "cannot write: %s", strerror(reason));
-    if (is_there)
-        unlink(temporary);
-    free(temporary);
+    if (status == APX_OK)
+        status = apx_file_replace(path, data, bytes, error);
     free(data);
     return status;
 }

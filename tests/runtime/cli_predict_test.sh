@@ -142,7 +142,7 @@ err_has 'it takes 40 columns'
 run 1 "$auspex" predict $golden/torch_legacy_lstm_fixed.onnx --input "$dir/four.csv"
 err_has 'fixed to 3 rows a call, the file has 4; export the model with a free batch'
 run 1 "$auspex" predict $model --input "$dir/g/in_0.csv" --output "$dir/nowhere/y.npy"
-err_has 'No such file or directory'
+err_has 'there is no folder '
 run 1 "$auspex" predict $golden/keras_dense_layers.onnx --input "$dir/g/in_0.csv" --precision int8
 err_has 'it is so small that float is as fast'
 run 1 "$auspex" predict runtime/examples/trees/xgboost.ubj --input "$dir/g/in_0.csv" --precision int8

@@ -172,8 +172,15 @@ run 0 cmp "$dir/piped.onnx" "$dir/a.onnx"
 
 run 1 "$auspex" quantize "$dir/nowhere.onnx" "$dir/none.onnx"
 err_has 'No such file'
-run 1 "$auspex" quantize $model "$dir/none/none.onnx"
-err_has 'none/none.onnx'
+run 1 "$auspex" quantize $model "$dir/none/none.onnx" --data "$dir/nowhere.csv" # before anything is read
+err_has "cannot write $dir/none/none.onnx: there is no folder $dir/none; make it first"
+run 1 "$auspex" quantize $model "$dir/x.csv/none.onnx"
+err_has "x.csv is no folder"
+run 1 "$auspex" predict $model --input "$dir/nowhere.csv" --output "$dir/none/y.csv"
+err_has "there is no folder $dir/none"
+run 1 "$auspex" import "$dir/nowhere.ubj" -o "$dir/none/none.onnx"
+err_has "there is no folder $dir/none"
+run 1 test -e "$dir/none"
 rows 9 4 5 >"$dir/short.csv"
 run 1 "$auspex" quantize $model "$dir/none.onnx" --data "$dir/short.csv"
 err_has 'short.csv'

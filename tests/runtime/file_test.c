@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -76,8 +77,68 @@ static void refuses(void)
     CHECK_EQ(apx_file_read(path, 9, &data, &bytes, &error), APX_ELIMIT);
     CHECK_EQ(apx_file_read("/dev/zero", 100000, &data, &bytes, &error), APX_ELIMIT);
     CHECK_EQ(apx_file_replace("/nowhere/file", "x", 1, &error), APX_ENOTFOUND);
+    CHECK_HAS(error.message, "there is no folder /nowhere");
     CHECK_EQ(apx_file_replace("/dev/full", "x", 1, &error), APX_EIO);
     CHECK_HAS(error.message, "No space left");
+}
+
+/* Writers of one target, some killed at any moment: it is whole all the time, and the next writer
+ * that nobody kills leaves nothing else. */
+static void sweeps_after_the_dead(void)
+{
+    enum { SIZE = 300000, ROUNDS = 40, WRITERS = 3 };
+    static char text[SIZE];
+    struct apx_error error = {0};
+    char *data;
+    size_t bytes;
+    int left = 0;
+    REQUIRE(apx_file_replace(path, text, SIZE, NULL) == APX_OK);
+    for (int round = 0; round < ROUNDS; round++) {
+        pid_t child[WRITERS];
+        for (int i = 0; i < WRITERS; i++)
+            if ((child[i] = fork()) == 0) {
+                memset(text, 'a' + i, SIZE);
+                for (;;)
+                    if (apx_file_replace(path, text, SIZE, NULL) != APX_OK)
+                        _exit(1);
+            }
+        nanosleep(&(struct timespec){.tv_nsec = 100000L * (1 + round * 7 % 50)}, NULL);
+        /* This one is never killed: what it removes is nobody's who is alive. */
+        CHECK_EQ(apx_file_replace(path, text, SIZE, &error), APX_OK);
+        for (int i = 0; i < WRITERS; i++) {
+            int result;
+            kill(child[i], SIGKILL);
+            REQUIRE(waitpid(child[i], &result, 0) == child[i]);
+            CHECK(WIFSIGNALED(result)); /* none had failed */
+        }
+        left += entries() - 1;
+        REQUIRE(apx_file_read(path, SIZE, &data, &bytes, &error) == APX_OK);
+        CHECK_EQ(bytes, SIZE);
+        CHECK(memcmp(data, data + 1, SIZE - 1) == 0);
+        free(data);
+    }
+    CHECK(left > 0); /* or the kills came at the wrong moments */
+    CHECK_EQ(apx_file_replace(path, "x", 1, &error), APX_OK);
+    CHECK_EQ(entries(), 1);
+}
+
+/* Names that are taken by what no writer left are gone around. */
+static void leaves_what_is_not_its_own(void)
+{
+    char taken[96], other[96];
+    snprintf(taken, sizeof taken, "%s/.file.tmp-0", directory);
+    snprintf(other, sizeof other, "%s/.file.tmp-1", directory);
+    REQUIRE(mkdir(taken, 0700) == 0 && symlink("file", other) == 0);
+    CHECK_EQ(apx_file_replace(path, "x", 1, NULL), APX_OK);
+    CHECK_EQ(entries(), 3);
+    REQUIRE(rmdir(taken) == 0 && unlink(other) == 0);
+    int file = open(taken, O_WRONLY | O_CREAT | O_EXCL, 0600);
+    REQUIRE(file >= 0 && flock(file, LOCK_EX) == 0); /* as one that is being written */
+    CHECK_EQ(apx_file_replace(path, "x", 1, NULL), APX_OK);
+    CHECK_EQ(entries(), 2);
+    close(file);
+    CHECK_EQ(apx_file_replace(path, "x", 1, NULL), APX_OK);
+    CHECK_EQ(entries(), 1);
 }
 
 /* A file size limit stands for a full disk: the old content stays and nothing lies beside it. */
@@ -164,6 +225,8 @@ int main(void)
     RUN(waits_for_a_writer);
     RUN(refuses);
     RUN(tells_two_names_of_one_file);
+    RUN(sweeps_after_the_dead);
+    RUN(leaves_what_is_not_its_own);
     RUN(full_disk_leaves_the_old_file);
     unlink(path);
     rmdir(directory);

@@ -211,8 +211,8 @@ static void writes_files_whole_or_not_at_all(void)
     REQUIRE(stat(path, &about) == 0);
     CHECK_EQ(about.st_size, bytes);
     CHECK_EQ(about.st_mode & 0777, 0644);
-    CHECK_EQ(apx_onnx_write(onnx, missing, &error), APX_EIO);
-    CHECK_HAS(error.message, "No such file");
+    CHECK_EQ(apx_onnx_write(onnx, missing, &error), APX_ENOTFOUND);
+    CHECK_HAS(error.message, "there is no folder");
     CHECK_EQ(apx_onnx_write(onnx, directory, &error), APX_EIO); /* a directory is in the way */
     free(data);
     apx_onnx_destroy(onnx);
