@@ -14,6 +14,7 @@
 #include <yaml.h>
 
 #include "runtime/base/fail.h"
+#include "runtime/base/file.h"
 #include "train/config_check.h"
 
 enum kind { COUNT, SEED, REAL, CHOICE, FLAG, TEXT, TEXTS, WIDTHS };
@@ -396,41 +397,13 @@ static enum apx_status apply_text(struct apx_train_config *config, struct source
     return status;
 }
 
-static enum apx_status read_file(const char *path, char **text, size_t *bytes,
-                                 struct apx_error *error)
-{
-    FILE *file = fopen(path, "rb");
-    if (file == NULL)
-        return apx_fail(error, errno == ENOENT ? APX_ENOTFOUND : APX_EIO, "config", "%s: %s", path,
-                        strerror(errno));
-    char *data = malloc(APX_LIMIT_CONFIG_BYTES + 1);
-    if (data == NULL) {
-        fclose(file);
-        return apx_fail(error, APX_ENOMEM, "config", "out of memory");
-    }
-    size_t got = fread(data, 1, APX_LIMIT_CONFIG_BYTES + 1, file);
-    int failed = ferror(file) ? errno : 0;
-    fclose(file);
-    if (failed != 0 || got > APX_LIMIT_CONFIG_BYTES) {
-        free(data);
-        if (failed != 0)
-            return apx_fail(error, APX_EIO, "config", "%s: %s", path, strerror(failed));
-        return apx_fail(error, APX_ELIMIT, "config",
-                        "%s: more than %zu bytes (APX_LIMIT_CONFIG_BYTES)", path,
-                        APX_LIMIT_CONFIG_BYTES);
-    }
-    *text = data;
-    *bytes = got;
-    return APX_OK;
-}
-
 enum apx_status apx_train_config_read(const char *path, const char *const *sets, size_t set_count,
                                       struct apx_train_config *config, struct apx_error *error)
 {
     char *text = NULL;
     size_t bytes = 0;
     *config = (struct apx_train_config){0};
-    enum apx_status status = read_file(path, &text, &bytes, error);
+    enum apx_status status = apx_file_read(path, APX_LIMIT_CONFIG_BYTES, &text, &bytes, error);
     if (status == APX_OK)
         status = apx_train_config_parse(path, text, bytes, sets, set_count, config, error);
     free(text);

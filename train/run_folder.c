@@ -2,25 +2,27 @@
 /* run_folder.c - staging beside the target, exchange by rename.
  *
  * Where the target exists, both directories are exchanged in one step (renameat2) and the old
- * files, now under the hidden name, are removed. A file system without that call gets two renames:
- * a kill between them leaves the old run under its hidden name. Only a directory that holds nothing
- * but the files of a run is ever replaced. */
+ * files, now under the hidden name, are removed. Its writer holds a lock on the hidden directory
+ * (flock), which dies with it: what can be locked was left by a run that was killed. A process
+ * number would not tell, since every run in a container of its own may have the same. A file system
+ * without that call gets two renames: a kill between them leaves the old run under its hidden name.
+ * Only a directory that holds nothing but the files of a run is ever replaced. */
 #include "train/run_folder.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "runtime/base/fail.h"
 
 static const char *const files[] = {"model.onnx", "metrics.json", "config.yaml", "history.csv"};
-enum { FILES = sizeof files / sizeof *files };
+enum { FILES = sizeof files / sizeof *files, MOST_RUNS = 1000 };
 
 static bool is_ours(const char *name)
 {
@@ -91,7 +93,26 @@ static enum apx_status make_parents(const char *path, struct apx_error *error)
     return status;
 }
 
-/* Hidden directories of runs of this target whose process is gone. */
+/* The directory, open and locked; or -1 with errno. EWOULDBLOCK: somebody has it; ENOENT: it is
+ * gone, or another one by now. */
+static int lock_directory(const char *path)
+{
+    struct stat held, found;
+    int reason = 0, file = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (file < 0)
+        return -1;
+    if (flock(file, LOCK_EX | LOCK_NB) != 0 || fstat(file, &held) != 0 || lstat(path, &found) != 0)
+        reason = errno;
+    else if (held.st_ino != found.st_ino || held.st_dev != found.st_dev)
+        reason = ENOENT;
+    if (reason == 0)
+        return file;
+    close(file);
+    errno = reason;
+    return -1;
+}
+
+/* Hidden directories of runs of this target that have died. */
 static void remove_leftovers(const char *parent, const char *prefix)
 {
     DIR *directory = opendir(parent);
@@ -101,14 +122,44 @@ static void remove_leftovers(const char *parent, const char *prefix)
     for (const struct dirent *entry; (entry = readdir(directory)) != NULL;) {
         if (strncmp(entry->d_name, prefix, length) != 0)
             continue;
-        char *end, path[4096];
-        long pid = strtol(entry->d_name + length, &end, 10);
-        if (pid <= 0 || *end != '\0' || kill((pid_t)pid, 0) == 0 || errno != ESRCH)
+        char path[4096];
+        size_t digits = strspn(entry->d_name + length, "0123456789");
+        if (digits == 0 || entry->d_name[length + digits] != '\0' ||
+            snprintf(path, sizeof path, "%s/%s", parent, entry->d_name) >= (int)sizeof path)
             continue;
-        if (snprintf(path, sizeof path, "%s/%s", parent, entry->d_name) < (int)sizeof path)
-            remove_run(path);
+        int lock = lock_directory(path);
+        if (lock < 0)
+            continue;
+        remove_run(path);
+        close(lock);
     }
     closedir(directory);
+}
+
+/* parent: of the target, with its '/' unless it is empty. */
+static enum apx_status make_staging(struct apx_run_folder *folder, int parent, const char *prefix,
+                                    struct apx_error *error)
+{
+    for (int i = 0; i < MOST_RUNS; i++) {
+        free(folder->staging);
+        if (asprintf(&folder->staging, "%.*s%s%d", parent, folder->target, prefix, i) < 0) {
+            folder->staging = NULL;
+            return apx_fail(error, APX_ENOMEM, "output.directory", "out of memory");
+        }
+        if (mkdir(folder->staging, 0777) != 0) {
+            if (errno == EEXIST) /* a run that goes on */
+                continue;
+            return system_failed(error, folder->staging);
+        }
+        folder->lock = lock_directory(folder->staging);
+        if (folder->lock < 0 && (errno == EWOULDBLOCK || errno == ENOENT))
+            continue;          /* somebody took it for a leftover before it was locked */
+        folder->staged = true; /* without a lock where the file system has none */
+        return APX_OK;
+    }
+    return apx_fail(error, APX_ECONFLICT, "output.directory",
+                    "%s: %d runs are writing to it; remove %s* if there are none", folder->target,
+                    MOST_RUNS, prefix);
 }
 
 enum apx_status apx_run_folder_open(const char *target, struct apx_run_folder *folder,
@@ -116,7 +167,7 @@ enum apx_status apx_run_folder_open(const char *target, struct apx_run_folder *f
 {
     char foreign[256];
     struct stat info;
-    *folder = (struct apx_run_folder){.target = strdup(target)};
+    *folder = (struct apx_run_folder){.target = strdup(target), .lock = -1};
     enum apx_status status = APX_OK;
     char *prefix = NULL;
     if (folder->target == NULL)
@@ -150,16 +201,9 @@ enum apx_status apx_run_folder_open(const char *target, struct apx_run_folder *f
         goto memory;
     remove_leftovers(parent_path, prefix);
     free(parent_path);
-    if (asprintf(&folder->staging, "%.*s%s%ld", parent, folder->target, prefix, (long)getpid()) <
-        0) {
-        folder->staging = NULL;
-        goto memory;
-    }
-    if (mkdir(folder->staging, 0777) != 0) {
-        status = system_failed(error, folder->staging);
+    status = make_staging(folder, parent, prefix, error);
+    if (status != APX_OK)
         goto fail;
-    }
-    folder->staged = true;
     free(prefix);
     return APX_OK;
 memory:
@@ -237,7 +281,9 @@ void apx_run_folder_close(struct apx_run_folder *folder)
 {
     if (folder->staged)
         remove_run(folder->staging);
+    if (folder->lock >= 0)
+        close(folder->lock);
     free(folder->target);
     free(folder->staging);
-    *folder = (struct apx_run_folder){0};
+    *folder = (struct apx_run_folder){.lock = -1};
 }

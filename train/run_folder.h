@@ -13,6 +13,7 @@ struct apx_run_folder {
     char *target;  /* the directory that is wanted */
     char *staging; /* the hidden one */
     bool staged;   /* it exists */
+    int lock;      /* the hidden one, open and locked while it is ours; -1 */
 };
 
 /* Make the hidden directory, and the parents of both. On failure there is nothing to release.

@@ -388,7 +388,7 @@ static enum apx_status tell(struct run *run, struct apx_error *error)
 
 enum apx_status apx_train_run(const struct apx_train_options *options, struct apx_error *error)
 {
-    struct run run = {.options = options};
+    struct run run = {.options = options, .folder = {.lock = -1}};
     enum apx_status status = prepare(&run, error);
     if (status == APX_OK && !options->check) {
         status = train(&run, error);

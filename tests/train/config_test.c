@@ -121,7 +121,7 @@ static void refusals(void)
     memset(huge, '#', APX_LIMIT_CONFIG_BYTES + 9);
     huge[APX_LIMIT_CONFIG_BYTES + 9] = '\0';
     CHECK_EQ(read_text(huge, NULL, &config, &error), APX_ELIMIT);
-    CHECK_HAS(error.message, "APX_LIMIT_CONFIG_BYTES");
+    CHECK_HAS(error.message, "at most 1048576");
     free(huge);
 }
 

@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -265,6 +266,20 @@ static void killed(void)
         CHECK(complete("killed"));
     }
     CHECK(cut_short > 0);
+    /* what two of them left at once, and what one left whose process number is somebody's now */
+    char path[128];
+    snprintf(path, sizeof path, "%s/.killed.partial-7", scratch);
+    REQUIRE(mkdir(path, 0777) == 0);
+    snprintf(path, sizeof path, "%s/.killed.partial-1", scratch);
+    REQUIRE(mkdir(path, 0777) == 0);
+    /* and what one is writing that goes on */
+    snprintf(path, sizeof path, "%s/.killed.partial-0", scratch);
+    REQUIRE(mkdir(path, 0777) == 0 || errno == EEXIST);
+    int file = open(path, O_RDONLY | O_DIRECTORY);
+    REQUIRE(file >= 0 && flock(file, LOCK_EX | LOCK_NB) == 0);
+    REQUIRE(train("constant.yaml --output killed --set seed=5") == 0);
+    CHECK(access(path, F_OK) == 0);
+    close(file);
     REQUIRE(train("constant.yaml --output killed --set seed=5") == 0);
     hash_of("killed/model.onnx", after);
     CHECK(strcmp(before, after) != 0);
