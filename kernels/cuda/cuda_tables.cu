@@ -3,8 +3,11 @@
 #include "kernels/cuda/cuda_tables.h"
 
 /* Filled when the plug-in is loaded: the rows themselves are constants of other files. */
-static const struct apx_cuda_rnn_row lstm_rows[] = {apx_lstm_f32_cuda, apx_lstm_f16_cuda};
-static const struct apx_cuda_rnn_row gru_rows[] = {apx_gru_f32_cuda, apx_gru_f16_cuda};
+static const struct apx_cuda_rnn_row lstm_rows[] = {apx_lstm_f32_cuda, apx_lstm_f16_cuda,
+                                                    apx_lstm_s8_cuda};
+static const struct apx_cuda_dense_row dense_rows[] = {apx_dense_f32_cuda, apx_dense_s8_cuda};
+static const struct apx_cuda_rnn_row gru_rows[] = {apx_gru_f32_cuda, apx_gru_f16_cuda,
+                                                   apx_gru_s8_cuda};
 
 const struct apx_cuda_rnn_row *apx_cuda_lstm_rows(size_t *count)
 {
@@ -26,6 +29,6 @@ const struct apx_cuda_forest_row *apx_cuda_forest_rows(size_t *count)
 
 const struct apx_cuda_dense_row *apx_cuda_dense_rows(size_t *count)
 {
-    *count = 1;
-    return &apx_dense_f32_cuda;
+    *count = sizeof dense_rows / sizeof dense_rows[0];
+    return dense_rows;
 }

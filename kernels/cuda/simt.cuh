@@ -161,6 +161,41 @@ SIMT_INLINE void simt_mma_f16(float sum[4], const uint32_t a[4], const uint32_t 
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
 
+/* sum += a b for a tile of 16 x 32 by 32 x 8 bytes with signs, sums of 32 bits; the words lie as
+ * those of simt_mma_f16, four numbers of a row of a or a column of b in each, the first in the low
+ * bits:
+ *   a[0] row g, columns 4q .. 4q+3   a[1] row g+8   a[2] row g, columns 4q+16 ..   a[3] row g+8
+ *   b[0] rows 4q .. 4q+3, column g   b[1] rows 4q+16 ..
+ *   sum  as there */
+SIMT_INLINE void simt_mma_s8(int32_t sum[4], const uint32_t a[4], const uint32_t b[2])
+{
+    asm volatile("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0,%1,%2,%3}, "
+                 "{%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+                 : "+r"(sum[0]), "+r"(sum[1]), "+r"(sum[2]), "+r"(sum[3])
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+
+/* To the nearest integer, halves to even, for what fits; and back, rounded likewise. */
+SIMT_INLINE int32_t simt_round(float a)
+{
+    return __float2int_rn(a);
+}
+SIMT_INLINE float simt_to_float(int32_t a)
+{
+    return __int2float_rn(a);
+}
+
+/* What lane (own ^ `mask`) of the warp gives: all lanes come together for it. */
+SIMT_INLINE uint32_t simt_shuffle_xor(uint32_t value, unsigned mask)
+{
+    return __shfl_xor_sync(0xffffffffu, value, (int)mask);
+}
+/* *shared |= bits, whoever else does so at the same time. */
+SIMT_INLINE void simt_or(int32_t *shared, int32_t bits)
+{
+    atomicOr(shared, bits);
+}
+
 /* e^x and 1/x within some units in the last place; flushes what is not normal. */
 SIMT_INLINE float simt_fast_exp(float x)
 {

@@ -5,9 +5,9 @@
  *   cuda_bench [--cuts] [--most-rows N] [--steps T]
  *
  * One line a shape: microseconds a launch (the median of graphs of ten), the estimate that the row
- * gives of itself, and for recurrent layers microseconds a step. float rows must give the
- * processor's bits, rows of halves be within 1e-2. --cuts: each way to cut a launch, timed, for the
- * constants of rnn_f32_cut.c and rnn_f16_cut.c. Exit status 1 if a result is wrong, 77 without a
+ * gives of itself, and for recurrent layers microseconds a step. float and int8 rows must
+ * give the processor's bits, rows of halves be within 1e-2. --cuts: each way to cut a launch,
+ * timed, for the constants of the *_cut.c. Exit status 1 if a result is wrong, 77 without a
  * device. */
 #include <getopt.h>
 #include <math.h>
@@ -17,6 +17,7 @@
 
 #include "kernels/cuda/rnn_f16_layout.h"
 #include "kernels/cuda/rnn_f32_layout.h"
+#include "kernels/cuda/rnn_s8_mma.h"
 #include "tests/cuda/device.h"
 #include "tests/harness/rng.h"
 #include "tests/kernels/forest_problem.h"
@@ -59,6 +60,7 @@ struct rnn_bench {
     int32_t *fault;
     const struct rnn_f32_cut *f32; /* or the row's own choice */
     const struct rnn_f16_cut *f16;
+    const struct rnn_s8_cut *s8;
     bool is_lstm;
 };
 
@@ -71,6 +73,9 @@ static int rnn_launch(void *context, void *stream)
     if (bench->f16 != NULL)
         return (bench->is_lstm ? apx_lstm_f16_cuda_launch : apx_gru_f16_cuda_launch)(
             bench->f16, &bench->args, bench->fault, stream);
+    if (bench->s8 != NULL)
+        return (bench->is_lstm ? apx_lstm_s8_cuda_launch : apx_gru_s8_cuda_launch)(
+            bench->s8, &bench->args, bench->fault, stream);
     return bench->row->launch(device_open(), &bench->args, bench->fault, stream);
 }
 
@@ -82,7 +87,8 @@ static void rnn_cuts(struct rnn_bench *bench)
     for (unsigned i = 0; i < 4 * 4 * 5; i++) {
         struct rnn_f32_cut f32 = {
             .cluster = 1u << i % 4, .tile = 1u << i / 4 % 4, .groups = 1u << i / 16};
-        struct rnn_f16_cut f16 = {.cluster = 1u << i % 4, .tiles = 1u << i / 4};
+        struct rnn_f16_cut f16 = {.cluster = 1u << i % 4, .tiles = 1u << i / 4 % 4};
+        struct rnn_s8_cut s8 = {.cluster = f16.cluster, .tiles = f16.tiles};
         if (strcmp(bench->row->precision, "fp32") == 0) {
             if ((f32.groups > 1 && f32.tile * f32.groups / 2 >= args->rows) ||
                 !apx_rnn_f32_cut_complete(device_open(), args->desc, bench->is_lstm ? 4 : 3, before,
@@ -92,6 +98,15 @@ static void rnn_cuts(struct rnn_bench *bench)
             printf("    cluster %u tile %u x %u first k %u: %.2f us a step\n", f32.cluster,
                    f32.tile, f32.groups, f32.first_k, 1e6 * device_time(rnn_launch, bench) / steps);
             bench->f32 = NULL;
+        } else if (strcmp(bench->row->precision, "int8") == 0) {
+            if (i >= 12 ||
+                !apx_rnn_s8_cut_complete(device_open(), args->desc, bench->is_lstm ? 4 : 3, &s8))
+                continue;
+            bench->s8 = &s8;
+            printf("    cluster %u tiles %u %s: %.2f us a step\n", s8.cluster, s8.tiles,
+                   s8.resident ? "resident" : "from L2",
+                   1e6 * device_time(rnn_launch, bench) / steps);
+            bench->s8 = NULL;
         } else if (i < 12 && apx_rnn_f16_cut_complete(device_open(), args->desc, before, &f16)) {
             bench->f16 = &f16;
             printf("    cluster %u tiles %u %s: %.2f us a step\n", f16.cluster, f16.tiles,
@@ -136,10 +151,12 @@ static double rnn_error(const struct apx_rnn_desc *desc, bool is_lstm,
 static void rnn(const struct apx_cuda_rnn_row *row, bool is_lstm, bool reset_after, size_t input,
                 size_t hidden, size_t rows, size_t steps, bool cuts)
 {
+    const bool is_int8 = strcmp(row->precision, "int8") == 0;
     const struct apx_rnn_desc desc = {
         .input = input,
         .hidden = hidden,
         .reset_after = reset_after,
+        .int8 = {.levels = is_int8 ? 127 : 0, .input_scale = 1.0f / 127.0f},
         .act = {{.kind = APX_ACT_SIGMOID}, {.kind = APX_ACT_TANH}, {.kind = APX_ACT_TANH}}};
     if (!row->supports(device_open(), &desc)) {
         printf("%-14s I %3zu H %3zu: not supported\n", row->name, input, hidden);
@@ -151,8 +168,20 @@ static void rnn(const struct apx_cuda_rnn_row *row, bool is_lstm, bool reset_aft
     float *w = random_floats(&rng, gates * hidden * (input + hidden), scale);
     float *bias = random_floats(&rng, 2 * gates * hidden, 0.5f);
     float *x = random_floats(&rng, rows * steps * input, 1.0f);
-    const struct apx_rnn_weights weights = {
-        .w = w, .r = w + gates * hidden * input, .bias_w = bias, .bias_r = bias + gates * hidden};
+    int8_t *levels = kcheck_alloc(gates * hidden * (input + hidden));
+    float *scales = kcheck_alloc(gates * hidden * sizeof *scales);
+    for (size_t i = 0; i < gates * hidden * (input + hidden); i++)
+        levels[i] = (int8_t)rintf(w[i] / scale * 127.0f);
+    for (size_t i = 0; i < gates * hidden; i++)
+        scales[i] = scale / 127.0f;
+    const struct apx_rnn_weights weights = {.w = w,
+                                            .r = w + gates * hidden * input,
+                                            .bias_w = bias,
+                                            .bias_r = bias + gates * hidden,
+                                            .w_s8 = levels,
+                                            .r_s8 = levels + gates * hidden * input,
+                                            .w_scale = scales,
+                                            .r_scale = scales};
     void *packed = kcheck_alloc(row->packed_bytes(&desc));
     row->pack(&desc, &weights, packed);
     const int32_t no_fault = 0;
@@ -177,7 +206,7 @@ static void rnn(const struct apx_cuda_rnn_row *row, bool is_lstm, bool reset_aft
     float *y = kcheck_alloc(bytes);
     device_out(y, bench.args.y, bytes);
     const double error = rnn_error(&desc, is_lstm, &weights, &host, y);
-    const bool good = strcmp(row->precision, "fp32") == 0 ? error == 0.0 : error < 1e-2;
+    const bool good = strcmp(row->precision, "fp16") == 0 ? error < 1e-2 : error == 0.0;
     failures += !good;
     printf("%-14s%s I %3zu H %3zu T %2zu N %5zu %10.1f us %8.2f us a step, estimate %8.2f, "
            "error %.1e%s\n",
@@ -197,6 +226,8 @@ static void rnn(const struct apx_cuda_rnn_row *row, bool is_lstm, bool reset_aft
         device_free(memory);
     }
     free(w);
+    free(levels);
+    free(scales);
     free(bias);
     free(x);
     free(packed);

@@ -55,7 +55,11 @@ static size_t span(size_t rows, ptrdiff_t row, size_t steps, ptrdiff_t step, siz
 
 /* ---- recurrent layers ------------------------------------------------------------------------ */
 
-static const struct apx_cuda_rnn_row *lstm_source, *gru_source;
+/* Functions of kernels.h carry no row, so each kind has functions of its own. */
+enum { FLOAT, INT8, KINDS };
+static const char *const types_of[KINDS] = {"f32", "s8"}, *const precision_of[KINDS] = {"fp32",
+                                                                                        "int8"};
+static const struct apx_cuda_rnn_row *lstm_source[KINDS], *gru_source[KINDS];
 
 static void rnn_run(const struct apx_cuda_rnn_row *row, const struct apx_rnn_args *args)
 {
@@ -79,49 +83,59 @@ static void rnn_run(const struct apx_cuda_rnn_row *row, const struct apx_rnn_arg
         kcheck_fail("lengths are found to be wrong");
 }
 
+#define RNN_KIND(op, kind)                                                                         \
+    static bool op##_supports_##kind(const struct apx_rnn_desc *desc)                              \
+    {                                                                                              \
+        return op##_source[kind]->supports(device_open(), desc);                                   \
+    }                                                                                              \
+    static size_t op##_packed_bytes_##kind(const struct apx_rnn_desc *desc)                        \
+    {                                                                                              \
+        return op##_source[kind]->packed_bytes(desc);                                              \
+    }                                                                                              \
+    static void op##_pack_##kind(const struct apx_rnn_desc *desc,                                  \
+                                 const struct apx_rnn_weights *weights, void *packed)              \
+    {                                                                                              \
+        op##_source[kind]->pack(desc, weights, packed);                                            \
+    }                                                                                              \
+    static size_t op##_scratch_bytes_##kind(const struct apx_rnn_desc *desc, size_t rows)          \
+    {                                                                                              \
+        return op##_source[kind]->scratch_bytes(desc, rows, 8);                                    \
+    }                                                                                              \
+    static void op##_run_##kind(const struct apx_rnn_args *args)                                   \
+    {                                                                                              \
+        rnn_run(op##_source[kind], args);                                                          \
+    }
+#define RNN_ENTRY(op, kind)                                                                        \
+    (struct apx_rnn_row)                                                                           \
+    {                                                                                              \
+        .isa = "cuda", .types = types_of[kind], .name = op##_source[kind]->name,                   \
+        .match = APX_MATCH_EXACT, .supports = op##_supports_##kind,                                \
+        .packed_bytes = op##_packed_bytes_##kind, .pack = op##_pack_##kind,                        \
+        .scratch_bytes = op##_scratch_bytes_##kind, .run = op##_run_##kind, .tile_rows = 1         \
+    }
 #define RNN(op)                                                                                    \
-    static bool op##_supports(const struct apx_rnn_desc *desc)                                     \
-    {                                                                                              \
-        return op##_source->supports(device_open(), desc);                                         \
-    }                                                                                              \
-    static size_t op##_packed_bytes(const struct apx_rnn_desc *desc)                               \
-    {                                                                                              \
-        return op##_source->packed_bytes(desc);                                                    \
-    }                                                                                              \
-    static void op##_pack(const struct apx_rnn_desc *desc, const struct apx_rnn_weights *weights,  \
-                          void *packed)                                                            \
-    {                                                                                              \
-        op##_source->pack(desc, weights, packed);                                                  \
-    }                                                                                              \
-    static size_t op##_scratch_bytes(const struct apx_rnn_desc *desc, size_t rows)                 \
-    {                                                                                              \
-        return op##_source->scratch_bytes(desc, rows, 8);                                          \
-    }                                                                                              \
-    static void op##_run(const struct apx_rnn_args *args)                                          \
-    {                                                                                              \
-        rnn_run(op##_source, args);                                                                \
-    }                                                                                              \
+    RNN_KIND(op, FLOAT)                                                                            \
+    RNN_KIND(op, INT8)                                                                             \
     const struct apx_rnn_row *checked_##op##_rows(size_t *count);                                  \
     const struct apx_rnn_row *checked_##op##_rows(size_t *count)                                   \
     {                                                                                              \
-        static struct apx_rnn_row rows[2];                                                         \
-        size_t sources, scalar;                                                                    \
-        *count = 2;                                                                                \
+        static struct apx_rnn_row rows[2 * KINDS];                                                 \
+        size_t sources, plain;                                                                     \
+        *count = 2 * KINDS;                                                                        \
         if (rows[0].name != NULL)                                                                  \
             return rows;                                                                           \
-        op##_source = apx_cuda_##op##_rows(&sources);                                              \
-        const struct apx_rnn_row *plain = apx_##op##_rows(&scalar);                                \
-        rows[1] = plain[scalar - 1];                                                               \
-        rows[0] = (struct apx_rnn_row){.isa = "cuda",                                              \
-                                       .types = "f32",                                             \
-                                       .name = op##_source->name,                                  \
-                                       .match = APX_MATCH_EXACT,                                   \
-                                       .supports = op##_supports,                                  \
-                                       .packed_bytes = op##_packed_bytes,                          \
-                                       .pack = op##_pack,                                          \
-                                       .scratch_bytes = op##_scratch_bytes,                        \
-                                       .run = op##_run,                                            \
-                                       .tile_rows = 1};                                            \
+        const struct apx_cuda_rnn_row *source = apx_cuda_##op##_rows(&sources);                    \
+        const struct apx_rnn_row *scalar = apx_##op##_rows(&plain);                                \
+        for (size_t kind = 0; kind < KINDS; kind++) {                                              \
+            for (size_t i = sources; i-- > 0;)                                                     \
+                if (strcmp(source[i].precision, precision_of[kind]) == 0)                          \
+                    op##_source[kind] = &source[i];                                                \
+            for (size_t i = 0; i < plain; i++)                                                     \
+                if (strcmp(scalar[i].types, types_of[kind]) == 0)                                  \
+                    rows[2 * kind + 1] = scalar[i]; /* the last one is the scalar row */           \
+        }                                                                                          \
+        rows[0] = RNN_ENTRY(op, FLOAT);                                                            \
+        rows[2] = RNN_ENTRY(op, INT8);                                                             \
         return rows;                                                                               \
     }
 RNN(lstm)
@@ -129,24 +143,7 @@ RNN(gru)
 
 /* ---- dense layers ---------------------------------------------------------------------------- */
 
-static const struct apx_cuda_dense_row *dense_source;
-
-static bool dense_supports(const struct apx_dense_desc *desc)
-{
-    /* Softplus goes through CUDA's library, which rounds otherwise than the processor's. */
-    return desc->act.kind != APX_ACT_SOFTPLUS && dense_source->supports(device_open(), desc);
-}
-
-static size_t dense_packed_bytes(const struct apx_dense_desc *desc)
-{
-    return (dense_source->packed_bytes(desc) + 63) / 64 * 64;
-}
-
-static void dense_pack(const struct apx_dense_desc *desc, const struct apx_dense_weights *weights,
-                       void *packed)
-{
-    dense_source->pack(desc, weights, packed);
-}
+static const struct apx_cuda_dense_row *dense_source[KINDS];
 
 static size_t dense_scratch_bytes(const struct apx_dense_desc *desc, size_t count)
 {
@@ -155,40 +152,71 @@ static size_t dense_scratch_bytes(const struct apx_dense_desc *desc, size_t coun
     return 0;
 }
 
-static void dense_run(const struct apx_dense_args *args)
+static void dense_run(const struct apx_cuda_dense_row *row, const struct apx_dense_args *args)
 {
     if (args->rows == 0)
         return;
     const struct apx_dense_desc *desc = args->desc;
     struct apx_dense_args on = *args;
-    on.packed = move(args->packed, dense_source->packed_bytes(desc), false);
+    on.packed = move(args->packed, row->packed_bytes(desc), false);
     on.x = move(args->x, sizeof(float) * span(args->rows, args->x_row, 1, 0, desc->input), false);
     on.y = move(args->y, sizeof(float) * span(args->rows, args->y_row, 1, 0, desc->output), true);
-    finish(dense_source->name, dense_source->launch(device_open(), &on, NULL));
+    finish(row->name, row->launch(device_open(), &on, NULL));
 }
+
+/* Softplus goes through CUDA's library, which rounds otherwise than the processor's. */
+#define DENSE_KIND(type)                                                                           \
+    static bool dense_supports_##type(const struct apx_dense_desc *desc)                           \
+    {                                                                                              \
+        return desc->act.kind != APX_ACT_SOFTPLUS &&                                               \
+               dense_source[type]->supports(device_open(), desc);                                  \
+    }                                                                                              \
+    static size_t dense_packed_bytes_##type(const struct apx_dense_desc *desc)                     \
+    {                                                                                              \
+        return (dense_source[type]->packed_bytes(desc) + 63) / 64 * 64;                            \
+    }                                                                                              \
+    static void dense_pack_##type(const struct apx_dense_desc *desc,                               \
+                                  const struct apx_dense_weights *weights, void *packed)           \
+    {                                                                                              \
+        dense_source[type]->pack(desc, weights, packed);                                           \
+    }                                                                                              \
+    static void dense_run_##type(const struct apx_dense_args *args)                                \
+    {                                                                                              \
+        dense_run(dense_source[type], args);                                                       \
+    }
+#define DENSE_ENTRY(type)                                                                          \
+    (struct apx_dense_row)                                                                         \
+    {                                                                                              \
+        .isa = "cuda", .types = types_of[type], .name = dense_source[type]->name,                  \
+        .match = APX_MATCH_EXACT, .supports = dense_supports_##type,                               \
+        .packed_bytes = dense_packed_bytes_##type, .pack = dense_pack_##type,                      \
+        .scratch_bytes = dense_scratch_bytes, .run = dense_run_##type, .tile_rows = 1              \
+    }
+
+DENSE_KIND(FLOAT)
+DENSE_KIND(INT8)
 
 const struct apx_dense_row *checked_dense_rows(size_t *count);
 
 const struct apx_dense_row *checked_dense_rows(size_t *count)
 {
-    static struct apx_dense_row rows[2];
-    size_t sources, scalar;
-    *count = 2;
+    static struct apx_dense_row rows[2 * KINDS];
+    size_t sources, plain;
+    *count = 2 * KINDS;
     if (rows[0].name != NULL)
         return rows;
-    dense_source = apx_cuda_dense_rows(&sources);
-    const struct apx_dense_row *plain = apx_dense_rows(&scalar);
-    rows[1] = plain[scalar - 1];
-    rows[0] = (struct apx_dense_row){.isa = "cuda",
-                                     .types = "f32",
-                                     .name = dense_source->name,
-                                     .match = APX_MATCH_EXACT,
-                                     .supports = dense_supports,
-                                     .packed_bytes = dense_packed_bytes,
-                                     .pack = dense_pack,
-                                     .scratch_bytes = dense_scratch_bytes,
-                                     .run = dense_run,
-                                     .tile_rows = 1};
+    const struct apx_cuda_dense_row *source = apx_cuda_dense_rows(&sources);
+    const struct apx_dense_row *scalar = apx_dense_rows(&plain);
+    for (size_t kind = 0; kind < KINDS; kind++) {
+        for (size_t i = sources; i-- > 0;)
+            if (strcmp(source[i].precision, precision_of[kind]) == 0)
+                dense_source[kind] = &source[i];
+        for (size_t i = 0; i < plain; i++)
+            if (strcmp(scalar[i].types, types_of[kind]) == 0)
+                rows[2 * kind + 1] = scalar[i]; /* the last one is the scalar row */
+    }
+    rows[0] = DENSE_ENTRY(FLOAT);
+    rows[2] = DENSE_ENTRY(INT8);
     return rows;
 }
 

@@ -197,6 +197,49 @@ static inline void simt_mma_f16(float sum[4], const uint32_t a[4], const uint32_
         sum[i] = (float)total[i];
     emulated_sync_warp();
 }
+/* Sums wrap, as the machine's do. */
+static inline void simt_mma_s8(int32_t sum[4], const uint32_t a[4], const uint32_t b[2])
+{
+    struct operands {
+        uint32_t a[4], b[2];
+    } mine;
+    memcpy(mine.a, a, sizeof mine.a);
+    memcpy(mine.b, b, sizeof mine.b);
+    emulated_give(&mine, sizeof mine);
+    const unsigned row = emulated_lane() / 4, column = emulated_lane() % 4 * 2;
+    for (unsigned k = 0; k < 32; k++) {
+        const unsigned quarter = k % 16 / 4, shift = k % 4 * 8;
+        const operands *left = static_cast<const operands *>(emulated_given(row * 4 + quarter));
+        for (unsigned i = 0; i < 4; i++) { /* row `row` + 8 (i / 2), column `column` + i % 2 */
+            const operands *right =
+                static_cast<const operands *>(emulated_given((column + i % 2) * 4 + quarter));
+            const int8_t x = (int8_t)(uint8_t)(left->a[k / 16 * 2 + i / 2] >> shift);
+            const int8_t y = (int8_t)(uint8_t)(right->b[k / 16] >> shift);
+            sum[i] = (int32_t)((uint32_t)sum[i] + (uint32_t)(x * y));
+        }
+    }
+    emulated_sync_warp();
+}
+static inline int32_t simt_round(float a)
+{
+    return (int32_t)nearbyintf(a);
+}
+static inline float simt_to_float(int32_t a)
+{
+    return (float)a;
+}
+static inline uint32_t simt_shuffle_xor(uint32_t value, unsigned mask)
+{
+    emulated_give(&value, sizeof value);
+    uint32_t there;
+    memcpy(&there, emulated_given(emulated_lane() ^ mask), sizeof there);
+    emulated_sync_warp();
+    return there;
+}
+static inline void simt_or(int32_t *shared, int32_t bits)
+{
+    *shared |= bits;
+}
 static inline float simt_fast_exp(float x)
 {
     return expf(x);

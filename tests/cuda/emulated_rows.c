@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "kernels/cuda/rnn_f32_layout.h"
+#include "kernels/cuda/rnn_s8_mma.h"
 #include "tests/harness/kcheck.h"
 
 extern size_t emulated_shared_limit;
@@ -79,14 +80,32 @@ static const char *label(const char *row, size_t machine)
 
 /* ---- recurrent layers ------------------------------------------------------------------------ */
 
-/* Functions of kernels.h carry no row and no machine, so each pair has functions of its own. */
-static const struct apx_cuda_rnn_row *lstm_source[MOST_ROWS], *gru_source[MOST_ROWS];
+/* Functions of kernels.h carry no row and no machine, so each pair has functions of its own: the
+ * float row is number 0, the int8 row number 1. */
+enum { FLOAT, INT8, KINDS };
+static const struct apx_cuda_rnn_row *lstm_source[KINDS], *gru_source[KINDS];
+static const char *const types_of[KINDS] = {"f32", "s8"};
 
 /* Any cut that the layer permits. */
+static int launch_int8_anyhow(const struct apx_cuda_device *device, bool is_lstm,
+                              const struct apx_rnn_args *args, int32_t *fault)
+{
+    static struct rng rng = {6};
+    struct rnn_s8_cut cut;
+    do {
+        cut = (struct rnn_s8_cut){.cluster = 1u << rng_below(&rng, 4),
+                                  .tiles = 1u << rng_below(&rng, 3)};
+    } while (!apx_rnn_s8_cut_complete(device, args->desc, is_lstm ? 4 : 3, &cut));
+    return is_lstm ? apx_lstm_s8_cuda_launch(&cut, args, fault, NULL)
+                   : apx_gru_s8_cuda_launch(&cut, args, fault, NULL);
+}
+
 static int launch_anyhow(const struct apx_cuda_device *device, bool is_lstm,
                          const struct apx_rnn_args *args, int32_t *fault)
 {
     static struct rng rng = {5};
+    if (args->desc->int8.levels > 0)
+        return launch_int8_anyhow(device, is_lstm, args, fault);
     struct rnn_f32_cut cut;
     const unsigned gates = is_lstm ? 4 : 3;
     const bool reset_before = !is_lstm && !args->desc->reset_after;
@@ -141,9 +160,8 @@ static void rnn_run(const struct apx_cuda_rnn_row *row, size_t machine,
 #define RNN_ENTRY(op, index, machine)                                                              \
     (struct apx_rnn_row)                                                                           \
     {                                                                                              \
-        .isa = "cuda", .types = "f32", .name = label(op##_source[index]->name, machine),           \
-        .match = match_of(op##_source[index]->precision),                                          \
-        .supports = op##_supports_##index##_##machine,                                             \
+        .isa = "cuda", .types = types_of[index], .name = label(op##_source[index]->name, machine), \
+        .match = APX_MATCH_EXACT, .supports = op##_supports_##index##_##machine,                   \
         .packed_bytes = op##_packed_bytes_##index##_##machine,                                     \
         .pack = op##_pack_##index##_##machine,                                                     \
         .scratch_bytes = op##_scratch_bytes_##index##_##machine,                                   \
@@ -153,54 +171,54 @@ static void rnn_run(const struct apx_cuda_rnn_row *row, size_t machine,
     use(op, index, 0) use(op, index, 1) use(op, index, 2) use(op, index, 3) use(op, index, 4)      \
         use(op, index, 5)
 
-RNN_MACHINES(RNN_ROW, lstm, 0)
-RNN_MACHINES(RNN_ROW, gru, 0)
+RNN_MACHINES(RNN_ROW, lstm, FLOAT)
+RNN_MACHINES(RNN_ROW, lstm, INT8)
+RNN_MACHINES(RNN_ROW, gru, FLOAT)
+RNN_MACHINES(RNN_ROW, gru, INT8)
 
-static enum apx_match match_of(const char *precision)
+static const struct apx_cuda_rnn_row *find_source(const struct apx_cuda_rnn_row *rows, size_t count,
+                                                  const char *precision)
 {
-    return strcmp(precision, "fp32") == 0 ? APX_MATCH_EXACT : APX_MATCH_ULP;
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(rows[i].precision, precision) == 0)
+            return &rows[i];
+    fprintf(stderr, "no row of precision %s\n", precision);
+    exit(2);
 }
 
-const struct apx_rnn_row *checked_lstm_rows(size_t *count);
-const struct apx_rnn_row *checked_gru_rows(size_t *count);
-
-const struct apx_rnn_row *checked_lstm_rows(size_t *count)
+static struct apx_rnn_row find_scalar(const struct apx_rnn_row *rows, size_t count,
+                                      const char *types)
 {
-    static struct apx_rnn_row rows[MACHINES + 1];
-    *count = MACHINES + 1;
-    if (rows[0].name != NULL)
-        return rows;
-    size_t sources, scalar;
-    lstm_source[0] = &apx_cuda_lstm_rows(&sources)[0];
-    const struct apx_rnn_row *plain = apx_lstm_rows(&scalar);
-    rows[0] = RNN_ENTRY(lstm, 0, 0);
-    rows[1] = RNN_ENTRY(lstm, 0, 1);
-    rows[2] = RNN_ENTRY(lstm, 0, 2);
-    rows[3] = RNN_ENTRY(lstm, 0, 3);
-    rows[4] = RNN_ENTRY(lstm, 0, 4);
-    rows[5] = RNN_ENTRY(lstm, 0, 5);
-    rows[MACHINES] = plain[scalar - 1];
-    return rows;
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(rows[i].types, types) == 0 && strcmp(rows[i].isa, "scalar") == 0)
+            return rows[i];
+    fprintf(stderr, "no scalar row of type %s\n", types);
+    exit(2);
 }
 
-const struct apx_rnn_row *checked_gru_rows(size_t *count)
-{
-    static struct apx_rnn_row rows[MACHINES + 1];
-    *count = MACHINES + 1;
-    if (rows[0].name != NULL)
-        return rows;
-    size_t sources, scalar;
-    gru_source[0] = &apx_cuda_gru_rows(&sources)[0];
-    const struct apx_rnn_row *plain = apx_gru_rows(&scalar);
-    rows[0] = RNN_ENTRY(gru, 0, 0);
-    rows[1] = RNN_ENTRY(gru, 0, 1);
-    rows[2] = RNN_ENTRY(gru, 0, 2);
-    rows[3] = RNN_ENTRY(gru, 0, 3);
-    rows[4] = RNN_ENTRY(gru, 0, 4);
-    rows[5] = RNN_ENTRY(gru, 0, 5);
-    rows[MACHINES] = plain[scalar - 1];
-    return rows;
-}
+#define RNN_PUT(op, index, machine)                                                                \
+    rows[(index) * (MACHINES + 1) + (machine)] = RNN_ENTRY(op, index, machine);
+#define RNN_TABLE(op)                                                                              \
+    const struct apx_rnn_row *checked_##op##_rows(size_t *count);                                  \
+    const struct apx_rnn_row *checked_##op##_rows(size_t *count)                                   \
+    {                                                                                              \
+        static struct apx_rnn_row rows[KINDS * (MACHINES + 1)];                                    \
+        *count = KINDS * (MACHINES + 1);                                                           \
+        if (rows[0].name != NULL)                                                                  \
+            return rows;                                                                           \
+        size_t sources, plain;                                                                     \
+        const struct apx_cuda_rnn_row *source = apx_cuda_##op##_rows(&sources);                    \
+        const struct apx_rnn_row *scalar = apx_##op##_rows(&plain);                                \
+        op##_source[FLOAT] = find_source(source, sources, "fp32");                                 \
+        op##_source[INT8] = find_source(source, sources, "int8");                                  \
+        RNN_MACHINES(RNN_PUT, op, FLOAT)                                                           \
+        RNN_MACHINES(RNN_PUT, op, INT8)                                                            \
+        for (size_t kind = 0; kind < KINDS; kind++)                                                \
+            rows[kind * (MACHINES + 1) + MACHINES] = find_scalar(scalar, plain, types_of[kind]);   \
+        return rows;                                                                               \
+    }
+RNN_TABLE(lstm)
+RNN_TABLE(gru)
 
 /* ---- forests --------------------------------------------------------------------------------- */
 
@@ -293,22 +311,13 @@ const struct apx_forest_row *checked_forest_rows(size_t *count)
 
 /* ---- dense layers ---------------------------------------------------------------------------- */
 
-static const struct apx_cuda_dense_row *dense_source;
+static const struct apx_cuda_dense_row *dense_source[KINDS]; /* float, int8 */
 
-static bool dense_supports(const struct apx_dense_desc *desc)
+static void dense_run(size_t kind, size_t machine, const struct apx_dense_args *args)
 {
-    return dense_source->supports(&machines[0], desc);
-}
-
-static size_t dense_packed_bytes(const struct apx_dense_desc *desc)
-{
-    return (dense_source->packed_bytes(desc) + 63) / 64 * 64; /* aligned at its end too */
-}
-
-static void dense_pack(const struct apx_dense_desc *desc, const struct apx_dense_weights *weights,
-                       void *packed)
-{
-    dense_source->pack(desc, weights, packed);
+    const int code = args->rows == 0 ? 0 : dense_source[kind]->launch(enter(machine), args, NULL);
+    if (code != 0)
+        kcheck_fail("launch gives %d", code);
 }
 
 static size_t dense_scratch_bytes(const struct apx_dense_desc *desc, size_t count)
@@ -318,47 +327,60 @@ static size_t dense_scratch_bytes(const struct apx_dense_desc *desc, size_t coun
     return 0;
 }
 
-static void dense_run(size_t machine, const struct apx_dense_args *args)
-{
-    const int code = args->rows == 0 ? 0 : dense_source->launch(enter(machine), args, NULL);
-    if (code != 0)
-        kcheck_fail("launch gives %d", code);
-}
+#define DENSE_KIND(kind)                                                                           \
+    static bool dense_supports_##kind(const struct apx_dense_desc *desc)                           \
+    {                                                                                              \
+        return dense_source[kind]->supports(&machines[0], desc);                                   \
+    }                                                                                              \
+    static size_t dense_packed_bytes_##kind(const struct apx_dense_desc *desc)                     \
+    {                                                                                              \
+        return (dense_source[kind]->packed_bytes(desc) + 63) / 64 *                                \
+               64; /* aligned at its end too */                                                    \
+    }                                                                                              \
+    static void dense_pack_##kind(const struct apx_dense_desc *desc,                               \
+                                  const struct apx_dense_weights *weights, void *packed)           \
+    {                                                                                              \
+        dense_source[kind]->pack(desc, weights, packed);                                           \
+    }                                                                                              \
+    static void dense_run_##kind##_0(const struct apx_dense_args *args)                            \
+    {                                                                                              \
+        dense_run(kind, 0, args);                                                                  \
+    }                                                                                              \
+    static void dense_run_##kind##_1(const struct apx_dense_args *args)                            \
+    {                                                                                              \
+        dense_run(kind, 1, args);                                                                  \
+    }
+#define DENSE_ENTRY(kind, machine)                                                                 \
+    (struct apx_dense_row)                                                                         \
+    {                                                                                              \
+        .isa = "cuda", .types = types_of[kind], .name = label(dense_source[kind]->name, machine),  \
+        .match = APX_MATCH_EXACT, .supports = dense_supports_##kind,                               \
+        .packed_bytes = dense_packed_bytes_##kind, .pack = dense_pack_##kind,                      \
+        .scratch_bytes = dense_scratch_bytes, .run = dense_run_##kind##_##machine, .tile_rows = 1  \
+    }
 
-static void dense_run_0(const struct apx_dense_args *args)
-{
-    dense_run(0, args);
-}
-
-static void dense_run_1(const struct apx_dense_args *args)
-{
-    dense_run(1, args);
-}
+DENSE_KIND(FLOAT)
+DENSE_KIND(INT8)
 
 const struct apx_dense_row *checked_dense_rows(size_t *count);
 
 const struct apx_dense_row *checked_dense_rows(size_t *count)
 {
-    static void (*const run[])(const struct apx_dense_args *) = {dense_run_0, dense_run_1};
-    enum { RUNS = sizeof run / sizeof run[0] };
-    static struct apx_dense_row rows[RUNS + 1];
-    *count = RUNS + 1;
+    static struct apx_dense_row rows[6];
+    *count = sizeof rows / sizeof rows[0];
     if (rows[0].name != NULL)
         return rows;
-    size_t sources, scalar;
-    dense_source = apx_cuda_dense_rows(&sources);
-    const struct apx_dense_row *plain = apx_dense_rows(&scalar);
-    for (size_t i = 0; i < RUNS; i++)
-        rows[i] = (struct apx_dense_row){.isa = "cuda",
-                                         .types = "f32",
-                                         .name = label(dense_source->name, i),
-                                         .match = APX_MATCH_EXACT,
-                                         .supports = dense_supports,
-                                         .packed_bytes = dense_packed_bytes,
-                                         .pack = dense_pack,
-                                         .scratch_bytes = dense_scratch_bytes,
-                                         .run = run[i],
-                                         .tile_rows = 1};
-    rows[RUNS] = plain[scalar - 1];
+    size_t sources, plain, put = 0;
+    const struct apx_cuda_dense_row *source = apx_cuda_dense_rows(&sources);
+    for (size_t i = 0; i < sources; i++)
+        dense_source[strcmp(source[i].precision, "int8") == 0 ? INT8 : FLOAT] = &source[i];
+    rows[put++] = DENSE_ENTRY(FLOAT, 0);
+    rows[put++] = DENSE_ENTRY(FLOAT, 1);
+    rows[put++] = DENSE_ENTRY(INT8, 0);
+    rows[put++] = DENSE_ENTRY(INT8, 1);
+    const struct apx_dense_row *scalar = apx_dense_rows(&plain);
+    for (size_t i = 0; i < plain; i++)
+        if (strcmp(scalar[i].isa, "scalar") == 0 && put < *count)
+            rows[put++] = scalar[i];
     return rows;
 }

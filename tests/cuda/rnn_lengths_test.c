@@ -40,7 +40,9 @@ static void one(const struct apx_cuda_rnn_row *row, bool reset_after, bool rever
 {
     static const int32_t wrong[ROWS] = {-1, STEPS + 1, 2, INT32_MIN, INT32_MAX};
     static const int32_t right[ROWS] = {0, STEPS, 2, 0, STEPS};
+    const bool is_int8 = strcmp(row->precision, "int8") == 0;
     const struct apx_rnn_desc desc = {
+        .int8 = {.levels = is_int8 ? 127 : 0, .input_scale = is_int8 ? 1.0f / 127.0f : 0.0f},
         .input = INPUT,
         .hidden = HIDDEN,
         .reverse = reverse,
@@ -52,7 +54,19 @@ static void one(const struct apx_cuda_rnn_row *row, bool reset_after, bool rever
         weights[i] = rng_real(&rng);
     for (size_t i = 0; i < ROWS * STEPS * INPUT; i++)
         x[i] = rng_real(&rng);
-    const struct apx_rnn_weights given = {.w = weights, .r = weights + 4 * HIDDEN * INPUT};
+    int8_t bytes[MOST];
+    float scales[4 * HIDDEN];
+    for (size_t i = 0; i < MOST; i++)
+        bytes[i] = (int8_t)rintf(127.0f * weights[i]);
+    for (size_t i = 0; i < 4 * HIDDEN; i++)
+        scales[i] = 1.0f / 127.0f;
+    const struct apx_rnn_weights given = {.w = weights,
+                                          .r = weights + 4 * HIDDEN * INPUT,
+                                          .w_s8 = bytes,
+                                          .r_s8 = bytes + 4 * HIDDEN * INPUT,
+                                          .w_scale = scales,
+                                          .r_scale = scales};
+    CHECK(row->supports(&device, &desc));
     void *packed = aligned_alloc(256, (row->packed_bytes(&desc) + 255) / 256 * 256);
     REQUIRE(packed != NULL);
     row->pack(&desc, &given, packed);
