@@ -179,7 +179,7 @@ static void print_error(const struct apx_quantize_error *error)
 
 static void print_targets(const struct apx_quantize_error *error)
 {
-    char change[32] = "nan";
+    char change[32] = "-";
     if (!isnan(apx_quantize_change(error)))
         snprintf(change, sizeof change, "%+.3f%%", apx_quantize_change(error));
     printf("          %12.6g %12.6g %10s  %s\n", error->rmse_float, error->rmse_int8, change,
@@ -210,6 +210,12 @@ static void print_errors(const struct job *job)
     for (size_t i = 0; i < job->output_count; i++)
         if (job->errors[i].has_targets)
             print_targets(&job->errors[i]);
+    for (size_t i = 0; i < job->output_count; i++)
+        if (job->errors[i].has_targets && isnan(apx_quantize_change(&job->errors[i])) &&
+            isfinite(job->errors[i].rmse_float) && isfinite(job->errors[i].rmse_int8))
+            printf("          the float model is so close to these targets that a percentage says "
+                   "nothing: %s\n",
+                   job->errors[i].name);
     for (size_t i = 0; i < job->output_count; i++)
         if (job->errors[i].nan_rows > 0)
             print_nan(&job->errors[i]);

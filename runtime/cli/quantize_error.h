@@ -45,7 +45,8 @@ int apx_quantize_try(const struct apx_quantize_trial *trial, struct apx_quantize
 int apx_quantize_look(const struct apx_quantize_trial *trial, int which, int64_t most,
                       void (*see)(void *context, const struct apx_tensor *outputs), void *context);
 void apx_quantize_errors_release(struct apx_quantize_error *errors, size_t count);
-/* By how many percent the second model's RMSE is larger; NaN where that says nothing. */
+/* By how many percent the second model's RMSE is larger; NaN where that says nothing: one is not
+ * known, or the first is so small beside the second that it is next to exact. */
 double apx_quantize_change(const struct apx_quantize_error *error);
 
 #endif

@@ -43,6 +43,22 @@ found=$(paste -d , "$dir/float.csv" "$dir/int8.csv" | awk -F , 'NR > 1 { for (i 
 checks=$((checks + 1))
 awk -v a="$reported" -v b="$found" 'BEGIN { exit !(a > 0 && a < 0.02 && (a - b) ^ 2 < 1e-16) }' || fail "max_abs_error $reported, found $found"
 
+# Targets that the float model meets next to exactly: both errors, and no percentage of nothing.
+sed 1d "$dir/float.csv" >"$dir/own_targets.csv"
+awk 'BEGIN { FS = OFS = "," } { $1 += 0.00001 } 1' "$dir/own_targets.csv" >"$dir/close.csv"
+for targets in own_targets close; do
+    run 0 "$auspex" quantize $model "$dir/c.onnx" --data "$dir/x.csv" --targets "$dir/$targets.csv"
+    out_has 'the float model is so close to these targets that a percentage says nothing: y'
+    checks=$((checks + 1))
+    grep -qE '^ +[0-9.e-]+ +0\.0[0-9]+ +-  y' "$dir/out" || fail "no row of two errors"
+    run 0 "$auspex" quantize $model "$dir/c.onnx" --data "$dir/x.csv" --targets "$dir/$targets.csv" --json
+    out_has '"rmse_change_percent": null'
+    for key in rmse_float rmse_int8; do
+        checks=$((checks + 1))
+        grep -qE "\"$key\": [0-9]" "$dir/out" || fail "no $key"
+    done
+done
+
 # Rows with NaN are counted, and are in no figure: those of the others alone.
 awk 'BEGIN { FS = OFS = "," } NR > 43 { $7 = "nan" } 1' "$dir/x.csv" >"$dir/nan.csv"
 head -43 "$dir/x.csv" >"$dir/x43.csv"
@@ -60,7 +76,7 @@ run 0 "$auspex" quantize $model "$dir/c.onnx" --data "$dir/nan.csv" --targets "$
 out_has '50 of 50 rows hold NaN and no error was measured: '
 checks=$((checks + 2))
 grep -qE '^ +nan +nan +none +nan ' "$dir/out" || fail "figures without a row to tell them from"
-grep -qE '^ +nan +nan +nan ' "$dir/out" || fail "RMSE without a row to tell it from"
+grep -qE '^ +nan +nan +- ' "$dir/out" || fail "RMSE without a row to tell it from"
 run 0 "$auspex" quantize $model "$dir/c.onnx" --data "$dir/nan.csv" --targets "$dir/y.csv" --json
 out_has '"rows_compared": 0'
 for key in max_abs_error mean_abs_error worst_row max_abs_value rmse_float rmse_int8 rmse_change_percent; do out_has "\"$key\": null"; done
