@@ -26,7 +26,8 @@ static enum apx_status check(struct apx_graph *graph, struct apx_node *node,
                         apx_dtype_name(scale->dtype));
     if (apx_node_int(node, "block_size", 0) != 0 || scale->rank > 1)
         return apx_fail(error, APX_EUNSUPPORTED, node->name,
-                        "%s in blocks; one scale, or one for each place of an axis, is supported",
+                        "%s in blocks; quantise with one scale, or one for each place of an axis "
+                        "(per_channel), or give the float model to auspex quantize",
                         op);
     /* One number is one number as [1] too: quantisers mix the two forms. */
     const bool is_one = has_one(scale) && (zero == NULL || has_one(zero));
@@ -55,9 +56,11 @@ enum apx_status apx_infer_quantize_linear(struct apx_graph *graph, struct apx_no
                            : wanted == 2 || wanted == 0 ? APX_U8
                                                         : APX_DTYPE_NONE;
     if (x->dtype != APX_F32 || (dtype != APX_U8 && dtype != APX_I8))
-        return apx_fail(error, APX_EUNSUPPORTED, node->name,
-                        "QuantizeLinear of %s to another type than uint8 or int8",
-                        apx_dtype_name(x->dtype));
+        return apx_fail(
+            error, APX_EUNSUPPORTED, node->name,
+            "QuantizeLinear of %s to another type than uint8 or int8: quantise the float "
+            "model to 8 bits, or give it to auspex quantize",
+            apx_dtype_name(x->dtype));
     enum apx_status status = check(graph, node, error);
     return status != APX_OK ? status
                             : apx_infer_set(graph, node, 0, dtype, x->rank, x->dims, error);

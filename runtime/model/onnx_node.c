@@ -113,6 +113,14 @@ static enum apx_status find_inputs(const struct apx_onnx_reader *reader,
     return APX_OK;
 }
 
+/* What quantisers write in place of layers. */
+static bool is_quantized(const char *op)
+{
+    return strncmp(op, "QLinear", 7) == 0 || strcmp(op, "QGemm") == 0 ||
+           strcmp(op, "QAttention") == 0 || strncmp(op, "MatMul", 6) == 0 ||
+           strstr(op, "uantize") != NULL; /* Quantize..., Dequantize... */
+}
+
 static enum apx_status refuse(const struct apx_onnx_reader *reader, const Onnx__NodeProto *node)
 {
     const char *domain = apx_onnx_domain(node->domain), *op = apx_onnx_or_empty(node->op_type);
@@ -127,8 +135,12 @@ static enum apx_status refuse(const struct apx_onnx_reader *reader, const Onnx__
                         "DynamicQuantizeLSTM: its numbers depend on the rows beside it; give the "
                         "float model to auspex quantize instead");
     return apx_fail(reader->error, APX_EUNSUPPORTED, label,
-                    "operator %s of domain %s is not supported", op,
-                    domain[0] != '\0' ? domain : "ai.onnx");
+                    "operator %s of domain %s is not supported%s", op,
+                    domain[0] != '\0' ? domain : "ai.onnx",
+                    strcmp(domain, "com.microsoft") == 0 && is_quantized(op)
+                        ? "; quantise the float model to 8 bits with quant_format=QDQ, or give it "
+                          "to auspex quantize"
+                        : "");
 }
 
 static enum apx_status check_arity(const struct apx_onnx_reader *reader, enum apx_op op,

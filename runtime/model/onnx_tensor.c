@@ -14,6 +14,8 @@ enum {
     ONNX_FLOAT = 1,
     ONNX_UINT8 = 2,
     ONNX_INT8 = 3,
+    ONNX_UINT16 = 4,
+    ONNX_INT16 = 5,
     ONNX_INT32 = 6,
     ONNX_INT64 = 7,
     ONNX_STRING = 8,
@@ -21,6 +23,8 @@ enum {
     ONNX_FLOAT16 = 10,
     ONNX_DOUBLE = 11,
     ONNX_BFLOAT16 = 16,
+    ONNX_FLOAT8 = 17, /* the first of its kinds */
+    ONNX_INT2 = 26,
 };
 
 static const struct {
@@ -32,8 +36,8 @@ static const struct {
     [ONNX_FLOAT] = {"float32", APX_F32, 4},
     [ONNX_UINT8] = {"uint8", APX_U8, 1},
     [ONNX_INT8] = {"int8", APX_I8, 1},
-    [4] = {"uint16", APX_DTYPE_NONE, 0},
-    [5] = {"int16", APX_DTYPE_NONE, 0},
+    [ONNX_UINT16] = {"uint16", APX_DTYPE_NONE, 0},
+    [ONNX_INT16] = {"int16", APX_DTYPE_NONE, 0},
     [ONNX_INT32] = {"int32", APX_I32, 4},
     [ONNX_INT64] = {"int64", APX_I64, 8},
     [ONNX_STRING] = {"string", APX_STRING, 0},
@@ -45,6 +49,16 @@ static const struct {
     [14] = {"complex64", APX_DTYPE_NONE, 0},
     [15] = {"complex128", APX_DTYPE_NONE, 0},
     [ONNX_BFLOAT16] = {"bfloat16", APX_DTYPE_NONE, 2},
+    [17] = {"float8e4m3fn", APX_DTYPE_NONE, 0},
+    [18] = {"float8e4m3fnuz", APX_DTYPE_NONE, 0},
+    [19] = {"float8e5m2", APX_DTYPE_NONE, 0},
+    [20] = {"float8e5m2fnuz", APX_DTYPE_NONE, 0},
+    [21] = {"uint4", APX_DTYPE_NONE, 0},
+    [22] = {"int4", APX_DTYPE_NONE, 0},
+    [23] = {"float4e2m1", APX_DTYPE_NONE, 0},
+    [24] = {"float8e8m0", APX_DTYPE_NONE, 0},
+    [25] = {"uint2", APX_DTYPE_NONE, 0},
+    [ONNX_INT2] = {"int2", APX_DTYPE_NONE, 0},
 };
 
 static bool is_listed(int32_t data_type)
@@ -57,9 +71,16 @@ enum apx_dtype apx_onnx_dtype(int32_t data_type)
     return is_listed(data_type) ? types[data_type].dtype : APX_DTYPE_NONE;
 }
 
+/* Types in which quantisers alone write tensors. */
+static bool is_quantized(int32_t data_type)
+{
+    return data_type == ONNX_UINT16 || data_type == ONNX_INT16 ||
+           (data_type >= ONNX_FLOAT8 && data_type <= ONNX_INT2);
+}
+
 const char *apx_onnx_dtype_name(int32_t data_type)
 {
-    return is_listed(data_type) ? types[data_type].name : "a type of fewer than 8 bits";
+    return is_listed(data_type) ? types[data_type].name : "an unknown type";
 }
 
 size_t apx_onnx_stored_size(int32_t data_type)
@@ -248,8 +269,11 @@ enum apx_status apx_onnx_read_tensor(struct apx_onnx_reader *reader,
     int32_t type = tensor->data_type;
     enum apx_dtype dtype = is_narrow(type) ? APX_F32 : apx_onnx_dtype(type);
     if (dtype == APX_DTYPE_NONE)
-        return apx_fail(error, APX_EUNSUPPORTED, name, "tensors of %s are not supported",
-                        apx_onnx_dtype_name(type));
+        return apx_fail(error, APX_EUNSUPPORTED, name, "tensors of %s are not supported%s",
+                        apx_onnx_dtype_name(type),
+                        is_quantized(type) ? "; quantise the float model to int8 or uint8, or "
+                                             "give it to auspex quantize"
+                                           : "");
     if (tensor->segment != NULL)
         return apx_fail(error, APX_EUNSUPPORTED, name, "segmented tensors are not supported");
     if (tensor->n_dims > APX_MAX_RANK)

@@ -596,6 +596,17 @@ static void refuses_other_integers(void)
     CHECK(!run_case_list(m, 1, &x));
     CHECK_EQ(run_status, APX_EUNSUPPORTED);
     CHECK_HAS(run_error.message, "auspex quantize");
+    static const char *const of_quantizers[] = {"QGemm", "QLinearAdd", "MatMulNBits",
+                                                "DynamicQuantizeMatMul", "DequantizeLinear"};
+    for (size_t i = 0; i < sizeof of_quantizers / sizeof of_quantizers[0]; i++) {
+        m = case_begin(17, "x:f[t,n,3]", "y");
+        apx_onnx_opset(m, "com.microsoft", 1);
+        case_node_of(m, "com.microsoft", of_quantizers[i], "x", "y");
+        CHECK(!run_case_list(m, 1, &x));
+        CHECK_EQ(run_status, APX_EUNSUPPORTED);
+        CHECK_HAS(run_error.message, of_quantizers[i]);
+        CHECK_HAS(run_error.message, "quant_format=QDQ, or give it to auspex quantize");
+    }
     free(x.data);
 }
 
