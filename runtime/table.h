@@ -50,10 +50,10 @@ void apx_table_destroy(struct apx_table *table); /* accepts NULL */
 int apx_table_find(const struct apx_table *table, const char *name);
 
 /* NumPy .npy, format 1.0 to 3.0, C or Fortran order (the tensor is in C order), little-endian,
- * types of enum apx_dtype; int16 and uint16 become int32, uint32 and uint64 int64. On success the
- * caller frees tensor->data with free(), and tensor->bytes is the size of the data. APX_ENOTFOUND,
- * APX_EIO, APX_EFORMAT, APX_EUNSUPPORTED (other types, a uint64 beyond int64), APX_ENOMEM,
- * APX_ELIMIT */
+ * types of enum apx_dtype; float16 becomes float32, int16 and uint16 int32, uint32 and uint64
+ * int64. On success the caller frees tensor->data with free(), and tensor->bytes is the size of the
+ * data. APX_ENOTFOUND, APX_EIO, APX_EFORMAT, APX_EUNSUPPORTED (other types, a uint64 beyond int64),
+ * APX_ENOMEM, APX_ELIMIT */
 enum apx_status apx_npy_read(const char *path, struct apx_tensor *tensor, struct apx_error *error);
 enum apx_status apx_npy_parse(const void *data, size_t bytes, struct apx_tensor *tensor,
                               struct apx_error *error);

@@ -286,6 +286,16 @@ static bool put_integer(int64_t value, enum apx_dtype dtype, void *to)
     return dtype == APX_I64 || ((double)value >= least && (double)value <= most);
 }
 
+/* The row that holds element i. */
+static int64_t row_at(const struct apx_tensor_info *info, const struct apx_tensor *tensor, size_t i)
+{
+    const int axis = info->row_axis >= 0 && info->row_axis < tensor->rank ? info->row_axis : 0;
+    size_t inner = 1;
+    for (int k = axis + 1; k < tensor->rank; k++)
+        inner *= (size_t)tensor->dims[k];
+    return tensor->rank > 0 ? (int64_t)(i / inner) % tensor->dims[axis] : 0;
+}
+
 /* What a model of numbers makes of whole numbers: the same ones in its type, or none. */
 static enum apx_status convert_integers(const char *path, const char *kind,
                                         const struct apx_tensor_info *info,
@@ -302,9 +312,10 @@ static enum apx_status convert_integers(const char *path, const char *kind,
             continue;
         free(data);
         return apx_fail(error, APX_EINVAL, info->name,
-                        "%s: element %zu, %lld, has no equal in %s, the type of %s \"%s\"; "
-                        "convert the array with astype if rounding is meant",
-                        path, i, (long long)value, apx_dtype_name(info->dtype), kind, info->name);
+                        "%s: row %lld (from 0), element %zu: %lld has no equal in %s, the type of "
+                        "%s \"%s\"; convert the array with astype if rounding is meant",
+                        path, (long long)row_at(info, tensor, i), i, (long long)value,
+                        apx_dtype_name(info->dtype), kind, info->name);
     }
     free(tensor->data);
     tensor->data = data;

@@ -5,10 +5,12 @@
  * Python dictionary in text: {'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }, read here
  * key by key in any order. Versions differ in the width of the length (2 bytes in 1.0, then 4) and
  * in the header's encoding (3.0: UTF-8), which matters only to structured types. Integers that no
- * tensor holds (16 bits, unsigned of 32 and 64) are widened to the next signed type that is one. */
+ * tensor holds (16 bits, unsigned of 32 and 64) are widened to the next signed type that is one,
+ * half-precision numbers to float32. */
 #include "kernels/kernels.h"
 #include "runtime/base/fail.h"
 #include "runtime/base/file.h"
+#include "runtime/base/half_float.h"
 #include "runtime/table.h"
 
 #include <stdio.h>
@@ -33,7 +35,7 @@ static const struct type {
     enum apx_dtype dtype;
 } types[] = {{"f4", 4, APX_F32},  {"f8", 8, APX_F64}, {"i4", 4, APX_I32}, {"i8", 8, APX_I64},
              {"b1", 1, APX_BOOL}, {"u1", 1, APX_U8},  {"i1", 1, APX_I8},  {"i2", 2, APX_I32},
-             {"u2", 2, APX_I32},  {"u4", 4, APX_I64}, {"u8", 8, APX_I64}};
+             {"u2", 2, APX_I32},  {"f2", 2, APX_F32}, {"u4", 4, APX_I64}, {"u8", 8, APX_I64}};
 
 /* What of a file is not in its tensor. */
 struct layout {
@@ -167,8 +169,8 @@ static enum apx_status accept(const struct header *header, const unsigned char *
     layout->type = type_of(header->descr);
     if (layout->type == NULL)
         return apx_fail(error, APX_EUNSUPPORTED, name,
-                        "%s%selements of type \"%s\"; save the array as float32, float64, bool or "
-                        "an integer type, little-endian",
+                        "%s%selements of type \"%s\"; save the array as float16, float32, float64, "
+                        "bool or an integer type, little-endian",
                         name, colon, header->descr);
     tensor->dtype = layout->type->dtype;
     if (header->rank > APX_MAX_RANK)
@@ -243,6 +245,11 @@ static void put_element(const struct type *type, const char *from, char *to)
     }
     for (int i = 0; i < type->size; i++)
         value |= (int64_t)(unsigned char)from[i] << (8 * i);
+    if (type->code[0] == 'f') {
+        const float real = apx_float_of_half((uint16_t)value);
+        memcpy(to, &real, sizeof real);
+        return;
+    }
     if (type->code[0] == 'i' && from[type->size - 1] < 0)
         value -= (int64_t)1 << (8 * type->size);
     apx_cast(1, APX_I64, &value, (int)type->dtype, to);

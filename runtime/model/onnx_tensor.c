@@ -5,6 +5,7 @@
  * or in another file. Half and bfloat16 weights become float32, which holds each of their values:
  * the engine computes in float32 anyway. */
 #include "runtime/base/fail.h"
+#include "runtime/base/half_float.h"
 #include "runtime/base/memory.h"
 #include "runtime/model/onnx_reader.h"
 
@@ -88,24 +89,6 @@ size_t apx_onnx_stored_size(int32_t data_type)
     return is_listed(data_type) ? types[data_type].stored : 0;
 }
 
-/* Every half-precision number is a float32 number. */
-static float half_to_float(uint16_t half)
-{
-    uint32_t sign = (uint32_t)(half >> 15) << 31, exponent = half >> 10 & 31;
-    uint32_t fraction = half & 1023u, bits;
-    if (exponent == 0) {
-        float value = (float)fraction * 0x1p-24f; /* zero and subnormals, exact */
-        return sign != 0 ? -value : value;
-    }
-    if (exponent == 31)
-        bits = sign | 0x7f800000u | fraction << 13;
-    else
-        bits = sign | (exponent + 112) << 23 | fraction << 13;
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
 static float bfloat_to_float(uint16_t bfloat)
 {
     uint32_t bits = (uint32_t)bfloat << 16;
@@ -116,7 +99,7 @@ static float bfloat_to_float(uint16_t bfloat)
 
 static float widen(int32_t data_type, uint16_t bits)
 {
-    return data_type == ONNX_FLOAT16 ? half_to_float(bits) : bfloat_to_float(bits);
+    return data_type == ONNX_FLOAT16 ? apx_float_of_half(bits) : bfloat_to_float(bits);
 }
 
 static bool is_narrow(int32_t data_type)

@@ -176,9 +176,12 @@ for value in 7 200; do
     npy "$dir/i2.npy" '<i2' 2 $values
     npy "$dir/i4.npy" '<i4' 4 $values
     npy "$dir/u8.npy" '<u8' 8 $values
+    half=18176 # 7 in half precision
+    [ $value = 7 ] || half=23104
+    npy "$dir/f2.npy" '<f2' 2 $(printf "$half %.0s" {1..56})
     for model in xgboost.ubj lightgbm.txt; do
         predict "$dir/a.csv" $trees/$model --input "$dir/same.csv"
-        for type in u1 i2 i4 u8; do
+        for type in u1 i2 i4 u8 f2; do
             predict "$dir/b.csv" $trees/$model --input "$dir/$type.npy"
             equal "$dir/a.csv" "$dir/b.csv"
         done
@@ -189,7 +192,7 @@ run 0 "$auspex" bench $trees/xgboost.ubj --rows 2 --seconds 0.01 --input "$dir/i
 npy "$dir/large.npy" '<i4' 4 $(printf '0 %.0s' {1..55}) 16777217
 predict "$dir/a.csv" $trees/lightgbm.txt --input "$dir/large.npy"
 run 1 "$auspex" predict $trees/xgboost.ubj --input "$dir/large.npy"
-err_has 'element 55, 16777217, has no equal in float32'
+err_has 'row 1 (from 0), element 55: 16777217 has no equal in float32'
 
 # A header that lacks one name only is a mistake, not a matter of position.
 sed '1s/f3,/g3,/' $rows >"$dir/renamed.csv"

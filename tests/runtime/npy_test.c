@@ -2,6 +2,7 @@
 #include "runtime/table.h"
 #include "tests/harness/check.h"
 
+#include <math.h>
 #include <unistd.h>
 
 static char path[] = "/tmp/npy_test_XXXXXX";
@@ -95,7 +96,10 @@ static void refuses(void)
         const char *part;
     } bad[] = {
         {"{'descr': '>f4', 'fortran_order': False, 'shape': (1,), }", 4, APX_EUNSUPPORTED, ">f4"},
-        {"{'descr': '<f2', 'fortran_order': False, 'shape': (1,), }", 2, APX_EUNSUPPORTED, "<f2"},
+        {"{'descr': '>f2', 'fortran_order': False, 'shape': (1,), }", 2, APX_EUNSUPPORTED, ">f2"},
+        {"{'descr': '<f2', 'fortran_order': False, 'shape': (1,), }", 4, APX_EFORMAT, "asks for 2"},
+        {"{'descr': '<c8', 'fortran_order': False, 'shape': (1,), }", 8, APX_EUNSUPPORTED,
+         "save the array as float16, float32"},
         {"{'descr': '|O', 'fortran_order': False, 'shape': (1,), }", 8, APX_EUNSUPPORTED, "|O"},
         {"{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,), }", 4, APX_EFORMAT,
          "structured"},
@@ -175,6 +179,44 @@ static void widens_integers(void)
     CHECK(tensor.data == NULL);
 }
 
+/* All of them: compared with the definition of the format. */
+static void widens_halves(void)
+{
+    enum { HALVES = 65536 };
+    static uint16_t halves[HALVES];
+    static char file[HALVES * 2 + 256];
+    struct apx_tensor tensor;
+    struct apx_error error;
+    for (int i = 0; i < HALVES; i++)
+        halves[i] = (uint16_t)i;
+    size_t bytes = make(file, 1, "{'descr': '<f2', 'fortran_order': False, 'shape': (256, 256), }",
+                        halves, sizeof halves);
+    CHECK_EQ(apx_npy_parse(file, bytes, &tensor, &error), APX_OK);
+    REQUIRE(tensor.data != NULL);
+    CHECK_EQ(tensor.dtype, APX_F32);
+    CHECK_EQ(tensor.bytes, HALVES * sizeof(float));
+    int wrong = 0;
+    for (int i = 0; i < HALVES; i++) {
+        const int exponent = i >> 10 & 31, fraction = i & 1023;
+        const double size = exponent == 31  ? (fraction != 0 ? NAN : INFINITY)
+                            : exponent == 0 ? ldexp(fraction, -24)
+                                            : ldexp(1024 + fraction, exponent - 25);
+        const double is = (double)((const float *)tensor.data)[i];
+        wrong += isnan(size) ? !isnan(is) : is != (i >> 15 ? -size : size);
+        wrong += !isnan(size) && (signbit(is) != 0) != (i >> 15 != 0);
+    }
+    CHECK_EQ(wrong, 0);
+    free(tensor.data);
+    /* and in Fortran's order */
+    static const uint16_t four[4] = {0x3c00, 0x4000, 0xc200, 0x0001}; /* 1, 2, -3, 2^-24 */
+    CHECK_EQ(parse(1, "{'descr': '<f2', 'fortran_order': True, 'shape': (2, 2), }", four,
+                   sizeof four, &tensor, &error),
+             APX_OK);
+    static const float expected[4] = {1, -3, 2, 0x1p-24f};
+    CHECK(memcmp(tensor.data, expected, sizeof expected) == 0);
+    free(tensor.data);
+}
+
 /* Every prefix of a file is refused. */
 static void cut_files(void)
 {
@@ -251,6 +293,7 @@ int main(void)
     RUN(reads_fortran_order);
     RUN(widens_integers);
     RUN(refuses);
+    RUN(widens_halves);
     RUN(cut_files);
     RUN(round_trips);
     RUN(writes_what_numpy_writes);
