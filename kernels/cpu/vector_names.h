@@ -11,9 +11,17 @@
 #define APX_PASTE3(op, isa, verb)  APX_PASTE3_(op, isa, verb)
 #define APX_ENTRY(op, verb)        APX_PASTE3(op, VF_ISA, verb)
 #define APX_INLINE                 static inline __attribute__((always_inline))
-/* for (int i = 0; i < n; i++) of a constant few turns, unrolled completely, so that arrays of
- * accumulators become registers. */
-#define APX_UNROLL_FOR(i, n) _Pragma("GCC unroll 16") for (int i = 0; i < (n); i++)
+/* APX_UNROLL_FOR: for (int i = 0; i < n; i++) of a constant few turns, unrolled completely, so that
+ * arrays of accumulators become registers. APX_TILE: a function that is made anew for each size of
+ * a tile. With sanitizers (APX_LOOP_TILES) it is one function of loops: the same accesses, checked,
+ * at a tenth of the code. */
+#ifdef APX_LOOP_TILES
+#    define APX_TILE             static __attribute__((noinline))
+#    define APX_UNROLL_FOR(i, n) for (int i = 0; i < (n); i++)
+#else
+#    define APX_TILE             APX_INLINE
+#    define APX_UNROLL_FOR(i, n) _Pragma("GCC unroll 16") for (int i = 0; i < (n); i++)
+#endif
 
 /* Bits of 2^(j/8) less j << 20, j = 0 .. 7 (vf_exp2_eighths_biased). */
 #define APX_EXP2_EIGHTHS                                                                           \

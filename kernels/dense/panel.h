@@ -49,8 +49,8 @@ static __attribute__((noinline)) void panel_finish(const struct panel *panel, co
         vf_store_first(out + o, vf_activate(panel->act, vf_load(sums + o)), panel->width - o);
 }
 
-APX_INLINE void panel_tile(const struct panel *panel, const struct panel_row *row, const int m,
-                           const int v)
+APX_TILE void panel_tile(const struct panel *panel, const struct panel_row *row, const int m,
+                         const int v)
 {
     vf acc[PANEL_MAX_ROWS][PANEL_VECTORS];
     APX_UNROLL_FOR (j, m) {

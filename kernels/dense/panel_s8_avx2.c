@@ -84,8 +84,8 @@ APX_INLINE const char *add_signed(const char *w, size_t k, const struct panel_s8
 }
 
 /* m rows of u vectors, from vector `first` of a panel of v. */
-APX_INLINE void part(const struct panel_s8 *panel, const struct panel_s8_row *row, const int m,
-                     const int v, const int first, const int u, const int chunk)
+APX_TILE void part(const struct panel_s8 *panel, const struct panel_s8_row *row, const int m,
+                   const int v, const int first, const int u, const int chunk)
 {
     vi sum[PANEL_S8_ROWS][PANEL_S8_VECTORS];
     APX_UNROLL_FOR (j, m) {

@@ -14,8 +14,8 @@ APX_INLINE __m512i stay(__m512i a)
     return a;
 }
 
-APX_INLINE void tile(const struct panel_s8 *panel, const struct panel_s8_row *row, const int m,
-                     const int v)
+APX_TILE void tile(const struct panel_s8 *panel, const struct panel_s8_row *row, const int m,
+                   const int v)
 {
     __m512i sum[PANEL_S8_ROWS][PANEL_S8_VECTORS];
     const char *w = panel->weights;

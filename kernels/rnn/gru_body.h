@@ -132,8 +132,8 @@ APX_INLINE void gru_sums(const struct gru_block *block, const struct gru_row *ro
         gru_column(w, next, h, k, m, columns, of_h, acc);
 }
 
-APX_INLINE void gru_tile(const struct gru_block *block, const struct gru_row *row, const int m,
-                         const bool after, const bool side, const enum gru_part part)
+APX_TILE void gru_tile(const struct gru_block *block, const struct gru_row *row, const int m,
+                       const bool after, const bool side, const enum gru_part part)
 {
     vf acc[VF_TILE_ROWS][4];
     gru_sums(block, row, m, after, side, part, acc);
@@ -232,8 +232,8 @@ APX_INLINE void gru_full_cells(const struct gru_row *row, size_t unit, size_t la
 }
 
 /* One block of m rows; reset before: as far as the second pass wants it. */
-APX_INLINE void gru_full_tile(const struct gru_block *block, const struct gru_row *row, size_t unit,
-                              size_t lanes, const int m, const bool after)
+APX_TILE void gru_full_tile(const struct gru_block *block, const struct gru_row *row, size_t unit,
+                            size_t lanes, const int m, const bool after)
 {
     const size_t input = block->desc->input, hidden = block->desc->hidden;
     vf z[FULL_TILE], r[FULL_TILE], g[FULL_TILE], from_x[FULL_TILE];

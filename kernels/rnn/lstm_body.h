@@ -159,8 +159,8 @@ APX_INLINE void lstm_cell(const struct lstm_block *block, const float *peephole,
         vf_store_first(row->y, h, row->lanes);
 }
 
-APX_INLINE void lstm_tile(const struct lstm_block *block, const struct lstm_row *row, const int m,
-                          const bool side, const enum lstm_part part)
+APX_TILE void lstm_tile(const struct lstm_block *block, const struct lstm_row *row, const int m,
+                        const bool side, const enum lstm_part part)
 {
     vf acc[VF_TILE_ROWS][GATES];
     lstm_sums(block, row, m, side, part, acc);
@@ -299,8 +299,8 @@ APX_INLINE void lstm_full_cells(const struct lstm_block *block, const struct lst
 }
 
 /* `gates` gates of m rows from gate `first` on; after the last of them the cells. */
-APX_INLINE void lstm_full_tile(const struct lstm_block *block, const struct lstm_row *row,
-                               size_t unit, const int m, const int first, const int gates)
+APX_TILE void lstm_full_tile(const struct lstm_block *block, const struct lstm_row *row,
+                             size_t unit, const int m, const int first, const int gates)
 {
     const size_t input = block->desc->input, hidden = block->desc->hidden;
     vf acc[FULL_TILE][GATES];

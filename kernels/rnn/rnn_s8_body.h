@@ -253,8 +253,8 @@ enum { S8_X_ROWS = VF_LANES == 16 ? 6 : 3 };
 
 /* m rows' gates of a block from float x; v slots. A layer's first x is a few values wide, so this
  * is mostly what comes before and after the loop. */
-APX_INLINE void s8_x_tile(const struct s8_block *block, size_t inner, const float *const x[],
-                          float *const gates[], const int m, const int v)
+APX_TILE void s8_x_tile(const struct s8_block *block, size_t inner, const float *const x[],
+                        float *const gates[], const int m, const int v)
 {
     vf acc[S8_X_ROWS][RNN_S8_SLOTS];
     APX_UNROLL_FOR (j, m) {
