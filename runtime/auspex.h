@@ -133,6 +133,11 @@ struct apx_load_options {
                               numbered as the library that trained it does); NULL: the outputs */
     const char *directory; /* of a model in memory: where the files of its external tensors lie;
                               NULL: it may have none. A file has them beside itself. */
+    const char *cache; /* folder where `auspex calibrate` put the times that it measured, by which
+                          device "auto" chooses; NULL: $XDG_CACHE_HOME/auspex, then
+                          $HOME/.cache/auspex; "": none, estimates decide. It is read while the
+                          model is loaded and never written to; what is there changes where a
+                          batch runs, not its results. */
 };
 
 #define APX_LIMIT_FILE_BYTES ((size_t)2147483647) /* protobuf's own limit */
@@ -165,6 +170,9 @@ bool apx_model_rows_are_independent(const struct apx_model *model);
 /* True if a NaN in its floating point inputs says "missing": whatever the model reads there goes to
  * tree ensembles, which have a branch for it. Otherwise a NaN spoils the row's outputs. */
 bool apx_model_nan_is_missing(const struct apx_model *model);
+/* One line for people about something that loading passed over and did without, such as a damaged
+ * file of measured times; NULL: nothing. Lives as long as the model. */
+const char *apx_model_notice(const struct apx_model *model);
 /* The model as JSON: inputs, outputs, nodes, tree ensembles, the plan's steps with their kernel
  * rows, cost per row. *out is NUL-terminated and is released with apx_string_release. */
 enum apx_status apx_model_describe(const struct apx_model *model, char **out,

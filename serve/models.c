@@ -166,13 +166,17 @@ static struct apx_served *load_pointer(struct apx_models *models, const struct e
     enum apx_status status =
         apx_repo_resolve(models->repo, name, digits, &resolved, path, sizeof path, error);
     if (status == APX_OK)
-        status = apx_served_load(name, version, path, models->options.workers, &models->owner,
-                                 &served, error);
+        status = apx_served_load(name, version, path, models->options.workers,
+                                 models->options.cache, &models->owner, &served, error);
     if (status == APX_OK) {
         APX_LOG(APX_LOG_INFO, "model_loaded", APX_LOG_TEXT("model", name),
                 APX_LOG_INT("version", version), APX_LOG_TEXT("reference", reference),
                 APX_LOG_INT("ms", (apx_now_ns() - start) / 1000000),
                 APX_LOG_INT("ns_per_row_step", served->ns_per_unit));
+        const char *notice = apx_model_notice(served->model);
+        if (notice != NULL)
+            APX_LOG(APX_LOG_WARN, "model_notice", APX_LOG_TEXT("model", name),
+                    APX_LOG_INT("version", version), APX_LOG_TEXT("message", notice));
         return served;
     }
     served = find_reference(old, reference);

@@ -26,6 +26,10 @@ static const char help[] =
     "  --max-queue-rows N    rows that may wait; beyond, calls get RESOURCE_EXHAUSTED\n"
     "                        (default 200000)\n"
     "  --drain-seconds N     on SIGTERM, how long calls under way may take (default 10)\n"
+    "  --cache DIR           where auspex calibrate --threads 1 put the times by which batches go "
+    "to\n"
+    "                        the CPU or the GPU (default: $XDG_CACHE_HOME/auspex or "
+    "~/.cache/auspex)\n"
     "  --port-file FILE      write the port of the first HOST:PORT there once it is bound\n"
     "  --log-level LEVEL     debug, info, warn or error (default info); debug logs each call\n"
     "  --version             print the version\n"
@@ -63,6 +67,7 @@ enum {
     OPT_QUEUE,
     OPT_DRAIN,
     OPT_PORT_FILE,
+    OPT_CACHE,
     OPT_LOG,
     OPT_VERSION,
     OPT_HELP
@@ -76,6 +81,7 @@ static const struct option long_options[] = {
     {"max-message-mib", required_argument, NULL, OPT_MESSAGE},
     {"max-queue-rows", required_argument, NULL, OPT_QUEUE},
     {"drain-seconds", required_argument, NULL, OPT_DRAIN},
+    {"cache", required_argument, NULL, OPT_CACHE},
     {"port-file", required_argument, NULL, OPT_PORT_FILE},
     {"log-level", required_argument, NULL, OPT_LOG},
     {"version", no_argument, NULL, OPT_VERSION},
@@ -161,6 +167,9 @@ enum apx_options_result apx_serve_options_parse(int argc, char **argv,
             break;
         case OPT_PORT_FILE:
             options->port_file = optarg;
+            break;
+        case OPT_CACHE:
+            options->cache = optarg;
             break;
         case OPT_LOG:
             if (!apx_log_level_parse(optarg, &options->log_level))

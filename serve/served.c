@@ -191,8 +191,8 @@ static enum apx_status try_sessions(struct apx_served *served, struct apx_error 
 }
 
 enum apx_status apx_served_load(const char *name, int64_t version, const char *path, int workers,
-                                struct apx_served_owner *owner, struct apx_served **out,
-                                struct apx_error *error)
+                                const char *cache, struct apx_served_owner *owner,
+                                struct apx_served **out, struct apx_error *error)
 {
     *out = NULL;
     struct apx_served *served = calloc(1, sizeof *served);
@@ -205,7 +205,8 @@ enum apx_status apx_served_load(const char *name, int64_t version, const char *p
     served->owner = owner;
     atomic_init(&served->references, 1);
     pthread_mutex_init(&served->shape_mutex, NULL);
-    enum apx_status status = apx_model_load(path, NULL, &served->model, error);
+    const struct apx_load_options load = {.size = sizeof load, .cache = cache};
+    enum apx_status status = apx_model_load(path, &load, &served->model, error);
     if (status != APX_OK)
         goto fail;
     served->rows_independent = apx_model_rows_are_independent(served->model);

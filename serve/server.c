@@ -115,6 +115,7 @@ enum apx_status apx_server_create(const struct apx_serve_options *options, struc
         .names = options->models,
         .name_count = options->model_count,
         .workers = workers,
+        .cache = options->cache,
         .changed = models_changed,
         .context = server,
     };

@@ -7,11 +7,11 @@
  * costs, the 99th percentile what a waiting caller may meet. */
 #include "runtime/cli/cli.h"
 #include "runtime/cli/rows_file.h"
+#include "runtime/cli/sample_calls.h"
 
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 static const char help[] =
     "usage: auspex bench MODEL [--rows 1,64,1024] [--steps T] [--input FILE] [options]\n\n"
@@ -33,131 +33,17 @@ enum { ROWS = 1, STEPS, SECONDS, INPUT };
 #define LEAST_CALLS     5
 
 struct job {
-    const char *path;
+    struct apx_cli_calls calls;
     struct apx_cli_model_options options;
     long rows[MOST_ROW_COUNTS];
     int count;
-    long steps; /* 0: not given */
     double seconds;
-    bool rows_given, as_json, has_steps;
-    const char *input;        /* file, or NULL */
-    struct apx_tensor sample; /* its rows */
+    bool rows_given, as_json;
     struct apx_model *model;
     struct apx_session *session;
-    struct apx_tensor *in, *out;
     int64_t *times; /* [MOST_CALLS] ns */
     json_t *about, *kernels;
 };
-
-static int64_t now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
-}
-
-/* Uniform in [-1, 1) for floats, 0 and 1 for integers, the same for every run. */
-static void fill_random(struct apx_tensor *tensor, uint64_t seed)
-{
-    size_t size = apx_dtype_size(tensor->dtype), count = tensor->bytes / size;
-    uint64_t state = seed * 0x9e3779b97f4a7c15u + 1;
-    memset(tensor->data, 0, tensor->bytes);
-    for (size_t i = 0; i < count; i++) {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        char *at = (char *)tensor->data + i * size;
-        double uniform = (double)(state >> 11) * 0x1p-52 - 1;
-        float narrow = (float)uniform;
-        if (tensor->dtype == APX_F64)
-            memcpy(at, &uniform, sizeof uniform);
-        else if (tensor->dtype == APX_F32)
-            memcpy(at, &narrow, sizeof narrow);
-        else
-            *at = (char)(state >> 63); /* little-endian: 0 or 1 in any width */
-    }
-}
-
-/* Rows of the file in turn. */
-static void fill_from(struct apx_tensor *tensor, const struct apx_tensor *sample)
-{
-    size_t row = tensor->bytes / (size_t)tensor->dims[0];
-    for (int64_t i = 0; i < tensor->dims[0]; i++)
-        memcpy((char *)tensor->data + (size_t)i * row,
-               (const char *)sample->data + (size_t)(i % sample->dims[0]) * row, row);
-}
-
-static int read_sample(struct job *job)
-{
-    struct apx_error error = {0};
-    const struct apx_tensor_info *info = apx_model_input(job->model, 0);
-    if (job->input == NULL)
-        return CLI_DONE;
-    if (apx_model_input_count(job->model) != 1 || info->row_axis != 0)
-        return apx_cli_refuse("bench", job->path,
-                              "--input is for models with one input whose rows come first");
-    struct apx_rows_names names = apx_rows_names_of(job->model);
-    enum apx_status status =
-        apx_rows_read(job->input, "input", info, names.list, &job->sample, &error);
-    apx_rows_names_release(&names);
-    if (status != APX_OK)
-        return apx_cli_failed("bench", job->input, &error);
-    if (job->sample.dims[0] == 0)
-        return apx_cli_refuse("bench", job->input, "there are no rows in it");
-    for (int d = 1; d < info->rank; d++)
-        if (info->dims[d] < 0 && job->steps == 0)
-            job->steps = (long)job->sample.dims[d];
-        else if (info->dims[d] < 0 && job->steps != (long)job->sample.dims[d])
-            return apx_cli_refuse("bench", job->input, "its rows have %lld steps, not %ld",
-                                  (long long)job->sample.dims[d], job->steps);
-    return CLI_DONE;
-}
-
-/* Inputs of these rows, with memory and values. The kernel's own limits refuse absurd sizes. */
-static int make_inputs(struct job *job, int64_t rows)
-{
-    for (size_t i = 0; i < apx_model_input_count(job->model); i++) {
-        const struct apx_tensor_info *info = apx_model_input(job->model, i);
-        struct apx_tensor *tensor = &job->in[i];
-        free(tensor->data);
-        *tensor = (struct apx_tensor){.dtype = info->dtype, .rank = info->rank};
-        tensor->bytes = apx_dtype_size(info->dtype);
-        bool overflow = false;
-        for (int d = 0; d < info->rank; d++) {
-            tensor->dims[d] = info->dims[d] >= 0    ? info->dims[d]
-                              : d == info->row_axis ? rows
-                                                    : job->steps;
-            overflow |=
-                __builtin_mul_overflow(tensor->bytes, (size_t)tensor->dims[d], &tensor->bytes);
-        }
-        tensor->data = overflow ? NULL : malloc(tensor->bytes > 0 ? tensor->bytes : 1);
-        if (tensor->data == NULL)
-            return apx_cli_refuse("bench", job->path, "out of memory for %lld rows of input \"%s\"",
-                                  (long long)rows, info->name);
-        if (job->input != NULL)
-            fill_from(tensor, &job->sample);
-        else
-            fill_random(tensor, i + 1);
-    }
-    return CLI_DONE;
-}
-
-static int make_outputs(struct job *job, int64_t rows)
-{
-    struct apx_error error = {0};
-    size_t inputs = apx_model_input_count(job->model), outputs = apx_model_output_count(job->model);
-    for (size_t i = 0; i < outputs; i++) {
-        free(job->out[i].data);
-        job->out[i] = (struct apx_tensor){0};
-    }
-    if (apx_session_shape(job->session, job->in, inputs, job->out, outputs, &error) != APX_OK)
-        return apx_cli_failed("bench", job->path, &error);
-    for (size_t i = 0; i < outputs; i++)
-        if ((job->out[i].data = malloc(job->out[i].bytes > 0 ? job->out[i].bytes : 1)) == NULL)
-            return apx_cli_refuse("bench", job->path, "out of memory for the outputs of %lld rows",
-                                  (long long)rows);
-    return CLI_DONE;
-}
 
 static int ascending(const void *a, const void *b)
 {
@@ -168,23 +54,21 @@ static int ascending(const void *a, const void *b)
 static int measure(struct job *job, int64_t rows, size_t *calls)
 {
     struct apx_error error = {0};
-    size_t inputs = apx_model_input_count(job->model), outputs = apx_model_output_count(job->model);
-    int status = make_inputs(job, rows);
-    if (status == CLI_DONE)
-        status = make_outputs(job, rows);
+    int64_t ns;
+    int status = apx_cli_calls_make(&job->calls, job->session, rows);
     if (status != CLI_DONE)
         return status;
-    int64_t budget = (int64_t)(job->seconds * 1e9), warm_up = now() + budget / 5, end = 0;
+    int64_t budget = (int64_t)(job->seconds * 1e9), warm_up = apx_cli_now() + budget / 5, end = 0;
     *calls = 0;
-    for (int64_t before = now();; before = now()) {
-        if (apx_session_run(job->session, job->in, inputs, job->out, outputs, &error) != APX_OK)
-            return apx_cli_failed("bench", job->path, &error);
-        int64_t after = now();
+    for (;;) {
+        if (apx_cli_calls_run(&job->calls, job->session, &ns, &error) != APX_OK)
+            return apx_cli_failed("bench", job->calls.path, &error);
+        int64_t after = apx_cli_now();
         if (end == 0) { /* the first call reserves memory: it never counts */
             end = after >= warm_up ? after + budget : 0;
             continue;
         }
-        job->times[(*calls)++] = after - before;
+        job->times[(*calls)++] = ns;
         if ((after >= end && *calls >= LEAST_CALLS) || *calls == MOST_CALLS)
             break;
     }
@@ -200,7 +84,7 @@ static int find_kernels(struct job *job)
     size_t i, j;
     json_t *step, *known;
     if (apx_model_describe(job->model, &text, &error) != APX_OK)
-        return apx_cli_failed("bench", job->path, &error);
+        return apx_cli_failed("bench", job->calls.path, &error);
     job->about = json_loads(text, 0, NULL);
     apx_string_release(text);
     job->kernels = json_array();
@@ -231,7 +115,8 @@ static json_t *result(const struct job *job, int64_t rows, size_t calls)
     int64_t median = job->times[calls / 2], p99 = job->times[(calls * 99 + 99) / 100 - 1];
     json_t *json = json_object();
     json_object_set_new(json, "rows", json_integer(rows));
-    json_object_set_new(json, "steps", job->has_steps ? json_integer(job->steps) : json_null());
+    json_object_set_new(json, "steps",
+                        job->calls.has_steps ? json_integer(job->calls.steps) : json_null());
     json_object_set_new(json, "threads", json_integer(apx_session_threads(job->session)));
     json_object_set(json, "device", json_object_get(job->about, "device"));
     json_object_set(json, "isa", json_object_get(job->about, "isa"));
@@ -253,13 +138,13 @@ static void print(const struct job *job, json_t *results)
     size_t i;
     json_t *entry;
     int threads = apx_session_threads(job->session);
-    printf("%s on %s, %s, %s, %d thread%s", job->path,
+    printf("%s on %s, %s, %s, %d thread%s", job->calls.path,
            json_string_value(json_object_get(job->about, "device")),
            json_string_value(json_object_get(job->about, "isa")),
            json_string_value(json_object_get(job->about, "precision")), threads,
            threads == 1 ? "" : "s");
-    if (job->has_steps)
-        printf(", %ld steps", job->steps);
+    if (job->calls.has_steps)
+        printf(", %ld steps", job->calls.steps);
     if (trees_of(job) > 0)
         printf(", %lld tree%s", trees_of(job), trees_of(job) == 1 ? "" : "s");
     printf("\n      rows     median us        p99 us        rows/s     calls%s\n",
@@ -281,52 +166,30 @@ static void print(const struct job *job, json_t *results)
     putchar('\n');
 }
 
-/* Which extents are free, and whether the options say them. */
-static int check_shapes(struct job *job)
+/* A model without free rows has one number of them. */
+static int check_rows(struct job *job)
 {
-    bool has_rows = false;
-    int64_t fixed = 1;
-    for (size_t i = 0; i < apx_model_input_count(job->model); i++) {
-        const struct apx_tensor_info *info = apx_model_input(job->model, i);
-        has_rows |= info->row_axis >= 0;
-        if (i == 0 && info->rank > 0 && info->dims[0] >= 0)
-            fixed = info->dims[0];
-        for (int d = 0; d < info->rank; d++) {
-            if (info->dims[d] >= 0 || d == info->row_axis)
-                continue;
-            job->has_steps = true;
-            if (job->steps == 0)
-                return apx_cli_refuse(
-                    "bench", job->path, "dimension %d (%s) of input \"%s\" is free; give --steps",
-                    d, info->dim_names[d] != NULL ? info->dim_names[d] : "?", info->name);
-        }
-    }
-    if (job->steps > 0 && !job->has_steps)
-        return apx_cli_refuse("bench", job->path,
-                              "--steps is of no use: all dimensions but the rows are fixed");
-    if (!has_rows) {
-        if (job->rows_given && (job->count != 1 || job->rows[0] != fixed))
-            return apx_cli_refuse("bench", job->path,
-                                  "the model is fixed to %lld row%s a call; leave --rows out, or "
-                                  "export it with a free batch dimension",
-                                  (long long)fixed, fixed == 1 ? "" : "s");
-        job->rows[0] = fixed;
-        job->count = 1;
-    }
+    const int64_t fixed = job->calls.fixed_rows;
+    if (fixed == 0)
+        return CLI_DONE;
+    if (job->rows_given && (job->count != 1 || job->rows[0] != fixed))
+        return apx_cli_refuse("bench", job->calls.path,
+                              "the model is fixed to %lld row%s a call; leave --rows out, or "
+                              "export it with a free batch dimension",
+                              (long long)fixed, fixed == 1 ? "" : "s");
+    job->rows[0] = fixed;
+    job->count = 1;
     return CLI_DONE;
 }
 
 static int run(struct job *job)
 {
-    size_t inputs = apx_model_input_count(job->model), outputs = apx_model_output_count(job->model);
-    job->in = calloc(inputs + 1, sizeof *job->in);
-    job->out = calloc(outputs + 1, sizeof *job->out);
     job->times = malloc(MOST_CALLS * sizeof *job->times);
-    if (job->in == NULL || job->out == NULL || job->times == NULL)
+    if (job->times == NULL)
         return apx_cli_refuse("bench", NULL, "out of memory");
-    int status = read_sample(job);
+    int status = apx_cli_calls_open(&job->calls, job->model);
     if (status == CLI_DONE)
-        status = check_shapes(job);
+        status = check_rows(job);
     if (status == CLI_DONE)
         status = find_kernels(job);
     json_t *results = json_array();
@@ -346,20 +209,6 @@ static int run(struct job *job)
     return status == CLI_DONE ? apx_cli_finish("bench") : status;
 }
 
-static bool read_rows(const char *text, struct job *job)
-{
-    char *copy = strdup(text), *rest = copy, *word;
-    bool ok = copy != NULL;
-    job->count = 0;
-    while (ok && (word = strsep(&rest, ",")) != NULL) {
-        ok = job->count < MOST_ROW_COUNTS &&
-             apx_cli_number(word, 1, 1000000000, &job->rows[job->count]);
-        job->count++;
-    }
-    free(copy);
-    return ok;
-}
-
 static int read_options(int argc, char **argv, struct job *job)
 {
     static const struct option options[] = {CLI_MODEL_OPTIONS,
@@ -372,20 +221,17 @@ static int read_options(int argc, char **argv, struct job *job)
                                             {"help", no_argument, NULL, CLI_HELP},
                                             {NULL, 0, NULL, 0}};
     for (int option; (option = apx_cli_next("bench", argc, argv, options)) != -1;) {
-        char *end;
         if (option == CLI_HELP || option == '?')
             return option;
         if (option == CLI_JSON) {
             job->as_json = true;
         } else if (option == ROWS) {
             job->rows_given = true;
-            if (!read_rows(optarg, job)) {
-                apx_cli_usage("bench", "--rows is a list of numbers such as 1,64,1024, not \"%s\"",
-                              optarg);
+            job->count = apx_cli_rows("bench", optarg, job->rows, MOST_ROW_COUNTS);
+            if (job->count == 0)
                 return '?';
-            }
         } else if (option == STEPS) {
-            if (!apx_cli_number(optarg, 1, 1000000000, &job->steps)) {
+            if (!apx_cli_number(optarg, 1, 1000000000, &job->calls.steps)) {
                 apx_cli_usage("bench", "--steps is a number from 1, not \"%s\"", optarg);
                 return '?';
             }
@@ -394,24 +240,22 @@ static int read_options(int argc, char **argv, struct job *job)
                 apx_cli_usage("bench", "\"%s\" ends neither in .npy nor in .csv", optarg);
                 return '?';
             }
-            job->input = optarg;
+            job->calls.input = optarg;
         } else if (option == SECONDS) {
-            job->seconds = strtod(optarg, &end);
-            if (end == optarg || *end != '\0' || !(job->seconds >= 0 && job->seconds <= 3600)) {
-                apx_cli_usage("bench", "--seconds is a number from 0 to 3600, not \"%s\"", optarg);
+            if (!apx_cli_seconds("bench", optarg, &job->seconds))
                 return '?';
-            }
         } else if (apx_cli_model_option("bench", option, optarg, &job->options) != CLI_DONE) {
             return '?';
         }
     }
-    job->path = apx_cli_single("bench", argc, argv, "a model file");
-    return job->path != NULL ? 0 : '?';
+    job->calls.path = apx_cli_single("bench", argc, argv, "a model file");
+    return job->calls.path != NULL ? 0 : '?';
 }
 
 int apx_cli_bench(int argc, char **argv)
 {
-    struct job job = {.rows = {1, 64, 1024}, .count = 3, .seconds = 0.5};
+    struct job job = {
+        .calls = {.command = "bench"}, .rows = {1, 64, 1024}, .count = 3, .seconds = 0.5};
     int option = read_options(argc, argv, &job);
     if (option == CLI_HELP) {
         fputs(help, stdout);
@@ -419,18 +263,12 @@ int apx_cli_bench(int argc, char **argv)
     }
     if (option != 0)
         return CLI_USAGE;
-    int status = apx_cli_load("bench", job.path, &job.options, &job.model, &job.session);
+    int status = apx_cli_load("bench", job.calls.path, &job.options, &job.model, &job.session);
     if (status != CLI_DONE)
         return status;
     status = run(&job);
-    for (size_t i = 0; job.in != NULL && i < apx_model_input_count(job.model); i++)
-        free(job.in[i].data);
-    for (size_t i = 0; job.out != NULL && i < apx_model_output_count(job.model); i++)
-        free(job.out[i].data);
-    free(job.in);
-    free(job.out);
+    apx_cli_calls_close(&job.calls);
     free(job.times);
-    free(job.sample.data);
     json_decref(job.kernels);
     json_decref(job.about);
     apx_session_destroy(job.session);

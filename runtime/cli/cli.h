@@ -18,6 +18,7 @@ int apx_cli_devices(int argc, char **argv);
 int apx_cli_inspect(int argc, char **argv);
 int apx_cli_predict(int argc, char **argv);
 int apx_cli_bench(int argc, char **argv);
+int apx_cli_calibrate(int argc, char **argv);
 int apx_cli_import(int argc, char **argv);
 int apx_cli_quantize(int argc, char **argv);
 int apx_cli_repo(int argc, char **argv);
@@ -34,6 +35,8 @@ int apx_cli_refuse(const char *command, const char *file, const char *format, ..
 int apx_cli_failed(const char *command, const char *file, const struct apx_error *error);
 /* CLI_DONE, or refuses to write `target` where there is no folder for it: no command makes one. */
 int apx_cli_folder(const char *command, const char *target);
+/* A line that is no failure. */
+void apx_cli_note(const char *command, const char *text);
 /* CLI_DONE, or refuses to write `target` where it is `file`, by whatever name; what: "the model".
  */
 int apx_cli_spare(const char *command, const char *target, const char *file, const char *what);
@@ -50,13 +53,18 @@ int apx_cli_next_short(const char *command, int argc, char **argv, const char *l
                        const struct option *options);
 /* Decimal digits between least and most; false otherwise. */
 bool apx_cli_number(const char *text, long least, long most, long *value);
+/* "1,64,1024" to rows[most]: how many; 0 once the usage message is printed. */
+int apx_cli_rows(const char *command, const char *text, long *rows, int most);
+/* The value of --seconds; false once the usage message is printed. */
+bool apx_cli_seconds(const char *command, const char *text, double *seconds);
 /* Exactly one positional argument is left: it, or NULL once the usage message is printed. */
 const char *apx_cli_single(const char *command, int argc, char **argv, const char *what);
 
 /* Options of all commands that run a model, for their tables and their help texts. */
-enum { CLI_DEVICE = 256, CLI_ISA, CLI_PRECISION, CLI_THREADS, CLI_HELP, CLI_JSON };
+enum { CLI_DEVICE = 256, CLI_ISA, CLI_PRECISION, CLI_THREADS, CLI_HELP, CLI_JSON, CLI_CACHE };
 #define CLI_MODEL_OPTIONS                                                                          \
-    {"device", required_argument, NULL, CLI_DEVICE}, {"isa", required_argument, NULL, CLI_ISA},    \
+    {"device", required_argument, NULL, CLI_DEVICE},                                               \
+        {"cache", required_argument, NULL, CLI_CACHE}, {"isa", required_argument, NULL, CLI_ISA},  \
     {                                                                                              \
         "precision", required_argument, NULL, CLI_PRECISION                                        \
     }
@@ -66,6 +74,8 @@ enum { CLI_DEVICE = 256, CLI_ISA, CLI_PRECISION, CLI_THREADS, CLI_HELP, CLI_JSON
     }
 #define CLI_MODEL_HELP                                                                             \
     "  --device auto|cpu|cuda   where to run it (auto)\n"                                          \
+    "  --cache DIR              where auspex calibrate put the times that auto goes by\n"          \
+    "                           ($XDG_CACHE_HOME/auspex, or ~/.cache/auspex)\n"                    \
     "  --isa WORD               highest instruction set to use: scalar, avx2, avx512,\n"           \
     "                           avx512vnni, avx512vbmi (AUSPEX_ISA, or all there is)\n"            \
     "  --precision WORD         fp32: as the file says; fp16-weights: W and R of LSTM and\n"       \

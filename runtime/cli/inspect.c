@@ -110,20 +110,70 @@ static void print_best(json_t *metadata)
     putchar('\n');
 }
 
-/* With device "auto": what a GPU is chosen for. */
+static double microseconds(json_t *point, const char *key)
+{
+    return (double)json_integer_value(json_object_get(point, key)) / 1e3;
+}
+
+/* What was measured for a number of threads and steps, with the figures around the change. */
+static void print_measured(const char *gpu, json_t *measured)
+{
+    size_t i, near = 0;
+    json_t *point, *steps = json_object_get(measured, "steps"),
+                   *points = json_object_get(measured, "points");
+    const long long from = json_integer_value(json_object_get(measured, "from_rows")),
+                    threads = json_integer_value(json_object_get(measured, "threads"));
+    printf("gpu       %s measured %.10s, %lld thread%s", gpu, text_of(measured, "measured"),
+           threads, threads == 1 ? "" : "s");
+    if (json_is_integer(steps))
+        printf(", %lld steps", (long long)json_integer_value(steps));
+    json_array_foreach (points, i, point)
+        if (from == 0 || json_integer_value(json_object_get(point, "rows")) <= from)
+            near = i;
+    point = json_array_get(points, near);
+    const long long rows = json_integer_value(json_object_get(point, "rows"));
+    if (from > 1)
+        printf(": CPU below %lld rows, GPU from there on", from);
+    else
+        printf(from == 1 ? ": GPU for every batch" : ": CPU for every batch");
+    printf(" (%lld row%s: CPU %.1f us, GPU %.1f us)\n", rows, rows == 1 ? "" : "s",
+           microseconds(point, "cpu_ns"), microseconds(point, "gpu_ns"));
+}
+
+/* Other threads and steps than were measured go by the estimate. */
+static void print_estimate(const char *gpu, json_t *from, bool is_rest)
+{
+    const char *otherwise = is_rest ? "otherwise " : "";
+    if (json_is_integer(from))
+        printf("gpu       %s %stakes batches of %lld rows and more (estimated; auspex calibrate "
+               "measures)\n",
+               gpu, otherwise, (long long)json_integer_value(from));
+    else
+        printf("gpu       %s %stakes none: the CPU is sooner with every batch (estimated; auspex "
+               "calibrate measures)\n",
+               gpu, otherwise);
+}
+
+/* With device "auto": what a GPU is chosen for, and by what. */
 static void print_gpu(json_t *cuda)
 {
-    json_t *from = json_object_get(cuda, "from_rows");
-    if (json_object_get(cuda, "no_room") != NULL)
-        printf("gpu       %s takes none: %s\n", text_of(cuda, "gpu"), text_of(cuda, "no_room"));
-    else if (json_is_integer(from))
-        printf("gpu       %s takes batches of %lld rows and more (estimated)\n",
-               text_of(cuda, "gpu"), (long long)json_integer_value(from));
-    else if (json_is_null(from))
-        printf("gpu       %s takes none: the CPU is sooner with every batch (estimated)\n",
-               text_of(cuda, "gpu"));
-    else if (cuda != NULL)
+    const char *gpu = text_of(cuda, "gpu");
+    json_t *from = json_object_get(cuda, "from_rows"),
+           *measured = json_object_get(cuda, "measured");
+    size_t i;
+    json_t *entry;
+    if (cuda == NULL)
+        return;
+    if (from == NULL) {
         printf("gpu       takes none: %s\n", text_of(cuda, "reason"));
+    } else if (json_object_get(cuda, "no_room") != NULL) {
+        printf("gpu       %s takes none: %s\n", gpu, text_of(cuda, "no_room"));
+    } else {
+        json_array_foreach (measured, i, entry)
+            print_measured(gpu, entry);
+        if (strcmp(text_of(cuda, "from_rows_by"), "estimate") == 0)
+            print_estimate(gpu, from, json_array_size(measured) > 0);
+    }
 }
 
 static void print(const struct apx_model *model, json_t *json)

@@ -18,6 +18,7 @@ static const struct {
     {"inspect", apx_cli_inspect, "inputs, outputs, nodes, plan and cost of a model"},
     {"predict", apx_cli_predict, "run a model over a file of rows"},
     {"bench", apx_cli_bench, "time a model at several batch sizes"},
+    {"calibrate", apx_cli_calibrate, "time a model on CPU and GPU, for device auto to choose by"},
     {"import", apx_cli_import, "write a model of XGBoost or LightGBM as ONNX"},
     {"quantize", apx_cli_quantize, "write a model with int8 layers, and compare the two"},
     {"repo", apx_cli_repo, "list, add, promote, roll back, alias, verify and prune versions"},

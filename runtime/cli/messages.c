@@ -38,6 +38,12 @@ int apx_cli_refuse(const char *command, const char *file, const char *format, ..
     return CLI_FAILED;
 }
 
+void apx_cli_note(const char *command, const char *text)
+{
+    start(command, NULL);
+    fprintf(stderr, "%s\n", text);
+}
+
 /* True if the message has the field as a word of its own: "x" does not stand in "extent 7". */
 static bool names_field(const char *message, const char *field)
 {

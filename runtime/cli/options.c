@@ -44,6 +44,31 @@ const char *apx_cli_single(const char *command, int argc, char **argv, const cha
     return NULL;
 }
 
+int apx_cli_rows(const char *command, const char *text, long *rows, int most)
+{
+    char *copy = strdup(text), *rest = copy, *word;
+    bool ok = copy != NULL;
+    int count = 0;
+    while (ok && (word = strsep(&rest, ",")) != NULL) {
+        ok = count < most && apx_cli_number(word, 1, 1000000000, &rows[count]);
+        count++;
+    }
+    free(copy);
+    if (!ok)
+        apx_cli_usage(command, "--rows is a list of numbers such as 1,64,1024, not \"%s\"", text);
+    return ok ? count : 0;
+}
+
+bool apx_cli_seconds(const char *command, const char *text, double *seconds)
+{
+    char *end;
+    *seconds = strtod(text, &end);
+    if (end != text && *end == '\0' && *seconds >= 0 && *seconds <= 3600)
+        return true;
+    apx_cli_usage(command, "--seconds is a number from 0 to 3600, not \"%s\"", text);
+    return false;
+}
+
 static bool is_one_of(const char *word, const char *const *words)
 {
     while (*words != NULL && strcmp(word, *words) != 0)
@@ -60,6 +85,9 @@ int apx_cli_model_option(const char *command, int option, const char *value,
                                        "avx512vnni", "avx512vbmi", NULL};
     long threads;
     switch (option) {
+    case CLI_CACHE:
+        options->load.cache = value;
+        return CLI_DONE;
     case CLI_DEVICE:
         options->load.device = value;
         return is_one_of(value, devices)
@@ -96,6 +124,9 @@ int apx_cli_load(const char *command, const char *path, const struct apx_cli_mod
     *model = NULL;
     if (apx_model_load(path, &options->load, model, &error) != APX_OK)
         return apx_cli_failed(command, path, &error);
+    const char *notice = apx_model_notice(*model);
+    if (notice != NULL)
+        apx_cli_note(command, notice);
     struct apx_session_options session_options = {.threads = options->threads};
     if (session != NULL &&
         apx_session_create(*model, &session_options, session, &error) != APX_OK) {

@@ -1,21 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* auto_backend.c - device "auto" on a machine with a GPU: each batch goes where it is done sooner.
  *
- * The model is compiled for both. A call's time on the GPU is taken to be a constant and a share of
- * each row, on the CPU a share of each row divided by the workers that such a batch wakes; the
- * extents and the number of rows decide, nothing else, so that a batch always goes the same way. A
- * model that the GPU cannot take is the CPU's alone, and a GPU that fails loses its part to the
- * CPU. */
+ * The model is compiled for both. Where calls with these extents and so many threads were measured
+ * (crossover.h), that decides. Otherwise a call's time on the GPU is taken to be a constant and a
+ * share of each row, on the CPU a share of each row divided by the workers that such a batch wakes.
+ * The extents, the number of rows and the session's threads decide, nothing else, so that a batch
+ * always goes the same way. A model that the GPU cannot take is the CPU's alone, and a GPU that
+ * fails loses its part to the CPU. */
 #include "runtime/device/auto_backend.h"
 
 #include <jansson.h>
 #include <math.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "runtime/base/fail.h"
 #include "runtime/base/memory.h"
+#include "runtime/device/crossover.h"
 #include "runtime/device/cuda_backend.h"
+#include "runtime/plan/plan.h"
 #include "runtime/topo/topo.h"
 
 /* What is behind the opaque program of this backend. */
@@ -23,6 +28,9 @@ struct auto_model {
     const struct apx_allocator *allocator;
     struct apx_program *cpu, *cuda;                         /* cuda NULL: not for this model */
     char reason[sizeof((struct apx_error *)NULL)->message]; /* why not */
+    struct apx_crossovers measured;                         /* none: estimates decide */
+    char notice[sizeof((struct apx_error *)NULL)->message]; /* why not; "": nothing is amiss */
+    bool is_steps[APX_MAX_SYMBOLS];                         /* a free extent that is not the rows */
     int workers;                /* that a session has if it is not told otherwise */
     _Atomic uint32_t is_broken; /* the GPU failed: only a hint, so relaxed */
 };
@@ -30,6 +38,7 @@ struct auto_model {
 struct apx_lane {
     struct auto_model *model;
     struct apx_lane *cpu, *cuda;
+    int workers;                      /* of the session */
     int64_t symbols[APX_MAX_SYMBOLS]; /* for which `cost` is */
     struct apx_row_cost cost;
     bool has_cost;
@@ -48,7 +57,39 @@ static void program_destroy(struct apx_program *opaque)
     apx_backend_cpu.program_destroy(model->cpu);
     if (model->cuda != NULL)
         apx_backend_cuda.program_destroy(model->cuda);
+    apx_crossovers_release(&model->measured);
     apx_release(model->allocator, model);
+}
+
+/* What was measured of this model here, if anything was. */
+static void find_measured(struct auto_model *model, const struct apx_compile_options *options)
+{
+    char *directory = apx_crossover_directory(options->cache);
+    if (directory != NULL && options->file != NULL && access(directory, F_OK) == 0) {
+        const struct apx_cuda_machine *machine = &apx_cuda_backend_program(model->cuda)->machine;
+        struct apx_crossover_key key;
+        struct apx_error error;
+        apx_crossover_key_make(options->file, options->file_bytes, options->precision,
+                               machine->device[0].name, machine->count, machine->device[0].driver,
+                               apx_caps_name(model->cpu->caps), &key);
+        enum apx_status status =
+            apx_crossovers_load(directory, &key, model->allocator, &model->measured, &error);
+        if (status != APX_OK && status != APX_ENOTFOUND)
+            memcpy(model->notice, error.message, sizeof model->notice);
+    }
+    free(directory);
+}
+
+static void find_steps(struct auto_model *model, const struct apx_graph *graph)
+{
+    const int row = apx_backend_cpu.row_symbol(model->cpu);
+    for (int i = 0; i < graph->input_count; i++) {
+        const struct apx_value *value = &graph->values[graph->inputs[i]];
+        int symbol;
+        for (int axis = 0; axis < value->rank; axis++)
+            if (apx_dim_is_symbol(&value->dims[axis], &symbol) && symbol != row)
+                model->is_steps[symbol] = true;
+    }
 }
 
 static enum apx_status compile(const struct apx_graph *graph,
@@ -69,6 +110,11 @@ static enum apx_status compile(const struct apx_graph *graph,
     }
     if (apx_backend_cuda.compile(graph, options, &model->cuda, &reason) != APX_OK)
         memcpy(model->reason, reason.message, sizeof model->reason);
+    else
+        find_measured(model, options);
+    find_steps(model, graph);
+    if (apx_backend_cpu.row_symbol(model->cpu) < 0)
+        model->workers = 1; /* as a session has it */
     *out = (struct apx_program *)(void *)model;
     return APX_OK;
 }
@@ -89,11 +135,24 @@ static bool widens(const struct apx_program *program, int input)
 
 #define MANY_ROWS 4096
 
+/* As struct apx_row_cost has it. */
+static int64_t steps_of(const struct auto_model *model, const int64_t *symbols)
+{
+    int64_t steps = 0;
+    for (int i = 0; i < APX_MAX_SYMBOLS; i++) {
+        if (model->is_steps[i] && steps != 0 && symbols[i] != steps)
+            return -1;
+        steps = model->is_steps[i] ? symbols[i] : steps;
+    }
+    return steps;
+}
+
 static void row_cost(const struct apx_program *opaque, const int64_t *symbols,
                      struct apx_row_cost *out)
 {
     const struct auto_model *model = model_of(opaque);
     apx_backend_cpu.row_cost(model->cpu, symbols, out);
+    out->gpu_steps = steps_of(model, symbols);
     out->gpu_call_seconds = INFINITY;
     if (model->cuda == NULL)
         return;
@@ -119,13 +178,17 @@ static double cpu_seconds(const struct apx_row_cost *cost, int64_t rows, int wor
 }
 
 static bool is_for_gpu(const struct auto_model *model, const struct apx_row_cost *cost,
-                       int64_t rows)
+                       int64_t rows, int workers)
 {
     if (model->cuda == NULL || cost->gpu_most_rows == 0 ||
         atomic_load_explicit(&model->is_broken, memory_order_relaxed) != 0)
         return false;
+    const struct apx_crossover *known =
+        apx_crossovers_find(&model->measured, workers, cost->gpu_steps);
+    if (known != NULL)
+        return known->from_rows > 0 && rows >= known->from_rows;
     return cost->gpu_call_seconds + cost->gpu_seconds * (double)rows <
-           cpu_seconds(cost, rows, model->workers);
+           cpu_seconds(cost, rows, workers);
 }
 
 int64_t apx_auto_from_rows(const struct apx_program *opaque, const int64_t *symbols)
@@ -136,14 +199,14 @@ int64_t apx_auto_from_rows(const struct apx_program *opaque, const int64_t *symb
     row_cost(opaque, symbols, &cost);
     /* Not monotonous, since more workers wake at certain sizes: the size from which on it stays. */
     int64_t from = most;
-    while (from > 1 && is_for_gpu(model, &cost, from / 2))
+    while (from > 1 && is_for_gpu(model, &cost, from / 2, model->workers))
         from /= 2;
-    if (!is_for_gpu(model, &cost, from))
+    if (!is_for_gpu(model, &cost, from, model->workers))
         return -1;
     int64_t low = from / 2, high = from; /* not for the GPU (or 0), for it */
     while (high - low > 1) {
         int64_t middle = low + (high - low) / 2;
-        *(is_for_gpu(model, &cost, middle) ? &high : &low) = middle;
+        *(is_for_gpu(model, &cost, middle, model->workers) ? &high : &low) = middle;
     }
     return high;
 }
@@ -152,15 +215,22 @@ static int64_t slice_rows(const struct apx_program *opaque, const struct apx_row
                           int64_t rows, int workers)
 {
     const struct auto_model *model = model_of(opaque);
-    if (!is_for_gpu(model, cost, rows))
+    if (!is_for_gpu(model, cost, rows, workers))
         return apx_backend_cpu.slice_rows(model->cpu, cost, rows, workers);
     const struct apx_row_cost gpu = {.gpu_most_rows = cost->gpu_most_rows};
     return apx_backend_cuda.slice_rows(model->cuda, &gpu, rows, workers);
 }
 
+static const char *notice(const struct apx_program *program)
+{
+    const struct auto_model *model = model_of(program);
+    return model->notice[0] != '\0' ? model->notice : NULL;
+}
+
 /* ---- description ----------------------------------------------------------------------------- */
 
-/* The CPU's, and with it what the GPU would do and from how many rows on. */
+/* The CPU's, and with it what the GPU would do and from how many rows on, the other free extents
+ * counted as 1 and threads as a session has them by itself. */
 static enum apx_status describe(const struct apx_program *opaque, void *json_object_pointer)
 {
     const struct auto_model *model = model_of(opaque);
@@ -185,6 +255,17 @@ static enum apx_status describe(const struct apx_program *opaque, void *json_obj
         int64_t from = apx_auto_from_rows(opaque, symbols);
         json_object_set_new(cuda, "from_rows",
                             from > 0 ? json_integer((json_int_t)from) : json_null());
+        const bool is_known =
+            apx_crossovers_find(&model->measured, model->workers, cost.gpu_steps) != NULL;
+        json_object_set_new(cuda, "from_rows_by",
+                            json_string(is_known ? "measurement" : "estimate"));
+        json_object_set_new(cuda, "threads", json_integer(model->workers));
+        json_t *measured = json_array();
+        for (int i = 0; i < model->measured.count; i++)
+            json_array_append_new(measured, apx_crossover_json(&model->measured.list[i]));
+        json_object_set_new(cuda, "measured", measured);
+        json_object_set_new(cuda, "notice",
+                            model->notice[0] != '\0' ? json_string(model->notice) : json_null());
         json_object_set_new(
             cuda, "is_broken",
             json_boolean(atomic_load_explicit(&model->is_broken, memory_order_relaxed) != 0));
@@ -216,6 +297,7 @@ static enum apx_status lane_create(const struct apx_program *program, struct apx
     if (lane == NULL)
         return apx_fail(error, APX_ENOMEM, "", "out of memory");
     lane->model = model;
+    lane->workers = model->workers;
     enum apx_status status = apx_backend_cpu.lane_create(model->cpu, &lane->cpu, error);
     if (status == APX_OK && model->cuda != NULL)
         status = apx_backend_cuda.lane_create(model->cuda, &lane->cuda, error);
@@ -225,6 +307,11 @@ static enum apx_status lane_create(const struct apx_program *program, struct apx
     }
     *out = lane;
     return APX_OK;
+}
+
+static void lane_share(struct apx_lane *lane, int workers)
+{
+    lane->workers = workers;
 }
 
 /* Where a batch with these extents goes. */
@@ -242,7 +329,7 @@ static bool goes_to_gpu(struct apx_lane *lane, const int64_t *symbols)
         memcpy(lane->symbols, symbols, sizeof lane->symbols);
         lane->has_cost = true;
     }
-    return is_for_gpu(lane->model, &lane->cost, row >= 0 ? symbols[row] : 1);
+    return is_for_gpu(lane->model, &lane->cost, row >= 0 ? symbols[row] : 1, lane->workers);
 }
 
 /* A GPU that has no room for this, or no kernel for these extents, may have for others; after
@@ -298,9 +385,11 @@ const struct apx_backend apx_backend_auto = {
     .row_cost = row_cost,
     .slice_rows = slice_rows,
     .widens = widens,
+    .notice = notice,
     .describe = describe,
     .lane_create = lane_create,
     .lane_destroy = lane_destroy,
+    .lane_share = lane_share,
     .lane_reserve = lane_reserve,
     .run = run,
 };

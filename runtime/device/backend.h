@@ -29,6 +29,11 @@ struct apx_compile_options {
     const struct apx_topo
         *topo; /* the machine, to have weights on each NUMA node; NULL: one copy */
     const struct apx_cuda_driver *cuda; /* NULL: the plug-in's */
+    /* For "auto", to find what was measured of this model: its file as it was read, NULL: do not
+     * look; and the folder, NULL: the user's (runtime/device/crossover.h). */
+    const void *file;
+    size_t file_bytes;
+    const char *cache;
 };
 
 /* One call's slice. Tensors are the whole batch's; a lane touches rows [row, row + rows) of each
@@ -50,6 +55,7 @@ struct apx_row_cost {
     /* Where a GPU may be chosen: a call takes gpu_call_seconds (infinite: none may) and gpu_seconds
      * a row. */
     double gpu_call_seconds, gpu_seconds;
+    int64_t gpu_steps;     /* all free extents but the rows; 0: there are none, -1: they differ */
     int64_t gpu_most_rows; /* of a slice: its memory has no room for more; 0: not for one row */
 };
 
@@ -72,11 +78,15 @@ struct apx_backend {
     /* True if input `input`, float64 by its type, may come as float32 and counts as widened. NULL:
      * none may. */
     bool (*widens)(const struct apx_program *program, int input);
+    /* What was passed over in compiling, one line, or NULL; the program's. NULL: never anything. */
+    const char *(*notice)(const struct apx_program *program);
     /* Appends the program's description as members of a JSON object (jansson's json_t). */
     enum apx_status (*describe)(const struct apx_program *program, void *json_object);
     enum apx_status (*lane_create)(const struct apx_program *program, struct apx_lane **out,
                                    struct apx_error *error);
     void (*lane_destroy)(struct apx_lane *lane); /* accepts NULL */
+    /* The lane is one of `workers` of a session; NULL: that is nothing to it. */
+    void (*lane_share)(struct apx_lane *lane, int workers);
     /* Make room for slices of up to `rows` rows with these free extents: run allocates nothing for
      * them after. */
     enum apx_status (*lane_reserve)(struct apx_lane *lane, const int64_t *symbols, int64_t rows,

@@ -34,8 +34,8 @@ static enum apx_status read_options(const struct apx_load_options *given,
 }
 
 /* The option, or the environment's word. */
-static enum apx_status compile(struct apx_model *model, const struct apx_load_options *options,
-                               struct apx_error *error)
+static enum apx_status compile(struct apx_model *model, const void *data, size_t bytes,
+                               const struct apx_load_options *options, struct apx_error *error)
 {
     const char *environment = getenv("AUSPEX_ISA");
     bool is_environment = options->isa == NULL && environment != NULL && environment[0] != '\0';
@@ -45,6 +45,9 @@ static enum apx_status compile(struct apx_model *model, const struct apx_load_op
         .precision = options->precision,
         .l2_bytes = model->topo->l2,
         .topo = model->topo,
+        .file = options->trees == NULL ? data : NULL, /* its outputs were measured, nothing else */
+        .file_bytes = bytes,
+        .cache = options->cache,
     };
     enum apx_status status =
         model->backend->compile(model->graph, &compile_options, &model->program, error);
@@ -228,7 +231,7 @@ static enum apx_status load(struct apx_model *model, const void *data, size_t by
     if (status == APX_OK)
         status = note_forests(model, error);
     if (status == APX_OK)
-        status = compile(model, options, error);
+        status = compile(model, data, bytes, options, error);
     if (status == APX_OK) {
         apx_graph_release_forests(model->graph); /* the program has them packed */
         model->row_symbol = model->backend->row_symbol(model->program);
@@ -346,6 +349,11 @@ bool apx_model_has_file(const struct apx_model *model, const char *path)
 bool apx_model_nan_is_missing(const struct apx_model *model)
 {
     return model->nan_is_missing;
+}
+
+const char *apx_model_notice(const struct apx_model *model)
+{
+    return model->backend->notice != NULL ? model->backend->notice(model->program) : NULL;
 }
 
 bool apx_model_rows_are_independent(const struct apx_model *model)

@@ -97,6 +97,9 @@ enum apx_status apx_session_create(const struct apx_model *model,
         status = apx_fail(error, APX_ENOMEM, "", "out of memory");
     for (int i = 0; i < session->threads && status == APX_OK; i++)
         status = model->backend->lane_create(model->program, &session->workers[i].lane, error);
+    for (int i = 0; status == APX_OK && model->backend->lane_share != NULL && i < session->threads;
+         i++)
+        model->backend->lane_share(session->workers[i].lane, session->threads);
     if (status == APX_OK)
         status = start_pool(session, error);
     if (status != APX_OK) {

@@ -4,18 +4,27 @@
 #include "runtime/device/auto_backend.h"
 
 #include <jansson.h>
+#include <unistd.h>
 
+#include "kernels/kernels.h"
+#include "runtime/base/file.h"
+#include "runtime/device/crossover.h"
 #include "tests/device/device_case.h"
 
 static struct apx_program *automatic;
 static struct apx_lane *lane;
+static const char *cache; /* a folder of measured times; NULL: none is looked for */
 
 /* The case's cuda program is not used: its lane's place is taken. */
 static struct device_case open_auto(struct apx_onnx *onnx)
 {
     struct device_case c = {.graph = device_graph(onnx)};
-    const struct apx_compile_options options = {
-        .allocator = apx_allocator_default(), .isa = "scalar", .cuda = &fake_cuda_driver};
+    const struct apx_compile_options options = {.allocator = apx_allocator_default(),
+                                                .isa = "scalar",
+                                                .cuda = &fake_cuda_driver,
+                                                .file = cache != NULL ? "the model" : NULL,
+                                                .file_bytes = 9,
+                                                .cache = cache};
     struct apx_error error = {0};
     REQUIRE(apx_backend_cpu.compile(c.graph, &options, &c.cpu, &error) == APX_OK);
     REQUIRE(apx_backend_cpu.lane_create(c.cpu, &c.cpu_lane, &error) == APX_OK);
@@ -158,12 +167,126 @@ static void takes_whole_batches(void)
     close_auto(&c);
 }
 
+static struct apx_crossover_key measured_key(void)
+{
+    struct apx_crossover_key key;
+    apx_crossover_key_make("the model", 9, NULL, "Fake GPU", 1, 13000, "scalar", &key);
+    return key;
+}
+
+static void store(int threads, int64_t steps, int64_t from)
+{
+    const struct apx_crossover_key key = measured_key();
+    struct apx_crossover c = {.threads = threads,
+                              .steps = steps,
+                              .measured = "2026-11-21T22:40:00Z",
+                              .point_count = 2,
+                              .points = {{from - 1, 1000, 2000}, {from, 2000, 1000}}};
+    struct apx_error error = {0};
+    char *path;
+    if (from == 0) { /* never */
+        c.point_count = 1;
+        c.points[0] = (struct apx_crossover_point){1, 1000, 2000};
+    } else if (from == 1) { /* always */
+        c.point_count = 1;
+        c.points[0] = (struct apx_crossover_point){1, 2000, 1000};
+    }
+    REQUIRE(apx_crossovers_store(cache, &key, &c, &path, &error) == APX_OK);
+    free(path);
+}
+
+/* For the threads and steps that were measured the file decides, for others the estimate. */
+static void goes_by_what_was_measured(void)
+{
+    static char folder[] = "/tmp/auto_backend_test_XXXXXX";
+    REQUIRE(mkdtemp(folder) != NULL);
+    fake_cuda_reset();
+    cache = folder;
+    struct device_case c = open_auto(device_lstm(8, false)); /* nothing there yet */
+    int64_t symbols[APX_MAX_SYMBOLS];
+    fill_symbols(&c, 0, 6, symbols);
+    const int64_t estimate = apx_auto_from_rows(automatic, symbols);
+    CHECK(apx_backend_auto.notice(automatic) == NULL);
+    CHECK(estimate > 5 && estimate < 700);
+    close_auto(&c);
+
+    store(1, 6, 700);
+    store(4, 6, 5);
+    store(1, 3, 0);
+    c = open_auto(device_lstm(8, false));
+    CHECK(apx_backend_auto.notice(automatic) == NULL);
+    CHECK_EQ(apx_auto_from_rows(automatic, symbols), 700);
+    CHECK(!goes_to_gpu(&c, 699, 6));
+    CHECK(goes_to_gpu(&c, 700, 6));
+    struct apx_row_cost cost;
+    apx_backend_auto.row_cost(automatic, symbols, &cost);
+    CHECK_EQ(apx_backend_auto.slice_rows(automatic, &cost, 9000, 1), 9000); /* the GPU's way */
+    CHECK(apx_backend_auto.slice_rows(automatic, &cost, 9000, 2) <= 9000);
+    CHECK(!goes_to_gpu(&c, 9000, 3));    /* never with three steps */
+    CHECK(goes_to_gpu(&c, estimate, 7)); /* not measured */
+    fill_symbols(&c, 0, 3, symbols);
+    CHECK_EQ(apx_auto_from_rows(automatic, symbols), -1);
+    apx_backend_auto.lane_share(lane, 4);
+    CHECK(!goes_to_gpu(&c, 4, 6));
+    CHECK(goes_to_gpu(&c, 5, 6));
+    json_t *json = json_object();
+    CHECK_EQ(apx_backend_auto.describe(automatic, json), APX_OK);
+    json_t *cuda = json_object_get(json, "cuda");
+    CHECK_EQ(json_array_size(json_object_get(cuda, "measured")), 3);
+    CHECK_STR(json_string_value(json_object_get(cuda, "from_rows_by")), "estimate"); /* 1 step */
+    CHECK(json_is_null(json_object_get(cuda, "notice")));
+    json_decref(json);
+    close_auto(&c);
+
+    /* A damaged file: the estimate, and a line that says so. */
+    const struct apx_crossover_key key = measured_key();
+    char *path = apx_crossover_path(folder, &key);
+    REQUIRE(path != NULL && apx_file_replace(path, "{\"format\": 1}", 13, NULL) == APX_OK);
+    c = open_auto(device_lstm(8, false));
+    fill_symbols(&c, 0, 6, symbols);
+    CHECK_EQ(apx_auto_from_rows(automatic, symbols), estimate);
+    CHECK_HAS(apx_backend_auto.notice(automatic), path);
+    CHECK_HAS(apx_backend_auto.notice(automatic),
+              "is not used: it is no \"auspex crossover 1\"; measure again");
+    close_auto(&c);
+    unlink(path);
+    rmdir(folder);
+    free(path);
+    cache = NULL;
+}
+
+/* A model of fixed size: one call, on one thread. */
+static void measures_whole_batches(void)
+{
+    static char folder[] = "/tmp/auto_backend_test_XXXXXX";
+    REQUIRE(mkdtemp(folder) != NULL);
+    cache = folder;
+    const struct apx_crossover_key key = measured_key();
+    char *path = apx_crossover_path(folder, &key);
+    for (int on_gpu = 0; on_gpu < 2; on_gpu++) {
+        fake_cuda_reset();
+        store(1, 0, on_gpu); /* from 1: one row, or never */
+        struct apx_onnx *m = case_begin(17, "x:f[300,30]", "y");
+        case_node(m, "Tanh", "x", "y");
+        struct device_case c = open_auto(m);
+        static const int64_t none[APX_MAX_SYMBOLS];
+        CHECK_EQ(apx_auto_from_rows(automatic, none), on_gpu ? 1 : -1);
+        close_auto(&c);
+    }
+    unlink(path);
+    rmdir(folder);
+    free(path);
+    cache = NULL;
+}
+
 int main(void)
 {
     RUN(chooses_by_size);
     RUN(tells_what_it_would_do);
     RUN(falls_back);
     RUN(takes_whole_batches);
+    RUN(goes_by_what_was_measured);
+    RUN(measures_whole_batches);
     case_end();
     return check_report();
 }

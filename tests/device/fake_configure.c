@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fake_configure.c - the environment's FAKE_CUDA says what is wrong with the device: "no_device",
  * "old_driver", "old_device", "other_version", "full" (no memory but for weights), "two_devices";
- * anything else, or nothing: one good device. */
+ * "idle=N": kernels do nothing, and each call takes N microseconds; anything else, or nothing: one
+ * good device. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,6 +23,10 @@ bool fake_cuda_configure(void)
     if (strcmp(word, "full") == 0) {
         fake_cuda.fail_call = FAKE_HOST_ALLOC;
         fake_cuda.fail_code = FAKE_NO_MEMORY;
+    }
+    if (strncmp(word, "idle=", 5) == 0) {
+        fake_cuda.is_idle = true;
+        fake_cuda.wait_us = strtol(word + 5, NULL, 10);
     }
     fake_cuda.fail_at = fake_cuda.fail_code != 0;
     fake_cuda.fail_count = (unsigned long)-1;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 
 #include "tests/device/fake_rows.h"
 
@@ -298,7 +299,9 @@ int fake_enqueue(bool is_kernel, const struct fake_op *op, void *opaque)
     int code = is_kernel ? enter(FAKE_LAUNCH) : 0;
     if (stream == NULL || stream->device != current)
         breaks("a stream of another device is used");
-    if (code == 0 && stream != NULL) {
+    if (code == 0 && is_kernel && fake_cuda.is_idle) {
+        /* nothing comes of it */
+    } else if (code == 0 && stream != NULL) {
         append(stream->is_capturing ? &stream->captured : &stream->queue, op);
     } else if (stream != NULL && stream->is_capturing) {
         stream->has_failed = true;
@@ -347,7 +350,10 @@ static int stream_wait(void *opaque)
     if (stream->is_capturing)
         breaks("a stream is waited for while it captures");
     work(stream);
+    const struct timespec time = {fake_cuda.wait_us / 1000000, fake_cuda.wait_us % 1000000 * 1000};
     pthread_mutex_unlock(&lock);
+    if (time.tv_sec > 0 || time.tv_nsec > 0)
+        nanosleep(&time, NULL);
     return code;
 }
 

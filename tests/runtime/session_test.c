@@ -370,6 +370,7 @@ static void refuses_wrong_options(void)
     setenv("AUSPEX_ISA", "mmx", 1);
     refuses_option((struct apx_load_options){0}, APX_EINVAL, "AUSPEX_ISA");
     model = load(&(struct apx_load_options){.isa = "scalar"}); /* the option goes before it */
+    CHECK(apx_model_notice(model) == NULL);
     apx_model_destroy(model);
     setenv("AUSPEX_ISA", "scalar", 1);
     model = load(NULL);

@@ -1,0 +1,145 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# `auspex calibrate` above a device whose calls take as long as the test says, and what `auto` makes of it.
+. tests/harness/cli.sh
+auspex=$APX_BIN/auspex
+export LD_LIBRARY_PATH=$APX_FAKE_CUDA XDG_CACHE_HOME=$dir/cache
+model=tests/golden/torch_legacy_lstm_1.onnx quick='--isa scalar --threads 1 --seconds 0.01'
+# What `inspect --json` says of one crossover: from_rows, or "none"; jq is not everywhere.
+from_rows() {
+    "$auspex" inspect "$model" --isa scalar "$@" --json | python3 -c '
+import json, sys
+cuda = json.load(sys.stdin)["cuda"]
+print(" ".join(str(m["from_rows"]) for m in cuda["measured"]) or "none")'
+}
+is() {
+    checks=$((checks + 1)) last="$1"
+    [ "$2" "$3" "$4" ] || fail "$2 $3 $4"
+}
+
+run 0 "$auspex" inspect $model --isa scalar
+out_has '(estimated; auspex calibrate measures)'
+is 'nothing measured' "$(from_rows)" = none
+
+# The device takes 1 ms whatever it is given, the processor's scalar kernels some 15 us a row: in between.
+export FAKE_CUDA=idle=1000
+run 0 "$auspex" calibrate $model $quick
+out_has 'on Fake GPU'
+out_has 'the GPU takes batches of '
+out_has "stored    $dir/cache/auspex/crossover-"
+err_empty
+between=$(from_rows)
+is 'somewhere between' "$between" -gt 2
+is 'somewhere between' "$between" -lt 65536
+run 0 "$auspex" inspect $model --isa scalar
+out_has "gpu       Fake GPU measured $(date -u +%Y)-"
+out_has ", 1 thread: CPU below $between rows, GPU from there on ("
+err_empty
+is 'one file, nothing beside it' "$(ls -A "$dir/cache/auspex" | wc -l)" = 1
+is 'for its owner' "$(stat -c %a "$dir/cache/auspex")" = 700
+
+# A device that takes longer than the processor for all sizes, and one that does not.
+FAKE_CUDA=idle=50000 run 0 "$auspex" calibrate $model $quick --rows 1,2,4
+out_has 'auto      the CPU takes every batch'
+is 'never' "$(from_rows)" = None
+run 0 "$auspex" inspect $model --isa scalar
+out_has ': CPU for every batch (4 rows: CPU '
+FAKE_CUDA=idle=1 run 0 "$auspex" calibrate $model $quick --rows 4096,8192 --json
+out_has '"from_rows": 4096'
+out_has '"gpu": "Fake GPU"'
+out_has '"driver": "CUDA 13.0'
+is 'all that was measured' "$(from_rows)" = 4096
+
+# It is for this precision, instruction set, model and number of threads; results are the same.
+is 'another instruction set' "$("$auspex" inspect $model --json | grep -c '"from_rows_by": "estimate"')" = 1
+run 0 "$auspex" inspect $model --isa scalar --precision int8
+out_has 'estimated'
+run 0 "$auspex" calibrate $model $quick --rows 64,128 --precision int8
+is 'two files' "$(ls "$dir/cache/auspex" | wc -l)" = 2
+run 0 "$auspex" calibrate $model --isa scalar --threads 2 --seconds 0.02 --rows 64,128
+is 'two numbers of threads' "$(from_rows | wc -w)" = 2
+unset FAKE_CUDA
+mkdir "$dir/g"
+run 0 "$APX_BIN/cli_tool" unpack torch_legacy_lstm_1 "$dir/g"
+for device in cpu auto; do
+    run 0 "$auspex" predict $model --input "$dir/g/in_0.npy" --device $device --isa scalar --output "$dir/$device.npy"
+done
+run 0 cmp "$dir/cpu.npy" "$dir/auto.npy"
+
+# Steps that are free are part of it.
+free=tests/golden/keras_lstm_free_time.onnx
+run 1 "$auspex" calibrate $free $quick --rows 1,2
+err_has 'is free; give --steps'
+run 0 "$auspex" calibrate $free $quick --rows 64,128 --steps 7
+run 0 "$auspex" inspect $free --isa scalar
+out_has ', 1 thread, 7 steps: '
+out_has ' otherwise takes '
+
+# Whatever lies there: one line, and the estimate.
+run 0 "$auspex" calibrate $model $quick --rows 1,2 --json
+file=$(python3 -c 'import json, sys; print(json.load(sys.stdin)["file"])' <"$dir/out")
+cp "$file" "$dir/good"
+for damage in 'head -c 200' 'tr 0-9 9' 'sed s/Fake/Real/' 'cat /dev/null'; do
+    $damage <"$dir/good" >"$file"
+    run 0 "$auspex" inspect $model --isa scalar
+    err_has "$file is not used: "
+    err_has 'measure again with auspex calibrate'
+    out_has 'estimated'
+    run 0 "$auspex" predict $model --input "$dir/g/in_0.npy" --isa scalar --output "$dir/damaged.npy"
+    run 0 cmp "$dir/cpu.npy" "$dir/damaged.npy"
+    run 0 "$auspex" inspect $model --isa scalar --cache ''
+    err_empty
+    run 0 "$auspex" inspect $model --isa scalar --device cpu
+    err_empty
+done
+run 0 "$auspex" calibrate $model $quick --rows 1,2 # repairs it
+run 0 "$auspex" inspect $model --isa scalar
+err_empty
+out_has 'measured'
+
+# The server: a damaged file is a line of its log, and the model is served.
+if [ -x "$APX_BIN/auspex-serve" ]; then
+    run 0 "$auspex" repo add --repository "$dir/repository" --model m $model
+    run 0 "$auspex" calibrate $model --threads 1 --seconds 0.01 --rows 1,2 --cache "$dir/served" --json
+    served=$(python3 -c 'import json, sys; print(json.load(sys.stdin)["file"])' <"$dir/out")
+    for content in "$(cat "$served")" '{'; do
+        echo "$content" >"$served"
+        "$APX_BIN/auspex-serve" --repository "$dir/repository" --listen "unix:$dir/socket" --cache "$dir/served" \
+            2>"$dir/log" &
+        server=$!
+        for _ in $(seq 300); do
+            grep -qs '"event":"listening"' "$dir/log" && break
+            sleep 0.1
+        done
+        kill $server
+        wait $server
+        is 'a notice only of what is damaged' "$(grep -c '"event":"model_notice".*is not used: ' "$dir/log")" = \
+            "$([ "$content" = '{' ] && echo 1 || echo 0)"
+        is 'loaded' "$(grep -c '"event":"model_loaded"' "$dir/log")" = 1
+    done
+fi
+
+# Folders: one that is named, none, one that cannot be.
+run 0 "$auspex" calibrate $model $quick --rows 1,2 --cache "$dir/a/b"
+is 'the named folder' "$(ls "$dir/a/b" | wc -l)" = 1
+run 0 "$auspex" inspect $model --isa scalar --cache "$dir/a/b"
+out_has 'measured'
+XDG_CACHE_HOME='' HOME='' run 1 "$auspex" calibrate $model $quick --rows 1,2
+err_has 'there is no folder to store it in; give --cache DIR'
+run 1 "$auspex" calibrate $model $quick --rows 1,2 --cache "$dir/good"
+err_has "$dir/good"
+
+# What is wrong with the command.
+run 2 "$auspex" calibrate
+run 2 "$auspex" calibrate $model --rows 4,2
+err_has '--rows ascend; 2 follows 4'
+run 2 "$auspex" calibrate $model --rows 0
+run 2 "$auspex" calibrate $model --device cpu
+run 2 "$auspex" calibrate $model --seconds x
+run 1 "$auspex" calibrate nowhere.onnx
+err_has 'nowhere.onnx'
+FAKE_CUDA=no_device run 1 "$auspex" calibrate $model
+err_has 'no GPU is visible'
+run 0 "$auspex" calibrate --help
+out_has 'usage: auspex calibrate MODEL'
+report
