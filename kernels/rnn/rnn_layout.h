@@ -59,9 +59,10 @@ static inline size_t gru_block_floats(const struct apx_rnn_desc *desc, size_t la
     return lanes * (desc->reset_after ? 4 : 3) + rnn_weight_floats(desc, lanes * (input + hidden));
 }
 
-/* Few rows: how many steps of x go ahead of the recurrence. Eight steps of sums at H = 128 are
- * 16 KB a row: they stay in the near cache. Narrower inputs are not worth the detour. */
-#define RNN_AHEAD_STEPS       8
+/* Few rows: how many steps of x go ahead of the recurrence. Twelve fill two tiles of AVX-512 or
+ * four of AVX2; their sums at H = 128 are 24 KB a row, written and read once in order. Narrower
+ * inputs are not worth the detour. */
+#define RNN_AHEAD_STEPS       12
 #define RNN_AHEAD_LEAST_INPUT 16
 
 /* Bytes for the sums of x; `width` floats a row and step. They are used by calls with fewer rows
