@@ -152,6 +152,7 @@ static void row_cost(const struct apx_program *opaque, const int64_t *symbols,
 {
     const struct auto_model *model = model_of(opaque);
     apx_backend_cpu.row_cost(model->cpu, symbols, out);
+    out->threads = model->workers;
     out->gpu_steps = steps_of(model, symbols);
     out->gpu_call_seconds = INFINITY;
     if (model->cuda == NULL)
@@ -178,17 +179,17 @@ static double cpu_seconds(const struct apx_row_cost *cost, int64_t rows, int wor
 }
 
 static bool is_for_gpu(const struct auto_model *model, const struct apx_row_cost *cost,
-                       int64_t rows, int workers)
+                       int64_t rows)
 {
     if (model->cuda == NULL || cost->gpu_most_rows == 0 ||
         atomic_load_explicit(&model->is_broken, memory_order_relaxed) != 0)
         return false;
     const struct apx_crossover *known =
-        apx_crossovers_find(&model->measured, workers, cost->gpu_steps);
+        apx_crossovers_find(&model->measured, cost->threads, cost->gpu_steps);
     if (known != NULL)
         return known->from_rows > 0 && rows >= known->from_rows;
     return cost->gpu_call_seconds + cost->gpu_seconds * (double)rows <
-           cpu_seconds(cost, rows, workers);
+           cpu_seconds(cost, rows, cost->threads);
 }
 
 int64_t apx_auto_from_rows(const struct apx_program *opaque, const int64_t *symbols)
@@ -199,14 +200,14 @@ int64_t apx_auto_from_rows(const struct apx_program *opaque, const int64_t *symb
     row_cost(opaque, symbols, &cost);
     /* Not monotonous, since more workers wake at certain sizes: the size from which on it stays. */
     int64_t from = most;
-    while (from > 1 && is_for_gpu(model, &cost, from / 2, model->workers))
+    while (from > 1 && is_for_gpu(model, &cost, from / 2))
         from /= 2;
-    if (!is_for_gpu(model, &cost, from, model->workers))
+    if (!is_for_gpu(model, &cost, from))
         return -1;
     int64_t low = from / 2, high = from; /* not for the GPU (or 0), for it */
     while (high - low > 1) {
         int64_t middle = low + (high - low) / 2;
-        *(is_for_gpu(model, &cost, middle, model->workers) ? &high : &low) = middle;
+        *(is_for_gpu(model, &cost, middle) ? &high : &low) = middle;
     }
     return high;
 }
@@ -215,7 +216,7 @@ static int64_t slice_rows(const struct apx_program *opaque, const struct apx_row
                           int64_t rows, int workers)
 {
     const struct auto_model *model = model_of(opaque);
-    if (!is_for_gpu(model, cost, rows, workers))
+    if (!is_for_gpu(model, cost, rows))
         return apx_backend_cpu.slice_rows(model->cpu, cost, rows, workers);
     const struct apx_row_cost gpu = {.gpu_most_rows = cost->gpu_most_rows};
     return apx_backend_cuda.slice_rows(model->cuda, &gpu, rows, workers);
@@ -312,6 +313,7 @@ static enum apx_status lane_create(const struct apx_program *program, struct apx
 static void lane_share(struct apx_lane *lane, int workers)
 {
     lane->workers = workers;
+    lane->has_cost = false;
 }
 
 /* Where a batch with these extents goes. */
@@ -326,10 +328,11 @@ static bool goes_to_gpu(struct apx_lane *lane, const int64_t *symbols)
         is_known = i == row || symbols[i] == lane->symbols[i];
     if (!is_known) {
         row_cost(program, symbols, &lane->cost);
+        lane->cost.threads = lane->workers;
         memcpy(lane->symbols, symbols, sizeof lane->symbols);
         lane->has_cost = true;
     }
-    return is_for_gpu(lane->model, &lane->cost, row >= 0 ? symbols[row] : 1, lane->workers);
+    return is_for_gpu(lane->model, &lane->cost, row >= 0 ? symbols[row] : 1);
 }
 
 /* A GPU that has no room for this, or no kernel for these extents, may have for others; after

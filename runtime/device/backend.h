@@ -55,6 +55,7 @@ struct apx_row_cost {
     /* Where a GPU may be chosen: a call takes gpu_call_seconds (infinite: none may) and gpu_seconds
      * a row. */
     double gpu_call_seconds, gpu_seconds;
+    int threads;           /* of the session; row_cost says as many as one has by itself */
     int64_t gpu_steps;     /* all free extents but the rows; 0: there are none, -1: they differ */
     int64_t gpu_most_rows; /* of a slice: its memory has no room for more; 0: not for one row */
 };

@@ -94,7 +94,9 @@ static bool widens(const struct apx_program *program, int input)
  * weights leave if that is less. */
 static double engine_room(const struct apx_cuda_program *program)
 {
-    const double memory = (double)program->place.device.memory_bytes;
+    double memory = (double)program->machine.device[0].memory_bytes;
+    for (int d = 1; d < program->machine.count; d++) /* of one kind, not all of one size */
+        memory = fmin(memory, (double)program->machine.device[d].memory_bytes);
     const double left = fmax(memory - (double)program->weights_bytes, 0);
     return fmin(memory / 2, left) / APX_CUDA_ENGINES;
 }

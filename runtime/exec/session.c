@@ -154,6 +154,7 @@ static void choose_slice(struct apx_session *session, struct apx_call *call)
     if (slice == 0) {
         if (!has_cost_of(session, call)) {
             model->backend->row_cost(model->program, call->symbols, &session->cost);
+            session->cost.threads = session->threads;
             memcpy(session->cost_symbols, call->symbols, sizeof session->cost_symbols);
             session->has_cost = true;
         }

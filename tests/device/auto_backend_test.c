@@ -221,7 +221,13 @@ static void goes_by_what_was_measured(void)
     struct apx_row_cost cost;
     apx_backend_auto.row_cost(automatic, symbols, &cost);
     CHECK_EQ(apx_backend_auto.slice_rows(automatic, &cost, 9000, 1), 9000); /* the GPU's way */
-    CHECK(apx_backend_auto.slice_rows(automatic, &cost, 9000, 2) <= 9000);
+    /* The session's threads decide, however many lanes are asked for. */
+    CHECK_EQ(apx_backend_auto.slice_rows(automatic, &cost, 690, 4),
+             apx_backend_cpu.slice_rows(c.cpu, &cost, 690, 4));
+    CHECK(apx_backend_auto.slice_rows(automatic, &cost, 690, 4) < 690);
+    cost.threads = 4;
+    CHECK_EQ(apx_backend_auto.slice_rows(automatic, &cost, 690, 4), 690);
+    CHECK_EQ(apx_backend_auto.slice_rows(automatic, &cost, 690, 1), 690);
     CHECK(!goes_to_gpu(&c, 9000, 3));    /* never with three steps */
     CHECK(goes_to_gpu(&c, estimate, 7)); /* not measured */
     fill_symbols(&c, 0, 3, symbols);
