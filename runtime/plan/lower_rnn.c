@@ -302,9 +302,128 @@ static struct apx_view *new_y(struct apx_lowering *lo, const struct apx_node *no
     return y;
 }
 
+/* What the layer reads and makes, of all directions. */
+struct operands {
+    struct apx_view *x; /* [T,B,I] */
+    struct apx_view *lengths, *h0, *c0;
+    struct apx_view *y, *h_last, *c_last;
+    bool last_only; /* y lies upon h_last, which is what is computed */
+};
+
+static void read_inputs(struct apx_lowering *lo, const struct apx_node *node,
+                        const struct layer *layer, struct apx_view *x, struct operands *of)
+{
+    of->x = apx_lower_clone(lo, x);
+    if (of->x != NULL && layer->batch_first) {
+        static const int perm[3] = {1, 0, 2};
+        apx_view_transpose(x, perm, of->x);
+    }
+    of->lengths = apx_lower_in(lo, node, layer->places->lengths);
+    if (of->lengths != NULL)
+        of->lengths = apx_emit_standard(lo, apx_emit_cast(lo, of->lengths, APX_I32));
+    of->h0 = initial_state(lo, node, layer->places->h0);
+    of->c0 = layer->is_lstm ? initial_state(lo, node, layer->places->c0) : NULL;
+}
+
+/* h_last of a layer of which only the last step of y is read: y without its time. */
+static struct apx_view *last_of_y(struct apx_lowering *lo, const struct apx_node *node,
+                                  const struct layer *layer)
+{
+    const struct apx_dim *dims = apx_lower_extents(lo, node, 0);
+    struct apx_dim extent[3];
+    int kept = 0;
+    for (int i = 0; i < 4; i++)
+        if (i != (layer->batch_first ? 1 : 0))
+            extent[kept++] = dims[i];
+    return apx_lower_new(lo, APX_F32, 3, extent, NULL);
+}
+
+static void make_outputs(struct apx_lowering *lo, const struct apx_node *node,
+                         const struct layer *layer, struct operands *of)
+{
+    of->last_only = lo->last_only[lo->node];
+    if (is_wanted(lo, node, 1))
+        of->h_last = new_states(lo, node, layer, 1);
+    if (layer->is_lstm && is_wanted(lo, node, 2))
+        of->c_last = new_states(lo, node, layer, 2);
+    if (is_wanted(lo, node, 0)) {
+        if (of->last_only && of->h_last == NULL)
+            of->h_last = last_of_y(lo, node, layer);
+        of->y = new_y(lo, node, layer, of->last_only ? of->h_last : NULL);
+    }
+    apx_lower_set(lo, node, 0, of->y);
+    apx_lower_set(lo, node, 1, of->h_last);
+    apx_lower_set(lo, node, 2, of->c_last);
+}
+
+/* Direction d of y as [T,B,H]; NULL, too, if y has no steps of its own. */
+static struct apx_view *steps_of(struct apx_lowering *lo, const struct layer *layer,
+                                 const struct operands *of, int d)
+{
+    static const int swap[3] = {1, 0, 2};
+    const struct apx_dim start = apx_dim_constant(d), one = apx_dim_constant(1);
+    const int axis = layer->batch_first ? 2 : 1;
+    if (of->y == NULL || of->last_only)
+        return NULL;
+    struct apx_view *part = apx_lower_clone(lo, of->y), *steps = apx_lower_clone(lo, of->y);
+    if (part == NULL || steps == NULL)
+        return NULL;
+    apx_view_slice(part, axis, &start, 1, &one);
+    apx_view_drop_axis(part, axis);
+    *steps = *part;
+    if (layer->batch_first)
+        apx_view_transpose(part, swap, steps);
+    return steps;
+}
+
+/* Which kernel computes the step, and how the plan tells of it. */
+static void choose_row(const struct apx_lowering *lo, const struct layer *layer,
+                       struct apx_step *step)
+{
+    struct apx_rnn_params *params = step->params;
+    params->row = layer->is_lstm ? apx_lstm_select(lo->program->caps, &params->desc)
+                                 : apx_gru_select(lo->program->caps, &params->desc);
+    step->kernel = params->row->name;
+    step->isa = params->row->isa;
+    step->tile_rows = params->row->tile_rows;
+    if (params->desc.half_weights)
+        step->precision = "fp16-weights";
+    if (layer->is_int8) {
+        step->precision = "int8";
+        step->schedule = params->desc.int8.levels == 63 ? "int8, 63 levels" : "int8, 127 levels";
+    }
+}
+
+static void lower_direction(struct apx_lowering *lo, const struct apx_node *node,
+                            struct layer *layer, const struct operands *of, int d)
+{
+    struct apx_view *y = steps_of(lo, layer, of, d);
+    if (lo->status != APX_OK)
+        return;
+    struct apx_step *step =
+        apx_lower_step(lo, layer->is_lstm ? &apx_lstm_class : &apx_gru_class, APX_RNN_INS,
+                       APX_RNN_OUTS, sizeof(struct apx_rnn_params));
+    if (step == NULL)
+        return;
+    struct apx_rnn_params *params = step->params;
+    params->is_lstm = layer->is_lstm;
+    if (!read_weights(lo, node, layer, d, &params->weights))
+        return;
+    params->desc = layer->desc[d];
+    choose_row(lo, layer, step);
+    step->in[APX_RNN_X] = of->x;
+    step->in[APX_RNN_LENGTHS] = of->lengths;
+    step->in[APX_RNN_H0] = state_of(lo, layer, of->h0, d);
+    step->in[APX_RNN_C0] = state_of(lo, layer, of->c0, d);
+    step->out[APX_RNN_Y] = y;
+    step->out[APX_RNN_H_LAST] = state_of(lo, layer, of->h_last, d);
+    step->out[APX_RNN_C_LAST] = state_of(lo, layer, of->c_last, d);
+}
+
 static void lower_layer(struct apx_lowering *lo, const struct apx_node *node)
 {
     struct layer layer;
+    struct operands of = {0};
     struct apx_view *x = contiguous(lo, apx_lower_in(lo, node, 0));
     if (x == NULL || !read_layer(lo, node, &layer))
         return;
@@ -313,85 +432,10 @@ static void lower_layer(struct apx_lowering *lo, const struct apx_node *node)
                        apx_dtype_name(x->dtype));
         return;
     }
-    struct apx_view *time_first = apx_lower_clone(lo, x);
-    if (time_first != NULL && layer.batch_first) {
-        static const int perm[3] = {1, 0, 2};
-        apx_view_transpose(x, perm, time_first);
-    }
-    struct apx_view *lengths = apx_lower_in(lo, node, layer.places->lengths);
-    if (lengths != NULL)
-        lengths = apx_emit_standard(lo, apx_emit_cast(lo, lengths, APX_I32));
-    struct apx_view *h0 = initial_state(lo, node, layer.places->h0);
-    struct apx_view *c0 = layer.is_lstm ? initial_state(lo, node, layer.places->c0) : NULL;
-
-    bool last_only = lo->last_only[lo->node];
-    struct apx_view *y = NULL, *h_last = NULL, *c_last = NULL;
-    if (is_wanted(lo, node, 1))
-        h_last = new_states(lo, node, &layer, 1);
-    if (layer.is_lstm && is_wanted(lo, node, 2))
-        c_last = new_states(lo, node, &layer, 2);
-    if (is_wanted(lo, node, 0)) {
-        if (last_only && h_last == NULL) {
-            struct apx_dim extent[3];
-            const struct apx_dim *dims = apx_lower_extents(lo, node, 0);
-            int kept = 0;
-            for (int i = 0; i < 4; i++)
-                if (i != (layer.batch_first ? 1 : 0))
-                    extent[kept++] = dims[i];
-            h_last = apx_lower_new(lo, APX_F32, 3, extent, NULL);
-        }
-        y = new_y(lo, node, &layer, last_only ? h_last : NULL);
-    }
-    apx_lower_set(lo, node, 0, y);
-    apx_lower_set(lo, node, 1, h_last);
-    apx_lower_set(lo, node, 2, c_last);
-
-    for (int d = 0; d < layer.directions && lo->status == APX_OK; d++) {
-        struct apx_view *y_part = NULL;
-        if (y != NULL && !last_only) {
-            struct apx_dim start = apx_dim_constant(d), one = apx_dim_constant(1);
-            int axis = layer.batch_first ? 2 : 1;
-            static const int swap[3] = {1, 0, 2};
-            struct apx_view *part = apx_lower_clone(lo, y);
-            y_part = apx_lower_clone(lo, y);
-            if (part == NULL || y_part == NULL)
-                return;
-            apx_view_slice(part, axis, &start, 1, &one);
-            apx_view_drop_axis(part, axis);
-            *y_part = *part;
-            if (layer.batch_first)
-                apx_view_transpose(part, swap, y_part);
-        }
-        struct apx_step *step =
-            apx_lower_step(lo, layer.is_lstm ? &apx_lstm_class : &apx_gru_class, APX_RNN_INS,
-                           APX_RNN_OUTS, sizeof(struct apx_rnn_params));
-        if (step == NULL)
-            return;
-        struct apx_rnn_params *params = step->params;
-        params->is_lstm = layer.is_lstm;
-        if (!read_weights(lo, node, &layer, d, &params->weights))
-            return;
-        params->desc = layer.desc[d];
-        params->row = layer.is_lstm ? apx_lstm_select(lo->program->caps, &params->desc)
-                                    : apx_gru_select(lo->program->caps, &params->desc);
-        step->kernel = params->row->name;
-        step->isa = params->row->isa;
-        if (params->desc.half_weights)
-            step->precision = "fp16-weights";
-        if (layer.is_int8) {
-            step->precision = "int8";
-            step->schedule =
-                layer.desc[d].int8.levels == 63 ? "int8, 63 levels" : "int8, 127 levels";
-        }
-        step->tile_rows = params->row->tile_rows;
-        step->in[APX_RNN_X] = time_first;
-        step->in[APX_RNN_LENGTHS] = lengths;
-        step->in[APX_RNN_H0] = state_of(lo, &layer, h0, d);
-        step->in[APX_RNN_C0] = state_of(lo, &layer, c0, d);
-        step->out[APX_RNN_Y] = y_part;
-        step->out[APX_RNN_H_LAST] = state_of(lo, &layer, h_last, d);
-        step->out[APX_RNN_C_LAST] = state_of(lo, &layer, c_last, d);
-    }
+    read_inputs(lo, node, &layer, x, &of);
+    make_outputs(lo, node, &layer, &of);
+    for (int d = 0; d < layer.directions && lo->status == APX_OK; d++)
+        lower_direction(lo, node, &layer, &of, d);
 }
 
 void apx_lower_lstm(struct apx_lowering *lo, const struct apx_node *node)
