@@ -89,6 +89,7 @@ void APX_ENTRY(dense_s8, run)(const struct apx_dense_args *args)
     const struct panel_s8_form form = {
         .lanes = VF_LANES, .levels = desc->int8.levels, .chunk = *head};
     const size_t q_row = panel_s8_padded(desc->input);
+    const size_t written = (desc->input + VF_LANES - 1) / VF_LANES * VF_LANES;
     const struct quantise_s8 how = quantise_s8(&form, dense_s8_factor(desc));
     struct s8_rows rows = {.args = args};
     for (size_t i = 0; i < PANEL_S8_VECTORS; i++)
@@ -96,10 +97,13 @@ void APX_ENTRY(dense_s8, run)(const struct apx_dense_args *args)
     for (; rows.begin < args->rows; rows.begin += rows.count) {
         const size_t left = args->rows - rows.begin;
         rows.count = left < S8_CHUNK_ROWS ? left : S8_CHUNK_ROWS;
-        for (size_t n = 0; n < rows.count; n++)
-            rows.has_nan[n] =
-                quantise_s8_row(&how, args->x + (ptrdiff_t)(rows.begin + n) * args->x_row,
-                                desc->input, (uint8_t *)args->scratch + n * q_row);
+        for (size_t n = 0; n < rows.count; n++) {
+            uint8_t *q = (uint8_t *)args->scratch + n * q_row;
+            rows.has_nan[n] = quantise_s8_values(
+                &how, args->x + (ptrdiff_t)(rows.begin + n) * args->x_row, desc->input, q);
+            /* Multiplied by zeros, but it has to be something. */
+            memset(q + written, 0, q_row - written);
+        }
         const char *at = (const char *)args->packed + DENSE_S8_HEAD;
         for (size_t first = 0; first < desc->output; first += PANEL_S8_VECTORS * VF_LANES) {
             const size_t v = dense_s8_vectors(desc->output - first, VF_LANES);

@@ -5,7 +5,6 @@
 #define APX_KERNELS_QUANTISE_S8_H
 
 #include <math.h>
-#include <string.h>
 
 #include "kernels/dense/panel_s8.h"
 
@@ -49,10 +48,9 @@ APX_INLINE void quantise_s8_store(const struct quantise_s8 *how, vf v, uint8_t *
 #endif
 }
 
-/* q of values[count] to out[panel_s8_padded(count)], all of which is written. Returns whether there
- * is a NaN. */
-static bool quantise_s8_row(const struct quantise_s8 *how, const float *values, size_t count,
-                            uint8_t *out)
+/* q of values[count]; out is written in whole vectors. Returns whether there is a NaN. */
+static bool quantise_s8_values(const struct quantise_s8 *how, const float *values, size_t count,
+                               uint8_t *out)
 {
     vf taint = vf_set1(0.0f);
     size_t k = 0;
@@ -66,10 +64,7 @@ static bool quantise_s8_row(const struct quantise_s8 *how, const float *values, 
         const vf v = vf_load_first(values + k, count - k);
         taint = vf_add(taint, vf_min(vf_set1(1.0f), vf_max(vf_set1(-1.0f), v)));
         quantise_s8_store(how, v, out + k);
-        k += VF_LANES;
     }
-    /* Multiplied by zeros, but it has to be something. */
-    memset(out + k, 0, panel_s8_padded(count) - k);
     float lane[VF_LANES], sum = 0.0f;
     vf_store(lane, taint);
     for (size_t i = 0; i < VF_LANES; i++)

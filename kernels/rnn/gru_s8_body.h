@@ -91,7 +91,7 @@ static void gru_full_cells(const struct s8_call *call, const struct s8_sink *sin
 /* Reset before: z, q of r h, and the candidate's x half to where the second pass finds them. */
 static void gru_to_reset(const struct s8_call *call, const struct s8_cells *cells)
 {
-    const struct s8_rounding rounding = s8_rounding(call);
+    const struct quantise_s8 how = s8_of_h(call);
     for (size_t number = cells->first; number < cells->last; number++)
         for (size_t i = 0; i < cells->count; i++) {
             const struct s8_item *item = &call->items[call->list[i]];
@@ -100,8 +100,7 @@ static void gru_to_reset(const struct s8_call *call, const struct s8_cells *cell
             const vf rh = vf_mul(vf_load(gates + SLOT_R * VF_LANES), vf_load(call->h + here));
             vf_store(call->z + here, vf_load(gates + SLOT_Z * VF_LANES));
             vf_store(call->g + here, vf_load(gates + SLOT_CANDIDATE * VF_LANES));
-            s8_store(&rounding, vf_mul(rh, rounding.most),
-                     call->q_rh + item->row * call->q_row + unit);
+            quantise_s8_store(&how, rh, call->q_rh + item->row * call->q_row + unit);
         }
 }
 

@@ -22,6 +22,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "kernels/dense/quantise_s8.h"
 #include "kernels/rnn/rnn_cell.h"
 #include "kernels/rnn/rnn_s8_layout.h"
 
@@ -69,66 +70,18 @@ struct s8_block {
     size_t number;
 };
 
-/* How values become q: bounds, and what is added before they are stored. */
-struct s8_rounding {
-    vf most, least;
-#if VF_LANES == 16
-    __m512i offset;
-#else
-    __m128i offset;
-#endif
-};
-
-static struct s8_rounding s8_rounding(const struct s8_call *call)
+/* How h becomes q: it lies in [-1, 1]. */
+static struct quantise_s8 s8_of_h(const struct s8_call *call)
 {
-    const float levels = (float)call->form.levels;
-    const int offset = panel_s8_offset(&call->form);
-    return (struct s8_rounding)
-    {
-        .most = vf_set1(levels), .least = vf_set1(-levels),
-#if VF_LANES == 16
-        .offset = _mm512_set1_epi32(offset)
-#else
-        .offset = _mm_set1_epi8((char)offset)
-#endif
-    };
+    return quantise_s8(&call->form, (float)call->form.levels);
 }
 
-/* V values, already times their factor; NaN gives the least. */
-APX_INLINE void s8_store(const struct s8_rounding *rounding, vf scaled, uint8_t *out)
-{
-    scaled = vf_min(rounding->most, vf_max(scaled, rounding->least));
-#if VF_LANES == 16
-    const __m512i q = _mm512_add_epi32(_mm512_cvtps_epi32(scaled), rounding->offset);
-    _mm_storeu_si128((__m128i *)(void *)out, _mm512_cvtepi32_epi8(q));
-#else
-    const __m256i q = _mm256_cvtps_epi32(scaled);
-    const __m128i words =
-        _mm_packs_epi32(_mm256_castsi256_si128(q), _mm256_extracti128_si256(q, 1));
-    const __m128i bytes = _mm_add_epi8(_mm_packs_epi16(words, words), rounding->offset);
-    _mm_storel_epi64((__m128i *)(void *)out, bytes);
-#endif
-}
-
-/* q of values[count]; out is written in whole vectors. Returns whether there is a NaN. */
+/* q of values[count], whole vectors of it. Returns whether there is a NaN. */
 static bool s8_quantise(const struct s8_call *call, const float *values, size_t count, float factor,
                         uint8_t *out)
 {
-    const struct s8_rounding rounding = s8_rounding(call);
-    const vf by = vf_set1(factor);
-    vf taint = vf_set1(0.0f);
-    for (size_t k = 0; k < count; k += VF_LANES) {
-        const size_t left = count - k;
-        const vf v = left < VF_LANES ? vf_load_first(values + k, left) : vf_load(values + k);
-        /* NaN from NaN alone: infinities are bounded first. */
-        taint = vf_add(taint, vf_min(vf_set1(1.0f), vf_max(vf_set1(-1.0f), v)));
-        s8_store(&rounding, vf_mul(v, by), out + k);
-    }
-    float lane[VF_LANES], sum = 0.0f;
-    vf_store(lane, taint);
-    for (size_t i = 0; i < VF_LANES; i++)
-        sum += lane[i];
-    return isnan(sum);
+    const struct quantise_s8 how = quantise_s8(&call->form, factor);
+    return quantise_s8_values(&how, values, count, out);
 }
 
 /* The next piece of `memory` from *at on; NULL while there is none and only sizes are asked for. */
@@ -441,7 +394,7 @@ static struct s8_cells s8_sums(const struct s8_call *call, size_t first, size_t 
 /* Where a block's new h goes: q for the next step, and y. Taken out of the loop over rows, as the
  * stores could change all that is read through pointers. */
 struct s8_sink {
-    struct s8_rounding rounding;
+    struct quantise_s8 how;
     float *h;
     uint8_t *q;
     size_t padded, q_row, unit, lanes; /* lanes that exist */
@@ -450,7 +403,7 @@ struct s8_sink {
 static struct s8_sink s8_sink(const struct s8_call *call, size_t number)
 {
     const size_t unit = number * VF_LANES, left = call->args->desc->hidden - unit;
-    return (struct s8_sink){.rounding = s8_rounding(call),
+    return (struct s8_sink){.how = s8_of_h(call),
                             .h = call->h + unit,
                             .q = call->q_new + unit,
                             .padded = call->padded,
@@ -463,7 +416,7 @@ APX_INLINE void s8_store_h(const struct s8_sink *sink, const struct s8_item *ite
 {
     const size_t row = item->row;
     vf_store(sink->h + row * sink->padded, h);
-    s8_store(&sink->rounding, vf_mul(h, sink->rounding.most), sink->q + row * sink->q_row);
+    quantise_s8_store(&sink->how, h, sink->q + row * sink->q_row);
     if (item->y == NULL)
         return;
     if (sink->lanes == VF_LANES)
