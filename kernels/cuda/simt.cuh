@@ -136,10 +136,20 @@ SIMT_INLINE void simt_copy_wait()
     asm volatile("cp.async.wait_all;" ::: "memory");
 }
 
-/* Two numbers rounded to halves, the first in the low bits; and back. */
+/* Bounded to -bound .. bound; NaN stays. */
+SIMT_INLINE float simt_bounded(float a, float bound)
+{
+    float y;
+    asm("min.NaN.f32 %0, %1, %2;" : "=f"(y) : "f"(a), "f"(bound));
+    asm("max.NaN.f32 %0, %1, %2;" : "=f"(y) : "f"(y), "f"(-bound));
+    return y;
+}
+/* Two numbers rounded to halves, the first in the low bits, bounded by the largest half; and back.
+ */
 SIMT_INLINE uint32_t simt_halves(float low, float high)
 {
-    const __half2 pair = __floats2half2_rn(low, high);
+    const __half2 pair =
+        __floats2half2_rn(simt_bounded(low, 65504.0f), simt_bounded(high, 65504.0f));
     return *reinterpret_cast<const uint32_t *>(&pair);
 }
 SIMT_INLINE float simt_half_to_float(uint16_t half)

@@ -161,9 +161,14 @@ static inline void simt_copy_wait()
 {
     emulated_copy_wait();
 }
+static inline float simt_bounded(float a, float bound)
+{
+    return a > bound ? bound : a < -bound ? -bound : a;
+}
 static inline uint32_t simt_halves(float low, float high)
 {
-    return emulated_to_half(low) | (uint32_t)emulated_to_half(high) << 16;
+    return emulated_to_half(simt_bounded(low, 65504.0f)) |
+           (uint32_t)emulated_to_half(simt_bounded(high, 65504.0f)) << 16;
 }
 static inline float simt_half_to_float(uint16_t half)
 {

@@ -35,10 +35,12 @@ static void *get(size_t bytes)
     return memory;
 }
 
-/* To eleven bits, halves to even. */
+/* To eleven bits, halves to even, within the largest half; NaN stays. */
 static double half(double value)
 {
     int exponent;
+    if (fabs(value) > 65504.0)
+        return copysign(65504.0, value);
     frexp(value, &exponent);
     if (exponent < -13)
         exponent = -13;
@@ -283,6 +285,53 @@ static void gru(void)
         one(&rng, i % 2 == 0 ? GRU_AFTER : GRU_BEFORE);
 }
 
+/* x beyond the range of halves counts as its end, h0 as well, where an infinity times a weight of
+ * zero would be NaN; NaN stays NaN. */
+static void bounded(void)
+{
+    static const float far[] = {65504.0f, 65520.0f, 1e6f, INFINITY, -65520.0f, -INFINITY};
+    struct rng rng = {3};
+    for (int kind = 0; kind < KINDS; kind++)
+        for (size_t i = 0; i < sizeof far / sizeof far[0]; i++) {
+            struct problem p = make(&rng, kind);
+            while (p.steps == 0 || p.desc.input == 0) {
+                free(p.memory);
+                p = make(&rng, kind);
+            }
+            const size_t weights = (kind == LSTM ? 4 : 3) * p.desc.hidden;
+            float *w = p.memory;
+            for (size_t k = 0; k < weights * p.desc.input; k++) /* sums of about unit size */
+                w[k] = k % p.desc.input == 0 ? (k % 3 == 0 ? 0.0f : 0x1p-16f) : w[k];
+            for (size_t n = 0; n < p.rows * p.steps; n++)
+                p.x[n * p.desc.input] = far[i];
+            p.has_lengths = false;
+            p.has_h0 = p.has_h0 && kind == LSTM; /* a GRU's h goes on from h0 */
+            for (size_t k = 0; k < p.rows * p.desc.hidden; k += 7)
+                p.h0[k] = p.has_h0 ? far[i] : p.h0[k];
+            float *r = w + weights * p.desc.input;
+            for (size_t k = 0; k < weights * p.desc.hidden && p.has_h0; k++)
+                r[k] *= 0x1p-18f;
+            void *packed = get(apx_rnn_f16_packed_bytes(&p.desc));
+            (kind == LSTM ? apx_lstm_f16_cuda_pack : apx_gru_f16_cuda_pack)(&p.desc, &p.weights,
+                                                                            packed);
+            struct result expected = result_create(&p), actual = result_create(&p);
+            struct rnn_f16_cut cut = {.cluster = 1, .tiles = 1};
+            REQUIRE(apx_rnn_f16_cut_complete(&device, &p.desc, kind == GRU_BEFORE, &cut));
+            oracle(&p, &expected);
+            run(&p, &cut, packed, 0, p.rows, &actual);
+            judge(&p, &actual, &expected);
+            p.x[0] = NAN;
+            run(&p, &cut, packed, 0, 1, &actual);
+            const size_t last = p.desc.reverse ? 0 : p.steps - 1;
+            for (size_t u = 0; u < p.desc.hidden; u++)
+                CHECK(isnan(actual.y[last * p.desc.hidden + u]));
+            result_free(&expected);
+            result_free(&actual);
+            free(packed);
+            free(p.memory);
+        }
+}
+
 static void variety(void)
 {
     CHECK(clusters_seen > 20);
@@ -293,6 +342,7 @@ int main(void)
 {
     RUN(lstm);
     RUN(gru);
+    RUN(bounded);
     RUN(variety);
     return check_report();
 }

@@ -106,6 +106,7 @@ static void compare(const char *path, const struct apx_model *model, struct apx_
 }
 
 static bool is_half; /* the models in fp16 */
+static bool is_int8; /* layers made int8 while loading, there and here */
 
 static void replay(const char *path, int threads)
 {
@@ -114,10 +115,11 @@ static void replay(const char *path, int threads)
     struct apx_model *cpu = NULL, *cuda = NULL;
     struct apx_session *sessions[2] = {NULL, NULL};
     struct apx_error error = {0};
+    options.precision = is_int8 ? "int8" : NULL;
     if (apx_model_load(path, &options, &cpu, &error) != APX_OK)
         return; /* refusals have tests of their own */
     options.device = "cuda";
-    options.precision = is_half ? "fp16" : NULL;
+    options.precision = is_half ? "fp16" : options.precision;
     enum apx_status status = apx_model_load(path, &options, &cuda, &error);
     if (status == APX_OK) {
         REQUIRE(apx_session_create(cpu, &session_options, &sessions[0], &error) == APX_OK);
@@ -166,9 +168,29 @@ static void models_in_halves(void)
     is_half = false;
 }
 
+static void models_in_int8(void)
+{
+    const int before = run_count;
+    is_int8 = true;
+    replay_all("tests/golden/torch_*.onnx", 1, 20);
+    replay_all("tests/golden/keras_*.onnx", 1, 20);
+    is_int8 = false;
+    CHECK(run_count - before >= 300);
+}
+
+/* Files that have int8 layers: all of them run there. */
+static void int8_models(void)
+{
+    const int before = refused_count;
+    replay_all("tests/golden/int8_*.onnx", 2, 5);
+    CHECK_EQ(refused_count, before);
+}
+
 int main(void)
 {
     RUN(models_of_exporters);
+    RUN(int8_models);
+    RUN(models_in_int8);
     RUN(models_in_halves);
     RUN(trees);
     printf("%d runs, %d models refused\n", run_count, refused_count);
