@@ -346,6 +346,17 @@ SIMT_INLINE void rnn_s8_fill(const struct rnn_s8_job &job, const struct rnn_s8_p
         job.c_last[(ptrdiff_t)n * job.c_last_row + at.unit] = 0.0f;
 }
 
+/* The unit's four biases (0), scales of x (1) or of h (2): read at every step, from the L1 cache,
+ * since registers are scarcer. */
+SIMT_INLINE void rnn_s8_constants(const struct rnn_s8_job &job, const struct rnn_s8_place &at,
+                                  unsigned which, float out[4])
+{
+    const unsigned unit = at.exists ? at.unit : 0;
+#pragma unroll
+    for (unsigned g = 0; g < 4; g++)
+        out[g] = job.constants[(4 * which + g) * job.units + unit];
+}
+
 template <int TILES> SIMT_INLINE void rnn_s8_zero(int32_t sums[TILES][2][4])
 {
 #pragma unroll
@@ -366,14 +377,7 @@ template <class Cell, bool QX, int TILES> SIMT_INLINE void rnn_s8_run(const stru
     const unsigned steps = rnn_s8_begin(job, at);
     const float *first = Cell::HAS_C ? job.c0 : job.h0;
     const ptrdiff_t first_pitch = Cell::HAS_C ? job.c0_row : job.h0_row;
-    float state[TILES][2], bias[4], x_scale[4], h_scale[4];
-#pragma unroll
-    for (int g = 0; g < 4; g++) {
-        const float *from = job.constants + g * job.units + at.unit;
-        bias[g] = at.exists ? from[0] : 0.0f;
-        x_scale[g] = at.exists && QX ? from[4 * job.units] : 0.0f;
-        h_scale[g] = at.exists ? from[8 * job.units] : 0.0f;
-    }
+    float state[TILES][2];
 #pragma unroll
     for (int t = 0; t < TILES; t++)
 #pragma unroll
@@ -394,11 +398,14 @@ template <class Cell, bool QX, int TILES> SIMT_INLINE void rnn_s8_run(const stru
     for (unsigned step = 0; step < steps; step++) {
         float gates[TILES][2][4];
         int32_t sums[TILES][2][4];
+        float bias[4], x_scale[4], h_scale[4];
+        rnn_s8_constants(job, at, 0, bias);
 #pragma unroll
         for (int i = 0; i < 8 * TILES; i++)
             gates[i / 8][i / 4 % 2][i % 4] = bias[i % 4];
         if (QX) {
             rnn_s8_zero<TILES>(sums);
+            rnn_s8_constants(job, at, 1, x_scale);
             simt_sync_warp(); /* before products all lanes meet */
             rnn_s8_multiply<Cell::GATES, TILES, S8_BOTH>(at, at.weights, job.x_tiles,
                                                          at.qx + step % 3 * at.rows * job.qx_pitch,
@@ -416,6 +423,7 @@ template <class Cell, bool QX, int TILES> SIMT_INLINE void rnn_s8_run(const stru
         rnn_s8_zero<TILES>(sums);
         rnn_s8_wait(job);
         rnn_s8_fetch<QX>(job, at, step + 2);
+        rnn_s8_constants(job, at, 2, h_scale);
         const uint8_t *h = at.qh + step % 2 * h_tile;
         uint8_t *h_new = at.qh + (step + 1) % 2 * h_tile;
         simt_sync_warp();
@@ -445,7 +453,7 @@ template <class Cell, bool QX, int TILES> SIMT_INLINE void rnn_s8_run(const stru
         for (int i = 0; i < 2 * TILES; i++) {
             const int t = i / 2, j = i % 2;
             const unsigned row = t * 8 + at.pair + j;
-            float *four = gates[t][j], candidate_h = bias[3];
+            float *four = gates[t][j], candidate_h = four[3];
             for (int g = Cell::RESET_BEFORE ? 2 : 0; g < Cell::GATES; g++) {
                 float *to = Cell::AFTER && g == 2 ? &candidate_h : &four[g];
                 *to = simt_fma(rnn_s8_sum<TILES>(sums, t, j, g), h_scale[g], *to);

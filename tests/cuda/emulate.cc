@@ -192,10 +192,13 @@ void inspect(block &b, size_t shared)
             give_up("writes outside of the block's shared memory");
 }
 
-/* All fibers to their end. */
+/* All fibers to their end. One warp at a time is held back until nobody else can go on, so that
+ * the others are as far ahead of it as the barriers let them. */
 void run_cluster(size_t count)
 {
     static uint32_t order = 1;
+    const size_t nobody = SIZE_MAX, warps = (count + WARP - 1) / WARP;
+    size_t held = nobody;
     for (size_t left = count; left > 0;) {
         /* Any odd stride visits all of a power of two. */
         size_t round = 1;
@@ -206,7 +209,7 @@ void run_cluster(size_t count)
         bool progress = false;
         for (size_t i = 0; i < round; i++) {
             const size_t at = (first + i * stride) % round;
-            if (at >= count)
+            if (at >= count || at / WARP == held)
                 continue;
             fiber *f = fibers[at].get();
             if (f->done || (f->waits_for != nullptr && f->waits_for->generation == f->since))
@@ -215,7 +218,11 @@ void run_cluster(size_t count)
             enter(f);
             left -= f->done;
         }
-        if (!progress) {
+        if (progress && held == nobody) {
+            held = (order >> 11) % warps;
+        } else if (!progress && held != nobody) {
+            held = nobody;
+        } else if (!progress) {
             for (size_t i = 0; i < count; i++)
                 if (!fibers[i]->done)
                     current = fibers[i].get();

@@ -3,10 +3,10 @@
  *
  * Every CUDA thread is a fiber. The blocks of one cluster are there together, clusters come one
  * after the other. A fiber runs until it waits for a barrier; the scheduler then takes the next
- * one, in an order that changes with every pass, so that a missing barrier shows. It is stricter
- * than the machine: a thread that leaves while others wait for it is a failure, shared memory
- * begins as NaN and ends where the launch said (behind it is NaN, and a fence), and asynchronous
- * copies happen only when they are waited for.
+ * one, in an order that changes with every pass, one warp being left behind as far as barriers
+ * permit, so that a missing barrier shows. It is stricter than the machine: a thread that leaves
+ * while others wait for it is a failure, shared memory begins as NaN and ends where the launch said
+ * (behind it is NaN, and a fence), and asynchronous copies happen only when they are waited for.
  *
  * Failures are reported on stderr and end the program: a kernel that hangs or diverges has no
  * result that could be compared. */
