@@ -26,7 +26,7 @@ static const double product_latency = 33;    /* a product after another */
 static const double chain_cycles = 4.3;      /* a multiply-add after another */
 static const double cell_instructions = 160; /* of one unit and row: activations, integers to
                                                  float and back, the exchange of h */
-static const double cell_latency = 600;      /* of one unit and row, nothing beside it */
+static const double cell_latency = 400;      /* of one unit and row, nothing beside it */
 static const double barrier_cycles = 60, cluster_cycles = 420;
 static const double l2_bytes_a_cycle = 20; /* of one multiprocessor while all of them read */
 static const double prologue_cycles = 3300;
@@ -75,7 +75,7 @@ static double estimate(const struct apx_cuda_device *device, const struct apx_rn
     const double tiles = cut->tiles, warps = cut->octets, row_count = 8.0 * tiles;
     const double weights = cut->resident ? rnn_s8_tile_words(gates) / 32.0 : 0.0;
     const double reads = warps * (k * (weights + 2.0 * tiles) +
-                                  floats * (cut->resident ? 2.0 : 0.0) + floats * tiles / 2.0);
+                                  floats * (cut->resident ? 2.0 : 0.0) + floats * tiles);
     const double far =
         cut->resident ? 0.0
                       : warps * (double)rnn_s8_octet_words(desc, gates) * 4.0 / l2_bytes_a_cycle;

@@ -252,27 +252,53 @@ SIMT_INLINE void rnn_s8_multiply(const struct rnn_s8_place &at, const uint32_t *
     }
 }
 
-/* gates += W x in float: k ascending. */
+/* gates += W x in float: k ascending, COUNT of them. */
+template <int GATES, int TILES, int COUNT>
+SIMT_INLINE void rnn_s8_multiply_floats(const struct rnn_s8_job &job, const float *w,
+                                        const float *x, float gates[TILES][2][4])
+{
+    float weight[COUNT][4];
+#pragma unroll
+    for (int i = 0; i < COUNT; i++) {
+        const float4 four = *(const float4 *)(w + i * (4 * RNN_S8_UNITS));
+        weight[i][0] = four.x;
+        weight[i][1] = four.y;
+        weight[i][2] = four.z;
+        weight[i][3] = four.w;
+    }
+#pragma unroll
+    for (int t = 0; t < TILES; t++)
+#pragma unroll
+        for (int j = 0; j < 2; j++) {
+            const float *from = x + (8 * t + j) * job.x_pitch;
+            float value[2];
+            if (COUNT == 2) {
+                const float2 two = *(const float2 *)from;
+                value[0] = two.x;
+                value[1] = two.y;
+            } else {
+                value[0] = *from;
+            }
+#pragma unroll
+            for (int i = 0; i < COUNT; i++)
+#pragma unroll
+                for (int g = 0; g < GATES; g++)
+                    gates[t][j][g] = simt_fma(value[i], weight[i][g], gates[t][j][g]);
+        }
+}
+
 template <int GATES, int TILES>
 SIMT_INLINE void rnn_s8_multiply_float(const struct rnn_s8_job &job, const struct rnn_s8_place &at,
                                        const float *x, float gates[TILES][2][4])
 {
     const float *w = (const float *)at.weights + at.lane / 4 * 4;
-    const float *from = x + at.pair * job.x_pitch;
+    x += at.pair * job.x_pitch;
+    unsigned k = 0;
 #pragma unroll 1
-    for (unsigned k = 0; k < job.input; k++) {
-        const float4 four = *(const float4 *)(w + k * (4 * RNN_S8_UNITS));
-        const float weight[4] = {four.x, four.y, four.z, four.w};
-#pragma unroll
-        for (int t = 0; t < TILES; t++)
-#pragma unroll
-            for (int j = 0; j < 2; j++) {
-                const float value = from[(8 * t + j) * job.x_pitch + k];
-#pragma unroll
-                for (int g = 0; g < GATES; g++)
-                    gates[t][j][g] = simt_fma(value, weight[g], gates[t][j][g]);
-            }
-    }
+    for (; k + 2 <= job.input; k += 2)
+        rnn_s8_multiply_floats<GATES, TILES, 2>(job, w + k * (4 * RNN_S8_UNITS), x + k, gates);
+    if (k < job.input)
+        rnn_s8_multiply_floats<GATES, TILES, 1>(job, w + k * (4 * RNN_S8_UNITS), x + k, gates);
 }
 
 /* q of this unit's value of a row to where all blocks of the cluster see it: four units' lanes make
