@@ -81,6 +81,11 @@ void rnn_problem_random(struct rng *rng, bool lstm, struct rnn_problem *out)
     if (rng_once(rng, 20)) /* and around what goes through a step together */
         p.rows = 47 + rng_below(rng, 4);
     p.steps = rng_size(rng, 0, 3, 7);
+    if (rng_once(rng, 10)) { /* few rows whose x goes ahead of h, more than once */
+        p.desc.input = 16 + rng_below(rng, 8);
+        p.rows = 1 + rng_below(rng, 4);
+        p.steps = 8 + rng_below(rng, 18);
+    }
     p.desc.reset_after = !lstm && rng_once(rng, 2);
     p.desc.act[0] = (struct apx_activation){.kind = APX_ACT_SIGMOID};
     p.desc.act[1] = p.desc.act[2] = (struct apx_activation){.kind = APX_ACT_TANH};
