@@ -93,6 +93,17 @@ APX_INLINE void gru_column(const rnn_weight *w, const size_t next, const float *
                            const size_t k, const int m, const int columns, const int to[3],
                            vf acc[VF_TILE_ROWS][4])
 {
+    if (next == 0 && rnn_keeps_weights(m)) {
+        vf weights[3];
+        APX_UNROLL_FOR (g, columns)
+            weights[g] = rnn_weights_kept(w + g * VF_LANES);
+        APX_UNROLL_FOR (j, m) {
+            vf a = vf_set1(v[j][k]);
+            APX_UNROLL_FOR (g, columns)
+                acc[j][to[g]] = vf_fma(a, weights[g], acc[j][to[g]]);
+        }
+        return;
+    }
     APX_UNROLL_FOR (j, m) {
         vf a = vf_set1(v[j][k]);
         APX_UNROLL_FOR (g, columns)

@@ -100,6 +100,17 @@ APX_INLINE void lstm_column(const rnn_weight *w, const size_t next, const float 
         }
         return;
     }
+    if (next == 0 && rnn_keeps_weights(m)) {
+        vf weights[GATES];
+        APX_UNROLL_FOR (g, gates)
+            weights[g] = rnn_weights_kept(w + g * VF_LANES);
+        APX_UNROLL_FOR (j, m) {
+            vf a = vf_set1(v[j][k]);
+            APX_UNROLL_FOR (g, gates)
+                acc[j][g] = vf_fma(a, weights[g], acc[j][g]);
+        }
+        return;
+    }
     APX_UNROLL_FOR (j, m) {
         vf a = vf_set1(v[j][k]);
         APX_UNROLL_FOR (g, gates)

@@ -28,4 +28,21 @@ APX_INLINE vf rnn_weights(const rnn_weight *p)
 #endif
 }
 
+/* Whether tiles of m rows want each weight in a register for all their rows. Compilers take them
+ * from memory once a row where rows are two or three, and loads are what there are too many of
+ * then; from four rows on they do not. Three rows of four vectors leave 16 registers no room. */
+APX_INLINE bool rnn_keeps_weights(const int m)
+{
+    return VF_LANES == 16 ? m == 2 || m == 3 : VF_LANES == 8 && m == 2;
+}
+
+APX_INLINE vf rnn_weights_kept(const rnn_weight *p)
+{
+    vf a = rnn_weights(p);
+#if VF_LANES > 1
+    __asm__("" : "+v"(a));
+#endif
+    return a;
+}
+
 #endif
