@@ -28,16 +28,19 @@ static bool has_weights(const struct apx_step *step)
     return step->type->packed_bytes != NULL || step->type->build != NULL;
 }
 
-static enum apx_status refuse(const struct apx_cuda_program *program, const struct apx_step *step,
+static enum apx_status refuse(const struct apx_cuda_program *program, int s,
                               struct apx_error *error)
 {
+    const struct apx_step *step = program->plan->steps[s];
+    const char *precision =
+        program->steps[s].choice.precision; /* int8 layers of the file have it */
     const char *name = apx_bind_name(program->plan, step);
     return apx_fail(
         error, APX_EUNSUPPORTED, name,
         "%s%sdevice \"cuda\" has no kernel for this %s (precision %s on %s); use device "
         "\"cpu\"",
-        name, name[0] != '\0' ? ": " : "", step->type->name, program->place.precision,
-        program->place.device.name);
+        name, name[0] != '\0' ? ": " : "", step->type->name,
+        precision != NULL ? precision : program->place.precision, program->place.device.name);
 }
 
 /* of_host[slot]: written by a step of the host. */
@@ -45,7 +48,7 @@ static enum apx_status choose(struct apx_cuda_program *program, bool *of_host,
                               struct apx_error *error)
 {
     const struct apx_program *plan = program->plan;
-    const struct apx_step *lacking = NULL;
+    int lacking = -1;
     bool any = false;
     for (int s = 0; s < plan->step_count; s++) {
         const struct apx_step *step = plan->steps[s];
@@ -62,14 +65,14 @@ static enum apx_status choose(struct apx_cuda_program *program, bool *of_host,
             any = true;
             continue;
         }
-        lacking = lacking != NULL ? lacking : step;
+        lacking = lacking >= 0 ? lacking : s;
         if (has_weights(step))
             return refuse(program, lacking, error);
         for (int i = 0; i < step->out_count; i++)
             if (step->out[i] != NULL)
                 of_host[step->out[i]->slot] = true;
     }
-    if (!any && lacking != NULL)
+    if (!any && lacking >= 0)
         return refuse(program, lacking, error);
     if (!any)
         return apx_fail(error, APX_EUNSUPPORTED, "",

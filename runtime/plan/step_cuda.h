@@ -38,7 +38,7 @@ struct apx_cuda_frame {
 };
 
 struct apx_step_cuda {
-    /* False: this device cannot run this step. */
+    /* False: this device cannot run this step; out->precision then says which was looked for. */
     bool (*choose)(const struct apx_step *step, const struct apx_cuda_place *place,
                    struct apx_cuda_choice *out);
     /* Weights; NULL: none. pack may touch packed_bound bytes and tells how many to upload. */

@@ -91,6 +91,7 @@ static bool dense_choose(const struct apx_step *step, const struct apx_cuda_plac
     /* Float layers beside int8 ones are float, and one that has no half stays what the file says.
      */
     const char *wanted = is_int8 ? "int8" : strcmp(place->precision, "fp16") == 0 ? "fp16" : "fp32";
+    *out = (struct apx_cuda_choice){.precision = wanted};
     for (int pass = 0; pass < (is_int8 ? 1 : 2); pass++, wanted = "fp32")
         for (size_t i = 0; i < driver->dense_count; i++)
             if (strcmp(driver->dense[i].precision, wanted) == 0 &&

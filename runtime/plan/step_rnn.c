@@ -119,6 +119,7 @@ static bool rnn_choose(const struct apx_step *step, const struct apx_cuda_place 
     const char *precision = params->desc.int8.levels > 0            ? "int8"
                             : strcmp(place->precision, "fp16") == 0 ? "fp16"
                                                                     : "fp32";
+    *out = (struct apx_cuda_choice){.precision = precision};
     for (size_t i = 0; i < count; i++)
         if (strcmp(rows[i].precision, precision) == 0 &&
             rows[i].supports(&place->device, &params->desc)) {

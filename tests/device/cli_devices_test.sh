@@ -45,6 +45,10 @@ run 0 "$auspex" inspect runtime/examples/trees/lightgbm.txt --device cuda
 out_has 'link'
 FAKE_CUDA=no_device run 1 "$auspex" inspect $model --device cuda
 err_has 'no GPU is visible'
+run 0 "$auspex" inspect tests/golden/int8_torch_legacy_lstm_bi_2_all.onnx --device cuda
+out_has 'runs on   cuda, sm_90, int8'
+FAKE_CUDA=narrow run 1 "$auspex" inspect tests/golden/int8_torch_legacy_lstm_bi_2_all.onnx --device cuda
+err_has 'device "cuda" has no kernel for this lstm (precision int8 on Fake GPU); use device "cpu"'
 FAKE_CUDA=no_device run 0 "$auspex" inspect $model
 out_has 'runs on   cpu'
 run 1 "$auspex" inspect $model --device cpu --precision fp16
