@@ -66,13 +66,13 @@ for device in cpu auto; do
 done
 run 0 cmp "$dir/cpu.npy" "$dir/auto.npy"
 
-# The session's threads decide which of two crossovers counts: calls that take 50 ms are the device's.
-bench() { "$auspex" bench $model --isa scalar --rows 64 --seconds 0 --cache "$dir/two" --json "$@" | sed -n 's/.*"median_ns": \([0-9]*\).*/\1/p'; }
-FAKE_CUDA=idle=1 run 0 "$auspex" calibrate $model --isa scalar --threads 2 --seconds 0.01 --rows 64,128 --cache "$dir/two"
-FAKE_CUDA=idle=50000 run 0 "$auspex" calibrate $model --isa scalar --threads 1 --seconds 0.01 --rows 64,128 --cache "$dir/two"
-is 'both are there' "$(from_rows --cache "$dir/two" | xargs)" = 'null 64'
-is 'the device, with two threads' "$(FAKE_CUDA=idle=50000 bench --threads 2)" -gt 50000000
-is 'the processor, with one' "$(FAKE_CUDA=idle=50000 bench --threads 1)" -lt 50000000
+# The session's threads decide which of two crossovers counts: calls that take 400 ms are the device's.
+bench() { "$auspex" bench $model --isa scalar --rows 1024 --seconds 0 --cache "$dir/two" --json "$@" | sed -n 's/.*"median_ns": \([0-9]*\).*/\1/p'; }
+FAKE_CUDA=idle=1 run 0 "$auspex" calibrate $model --isa scalar --threads 2 --seconds 0.01 --rows 1024 --cache "$dir/two"
+FAKE_CUDA=idle=400000 run 0 "$auspex" calibrate $model --isa scalar --threads 1 --seconds 0.01 --rows 1024 --cache "$dir/two"
+is 'both are there' "$(from_rows --cache "$dir/two" | xargs)" = 'null 1024'
+is 'the device, with two threads' "$(FAKE_CUDA=idle=400000 bench --threads 2)" -gt 400000000
+is 'the processor, with one' "$(FAKE_CUDA=idle=400000 bench --threads 1)" -lt 400000000
 
 # Steps that are free are part of it.
 free=tests/golden/keras_lstm_free_time.onnx
