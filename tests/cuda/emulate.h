@@ -212,15 +212,17 @@ static inline void simt_mma_s8(int32_t sum[4], const uint32_t a[4], const uint32
     memcpy(mine.b, b, sizeof mine.b);
     emulated_give(&mine, sizeof mine);
     const unsigned row = emulated_lane() / 4, column = emulated_lane() % 4 * 2;
-    for (unsigned k = 0; k < 32; k++) {
-        const unsigned quarter = k % 16 / 4, shift = k % 4 * 8;
+    for (unsigned quarter = 0; quarter < 4; quarter++) {
         const operands *left = static_cast<const operands *>(emulated_given(row * 4 + quarter));
         for (unsigned i = 0; i < 4; i++) { /* row `row` + 8 (i / 2), column `column` + i % 2 */
             const operands *right =
                 static_cast<const operands *>(emulated_given((column + i % 2) * 4 + quarter));
-            const int8_t x = (int8_t)(uint8_t)(left->a[k / 16 * 2 + i / 2] >> shift);
-            const int8_t y = (int8_t)(uint8_t)(right->b[k / 16] >> shift);
-            sum[i] = (int32_t)((uint32_t)sum[i] + (uint32_t)(x * y));
+            for (unsigned k = 0; k < 8; k++) {
+                const unsigned shift = k % 4 * 8;
+                const int8_t x = (int8_t)(uint8_t)(left->a[k / 4 * 2 + i / 2] >> shift);
+                const int8_t y = (int8_t)(uint8_t)(right->b[k / 4] >> shift);
+                sum[i] = (int32_t)((uint32_t)sum[i] + (uint32_t)(x * y));
+            }
         }
     }
     emulated_sync_warp();
