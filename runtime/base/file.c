@@ -13,15 +13,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#define WRITER_WAIT_MS  3000 /* for a pipe's first writer: two programs of a script start so */
-#define WRITER_PAUSE_MS 5
-
 /* A pipe had nothing: *again unless it is at its end. One that somebody writes into is read to its
  * end however slow that is; for one that nobody has opened yet a while is waited, not for ever. */
 static enum apx_status look_for_writer(int file, const char *path, int *waited, bool *again,
                                        struct apx_error *error)
 {
-    const struct timespec pause = {.tv_nsec = WRITER_PAUSE_MS * 1000000L};
+    const struct timespec pause = {.tv_nsec = APX_FILE_PIPE_PAUSE_MS * 1000000L};
     struct pollfd look = {.fd = file, .events = POLLIN};
     *again = true;
     if (poll(&look, 1, 0) > 0) {
@@ -29,12 +26,12 @@ static enum apx_status look_for_writer(int file, const char *path, int *waited, 
             (look.revents & POLLIN) != 0; /* else POLLHUP alone: the writer has been and gone */
         return APX_OK;
     }
-    if (*waited >= WRITER_WAIT_MS)
+    if (*waited >= APX_FILE_PIPE_WAIT_MS)
         return apx_fail(error, APX_EIO, path,
                         "%s is a pipe that nobody has opened for writing in %d s", path,
-                        WRITER_WAIT_MS / 1000);
+                        APX_FILE_PIPE_WAIT_MS / 1000);
     nanosleep(&pause, NULL);
-    *waited += WRITER_PAUSE_MS;
+    *waited += APX_FILE_PIPE_PAUSE_MS;
     return APX_OK;
 }
 

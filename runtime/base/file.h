@@ -11,17 +11,27 @@
 enum apx_status apx_file_read(const char *path, size_t limit, char **data, size_t *bytes,
                               struct apx_error *error);
 
-/* Write beside `path`, sync, rename over it, sync its directory. A path that exists and is no
- * regular file (a pipe, /dev/stdout) is written to as it is. On failure what was at `path` is
- * untouched and nothing is left beside it; what a writer that was killed left is removed. Its
+/* Write beside `path`, sync, rename over it, sync its directory. A file that was there leaves its
+ * mode to the new one, and its owner and group where that is allowed; a symbolic link stays and
+ * what it leads to is written. A path that exists and is no regular file (a pipe, /dev/stdout) is
+ * written to as it is; for a named pipe's reader a while is waited. On failure what was at `path`
+ * is untouched and nothing is left beside it; what a writer that was killed left is removed. Its
  * directory must be there.
  *   APX_EIO, APX_ENOTFOUND (its directory), APX_ENOMEM */
 enum apx_status apx_file_replace(const char *path, const void *data, size_t bytes,
                                  struct apx_error *error);
 
+/* Where `path` leads once its symbolic links are followed, the last one to a file that may not be
+ * there; for free(). NULL with errno: ENOMEM, ELOOP, or what the system has against a link. */
+char *apx_file_target(const char *path);
+
 /* The same refusal for a missing directory, before the work whose result is to be written.
  *   APX_ENOTFOUND, APX_EIO, APX_ENOMEM */
 enum apx_status apx_file_check_folder(const char *path, struct apx_error *error);
+
+/* So long an open named pipe waits for its other end: two programs of a script start so. */
+#define APX_FILE_PIPE_WAIT_MS  3000
+#define APX_FILE_PIPE_PAUSE_MS 5
 
 /* A file whatever its names are: struct stat's st_dev and st_ino. */
 struct apx_file_id {

@@ -21,7 +21,11 @@ enum apx_status apx_file_check_folder(const char *path, struct apx_error *error)
 {
     struct stat about;
     enum apx_status status = APX_OK;
-    char *folder = apx_file_directory(path);
+    char *target = apx_file_target(path);
+    if (target == NULL)
+        return apx_file_failed(error, "write", path);
+    char *folder = apx_file_directory(target);
+    free(target);
     if (folder == NULL)
         return apx_fail(error, APX_ENOMEM, path, "out of memory");
     if (stat(folder, &about) != 0 && errno == ENOENT)

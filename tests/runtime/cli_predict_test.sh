@@ -112,6 +112,16 @@ err_has '0 rows'
 run 0 "$auspex" predict $golden/$name.onnx --input "$dir/nan.csv" --quiet
 out_has NaN
 
+# An output to a named pipe, read and not.
+unpack torch_legacy_lstm_1
+mkfifo "$dir/pipe.csv"
+run 0 "$auspex" predict $golden/torch_legacy_lstm_1.onnx --input "$dir/g/in_0.csv" --output "$dir/y.csv" --quiet
+run 0 bash -c 'cat "$1" >"$2" & timeout 20 "$3" predict "$4" --input "$5" --output "$1" --quiet; s=$?; wait; exit $s' - \
+    "$dir/pipe.csv" "$dir/piped.csv" "$auspex" $golden/torch_legacy_lstm_1.onnx "$dir/g/in_0.csv"
+run 0 cmp "$dir/piped.csv" "$dir/y.csv"
+run 1 timeout 20 "$auspex" predict $golden/torch_legacy_lstm_1.onnx --input "$dir/g/in_0.csv" --output "$dir/pipe.csv"
+err_has 'pipe.csv is a pipe that nobody has opened for reading in 3 s'
+
 # Refusals say what is expected.
 model=$golden/torch_legacy_lstm_1.onnx
 unpack torch_legacy_lstm_1

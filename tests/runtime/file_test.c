@@ -196,6 +196,121 @@ static void waits_for_a_writer(void)
     REQUIRE(unlink(fifo) == 0);
 }
 
+/* The other direction: its reader may come later, or never. */
+static void waits_for_a_reader(void)
+{
+    const struct timespec moment = {.tv_nsec = 30000000};
+    static char text[200000]; /* more than a pipe holds: the reader is waited for there as well */
+    struct apx_error error = {0};
+    char fifo[80];
+    int result;
+    memset(text, 'x', sizeof text);
+    snprintf(fifo, sizeof fifo, "%s/fifo", directory);
+    REQUIRE(mkfifo(fifo, 0600) == 0);
+    pid_t child = fork();
+    if (child == 0) {
+        char *data;
+        size_t bytes;
+        nanosleep(&moment, NULL);
+        bool ok = apx_file_read(fifo, sizeof text, &data, &bytes, NULL) == APX_OK;
+        _exit(ok && bytes == sizeof text && memcmp(data, text, bytes) == 0 ? 0 : 1);
+    }
+    CHECK_EQ(apx_file_replace(fifo, text, sizeof text, &error), APX_OK);
+    REQUIRE(waitpid(child, &result, 0) == child);
+    CHECK_EQ(result, 0);
+    alarm(20); /* instead of for ever */
+    CHECK_EQ(apx_file_replace(fifo, text, sizeof text, &error), APX_EIO);
+    alarm(0);
+    CHECK_HAS(error.message, "fifo is a pipe that nobody has opened for reading in 3 s");
+    CHECK_EQ(entries(), 2);
+    REQUIRE(unlink(fifo) == 0);
+}
+
+static mode_t mode_of(const char *name)
+{
+    struct stat about;
+    REQUIRE(stat(name, &about) == 0);
+    return about.st_mode & 07777;
+}
+
+/* A file that is replaced leaves its mode to the new one; a new one has what the umask leaves. */
+static void keeps_the_mode(void)
+{
+    static const mode_t modes[] = {0640, 0600, 0664, 0444};
+    mode_t mask = umask(022);
+    for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
+        REQUIRE(apx_file_replace(path, "a", 1, NULL) == APX_OK && chmod(path, modes[i]) == 0);
+        CHECK_EQ(apx_file_replace(path, "b", 1, NULL), APX_OK);
+        CHECK_EQ(mode_of(path), modes[i]);
+    }
+    REQUIRE(unlink(path) == 0);
+    CHECK_EQ(apx_file_replace(path, "b", 1, NULL), APX_OK);
+    CHECK_EQ(mode_of(path), 0644);
+    umask(mask);
+}
+
+/* Root keeps the owner. A writer who may not leaves the group that is not kept no rights. */
+static void keeps_the_owner_where_it_may(void)
+{
+    struct stat about;
+    int result;
+    if (geteuid() != 0)
+        return;
+    REQUIRE(apx_file_replace(path, "a", 1, NULL) == APX_OK);
+    REQUIRE(chown(path, 12345, 23456) == 0 && chmod(path, 0640) == 0);
+    CHECK_EQ(apx_file_replace(path, "b", 1, NULL), APX_OK);
+    REQUIRE(stat(path, &about) == 0);
+    CHECK_EQ(about.st_uid, 12345);
+    CHECK_EQ(about.st_gid, 23456);
+    CHECK_EQ(about.st_mode & 07777, 0640);
+    REQUIRE(chmod(path, 0664) == 0 && chmod(directory, 0777) == 0);
+    pid_t child = fork();
+    if (child == 0) {
+        bool ok = setgid(54321) == 0 && setuid(54321) == 0;
+        _exit(ok && apx_file_replace(path, "c", 1, NULL) == APX_OK ? 0 : 1);
+    }
+    REQUIRE(waitpid(child, &result, 0) == child);
+    CHECK_EQ(result, 0);
+    REQUIRE(stat(path, &about) == 0);
+    CHECK_EQ(about.st_uid, 54321);
+    CHECK_EQ(about.st_mode & 07777, 0644);
+    REQUIRE(chmod(directory, 0700) == 0 && unlink(path) == 0);
+}
+
+/* The file that a link leads to is written, also one that is not there yet; the link stays. */
+static void writes_through_links(void)
+{
+    struct apx_error error = {0};
+    struct stat about;
+    char first[80], second[80], folder[80], behind[96], *data;
+    size_t bytes;
+    snprintf(first, sizeof first, "%s/first", directory);
+    snprintf(second, sizeof second, "%s/second", directory);
+    snprintf(folder, sizeof folder, "%s/folder", directory);
+    snprintf(behind, sizeof behind, "%s/behind", folder);
+    REQUIRE(mkdir(folder, 0700) == 0 && symlink("folder/behind", first) == 0 &&
+            symlink(first, second) == 0);
+    for (int there = 0; there < 2; there++) { /* at first the links lead to nothing */
+        CHECK_EQ(apx_file_check_folder(second, &error), APX_OK);
+        CHECK_EQ(apx_file_replace(second, there ? "two" : "one", 3, &error), APX_OK);
+        CHECK(lstat(first, &about) == 0 && S_ISLNK(about.st_mode));
+        CHECK(lstat(second, &about) == 0 && S_ISLNK(about.st_mode));
+        REQUIRE(lstat(behind, &about) == 0 && S_ISREG(about.st_mode));
+        REQUIRE(apx_file_read(behind, 9, &data, &bytes, &error) == APX_OK);
+        CHECK_STR(data, there ? "two" : "one");
+        free(data);
+    }
+    REQUIRE(unlink(behind) == 0 && rmdir(folder) == 0);
+    CHECK_EQ(apx_file_check_folder(second, &error), APX_ENOTFOUND);
+    CHECK_HAS(error.message, "second: there is no folder ");
+    CHECK_EQ(apx_file_replace(second, "x", 1, &error), APX_ENOTFOUND);
+    REQUIRE(unlink(first) == 0 && symlink("second", first) == 0); /* in a circle */
+    CHECK_EQ(apx_file_check_folder(second, &error), APX_EIO);
+    CHECK_EQ(apx_file_replace(second, "x", 1, &error), APX_EIO);
+    CHECK_HAS(error.message, "levels of symbolic links");
+    REQUIRE(unlink(first) == 0 && unlink(second) == 0);
+}
+
 static void tells_two_names_of_one_file(void)
 {
     char other[80], link_name[80], dotted[80];
@@ -223,6 +338,10 @@ int main(void)
     RUN(writes_and_reads_back);
     RUN(reads_a_pipe);
     RUN(waits_for_a_writer);
+    RUN(waits_for_a_reader);
+    RUN(keeps_the_mode);
+    RUN(keeps_the_owner_where_it_may);
+    RUN(writes_through_links);
     RUN(refuses);
     RUN(tells_two_names_of_one_file);
     RUN(sweeps_after_the_dead);
