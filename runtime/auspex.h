@@ -119,8 +119,9 @@ struct apx_load_options {
     const struct apx_allocator *allocator; /* NULL: malloc. Must outlive the model. */
     const char *device;                    /* "auto" (default), "cpu" or "cuda" */
     const char *isa;                       /* caps the instruction set: "scalar", "avx2", "avx512",
-                                              "avx512vnni", "avx512vbmi"; NULL: AUSPEX_ISA, then
-                                              all there is */
+                                              "avx512vnni", "avx512vbmi"; NULL: all there is.
+                                              AUSPEX_ISA in the environment caps it as well:
+                                              the lower of the two counts */
     const char *precision;                 /* "fp32" (default): as the file says. "fp16-weights":
                                               W and R of LSTM and GRU layers rounded once to half
                                               precision, all else as in fp32, device "cpu" alone

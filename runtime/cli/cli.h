@@ -77,7 +77,8 @@ enum { CLI_DEVICE = 256, CLI_ISA, CLI_PRECISION, CLI_THREADS, CLI_HELP, CLI_JSON
     "  --cache DIR              where auspex calibrate put the times that auto goes by\n"          \
     "                           ($XDG_CACHE_HOME/auspex, or ~/.cache/auspex)\n"                    \
     "  --isa WORD               highest instruction set to use: scalar, avx2, avx512,\n"           \
-    "                           avx512vnni, avx512vbmi (AUSPEX_ISA, or all there is)\n"            \
+    "                           avx512vnni, avx512vbmi (all there is). AUSPEX_ISA in the\n"        \
+    "                           environment caps it too: the lower of the two counts\n"            \
     "  --precision WORD         fp32: as the file says; fp16-weights: W and R of LSTM and\n"       \
     "                           GRU layers rounded to half precision, all else fp32; int8:\n"      \
     "                           layers as auspex quantize makes them without data; fp16:\n"        \

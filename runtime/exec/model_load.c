@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernels/kernels.h"
 #include "runtime/base/fail.h"
 #include "runtime/base/file.h"
 #include "runtime/base/memory.h"
@@ -33,15 +34,35 @@ static enum apx_status read_options(const struct apx_load_options *given,
     return APX_OK;
 }
 
-/* The option, or the environment's word. */
+/* *isa: the lower of the option and of the environment's word; NULL: neither is said. An option
+ * that is no word is left for the backend to refuse. */
+static enum apx_status choose_isa(const char *option, const char **isa, struct apx_error *error)
+{
+    const char *environment = getenv("AUSPEX_ISA");
+    uint32_t allowed, asked;
+    *isa = option;
+    if (environment == NULL || environment[0] == '\0')
+        return APX_OK;
+    if (!apx_caps_limit(UINT32_MAX, environment, &allowed))
+        return apx_fail(error, APX_EINVAL, "AUSPEX_ISA",
+                        "the environment's AUSPEX_ISA is \"%s\"; say scalar, avx2, avx512, "
+                        "avx512vnni or avx512vbmi",
+                        environment);
+    if (option == NULL || (apx_caps_limit(UINT32_MAX, option, &asked) && (asked & ~allowed) != 0))
+        *isa = environment;
+    return APX_OK;
+}
+
 static enum apx_status compile(struct apx_model *model, const void *data, size_t bytes,
                                const struct apx_load_options *options, struct apx_error *error)
 {
-    const char *environment = getenv("AUSPEX_ISA");
-    bool is_environment = options->isa == NULL && environment != NULL && environment[0] != '\0';
+    const char *isa;
+    enum apx_status status = choose_isa(options->isa, &isa, error);
+    if (status != APX_OK)
+        return status;
     const struct apx_compile_options compile_options = {
         .allocator = model->allocator,
-        .isa = is_environment ? environment : options->isa,
+        .isa = isa,
         .precision = options->precision,
         .l2_bytes = model->topo->l2,
         .topo = model->topo,
@@ -49,14 +70,7 @@ static enum apx_status compile(struct apx_model *model, const void *data, size_t
         .file_bytes = bytes,
         .cache = options->cache,
     };
-    enum apx_status status =
-        model->backend->compile(model->graph, &compile_options, &model->program, error);
-    if (status == APX_EINVAL && is_environment && error != NULL && strcmp(error->field, "isa") == 0)
-        return apx_fail(error, APX_EINVAL, "AUSPEX_ISA",
-                        "the environment's AUSPEX_ISA is \"%s\"; say scalar, avx2, avx512, "
-                        "avx512vnni or avx512vbmi",
-                        environment);
-    return status;
+    return model->backend->compile(model->graph, &compile_options, &model->program, error);
 }
 
 /* ---- tensors --------------------------------------------------------------------------------- */

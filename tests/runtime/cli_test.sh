@@ -36,6 +36,10 @@ run 0 "$auspex" inspect $model
 for word in 'float32[batch, 10, 4]' 'float32[batch, 2]' LSTM 'flops' lstm; do out_has "$word"; done
 run 0 "$auspex" inspect $model --isa scalar
 out_has apx_lstm_f32_scalar
+run 0 env AUSPEX_ISA=scalar "$auspex" inspect $model --isa avx512
+out_has apx_lstm_f32_scalar
+run 1 env AUSPEX_ISA=mmx "$auspex" inspect $model --isa scalar
+err_has 'AUSPEX_ISA is "mmx"; say scalar, avx2'
 run 0 "$auspex" inspect --json $model
 for key in inputs outputs nodes steps flops_per_row; do out_has "\"$key\":"; done
 run 0 "$auspex" inspect $golden/torch_legacy_lstm_timefirst.onnx

@@ -98,20 +98,23 @@ static void the_environment_caps_the_rows(void)
     run_release(first, 1);
 }
 
-static void the_option_goes_before_the_environment(void)
+static void the_lower_of_option_and_environment_counts(void)
 {
+    static const char *const words[] = {"scalar", "avx2", "avx512", "avx512vnni", "avx512vbmi"};
     struct apx_tensor out[1] = {{0}};
-    CHECK_STR(chosen("scalar", "avx512vbmi", out), best(true, true));
-    run_release(out, 1);
-    CHECK_STR(chosen("avx512vbmi", "scalar", out), "scalar");
-    run_release(out, 1);
+    for (size_t e = 0; e < 5; e++)
+        for (size_t o = 0; o < 5; o++) {
+            const size_t lower = e < o ? e : o;
+            CHECK_STR(chosen(words[e], words[o], out), best(lower >= 1, lower >= 2));
+            run_release(out, 1);
+        }
 }
 
 int main(void)
 {
     make_model();
     RUN(the_environment_caps_the_rows);
-    RUN(the_option_goes_before_the_environment);
+    RUN(the_lower_of_option_and_environment_counts);
     free(model_data);
     run_release(&x, 1);
     run_end();

@@ -369,7 +369,10 @@ static void refuses_wrong_options(void)
     CHECK_EQ(apx_model_load_memory("nonsense", 8, NULL, &model, &error), APX_EFORMAT);
     setenv("AUSPEX_ISA", "mmx", 1);
     refuses_option((struct apx_load_options){0}, APX_EINVAL, "AUSPEX_ISA");
-    model = load(&(struct apx_load_options){.isa = "scalar"}); /* the option goes before it */
+    refuses_option((struct apx_load_options){.isa = "scalar"}, APX_EINVAL, "AUSPEX_ISA");
+    setenv("AUSPEX_ISA", "avx2", 1);
+    refuses_option((struct apx_load_options){.isa = "neon"}, APX_EINVAL, "isa");
+    model = load(&(struct apx_load_options){.isa = "scalar"});
     CHECK(apx_model_notice(model) == NULL);
     apx_model_destroy(model);
     setenv("AUSPEX_ISA", "scalar", 1);
