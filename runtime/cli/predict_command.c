@@ -49,10 +49,8 @@ struct job {
     const char **in_file, **out_file; /* the same; NULL: none */
 };
 
-typedef const struct apx_tensor_info *get_info(const struct apx_model *model, size_t index);
-
 static int refuse_missing(const struct job *job, const char *what, const char *word, size_t length,
-                          get_info *get, size_t count)
+                          apx_rows_info *get, size_t count)
 {
     char names[512];
     size_t used = 0;
@@ -61,35 +59,40 @@ static int refuse_missing(const struct job *job, const char *what, const char *w
         used += (size_t)snprintf(names + used, sizeof names - used, "%s%.64s", i > 0 ? ", " : "",
                                  get(job->model, i)->name);
     if (length != SIZE_MAX)
-        return apx_cli_refuse("predict", job->path, "there is no %s \"%.*s\"; the model has: %s",
-                              what, (int)length, word, names);
+        return apx_cli_refuse(
+            "predict", job->path,
+            "there is no %s \"%.*s\"; the model has: %s; for a path with \"=\" in "
+            "it say NAME=PATH",
+            what, (int)length, word, names);
     return apx_cli_refuse("predict", job->path, "%s; the model has: %s", word, names);
 }
 
 /* Says which tensor each "[NAME=]FILE" is for. files: [count] */
 static int assign(const struct job *job, const char *what, const char *const *given,
-                  int given_count, get_info *get, size_t count, const char **files)
+                  int given_count, apx_rows_info *get, size_t count, const char **files)
 {
     for (int g = 0; g < given_count; g++) {
-        const char *equals = strchr(given[g], '=');
-        size_t length = equals != NULL ? (size_t)(equals - given[g]) : 0, at = 0;
-        if (equals != NULL) {
-            while (at < count && (strlen(get(job->model, at)->name) != length ||
-                                  strncmp(get(job->model, at)->name, given[g], length) != 0))
-                at++;
-            if (at == count)
-                return refuse_missing(job, what, given[g], length, get, count);
-        } else {
+        struct apx_rows_given one =
+            apx_rows_given_read(given[g], job->model, get, count, get == apx_model_output);
+        size_t at = one.tensor;
+        if (one.is_named && at == SIZE_MAX)
+            return refuse_missing(job, what, given[g], (size_t)(one.file - given[g]) - 1, get,
+                                  count);
+        if (!one.is_named) {
+            at = 0;
             while (at < count && files[at] != NULL)
                 at++;
             if (at == count)
                 return apx_cli_refuse("predict", job->path, "the model has only %zu %s%s", count,
                                       what, count == 1 ? "" : "s");
+            if (given_count == 1 && count > 1 && get == apx_model_output)
+                return refuse_missing(job, what, "say --output NAME=FILE for each output you want",
+                                      SIZE_MAX, get, count);
         }
         if (files[at] != NULL)
             return apx_cli_refuse("predict", job->path, "%s \"%s\" is given twice", what,
                                   get(job->model, at)->name);
-        files[at] = equals != NULL ? equals + 1 : given[g];
+        files[at] = one.file;
     }
     return CLI_DONE;
 }
@@ -107,9 +110,7 @@ static int assign_all(struct job *job)
             status = apx_cli_refuse(
                 "predict", job->path, "input \"%s\" has no file; give --input %s=FILE",
                 apx_model_input(job->model, i)->name, apx_model_input(job->model, i)->name);
-    if (status == CLI_DONE && outputs > 1 &&
-        (job->output_count == 0 ||
-         (job->output_count == 1 && strchr(job->outputs[0], '=') == NULL)))
+    if (status == CLI_DONE && outputs > 1 && job->output_count == 0)
         status = refuse_missing(job, "output", "say --output NAME=FILE for each output you want",
                                 SIZE_MAX, apx_model_output, outputs);
     return status;
@@ -224,11 +225,9 @@ static int read_options(int argc, char **argv, struct job *job)
             }
             job->options.load.trees = trees;
         } else if (option == INPUT || option == OUTPUT) {
-            const char *equals = strchr(optarg, '=');
-            const char *file = equals != NULL ? equals + 1 : optarg;
             int *count = option == INPUT ? &job->input_count : &job->output_count;
-            if (!apx_rows_is_csv(file) && !apx_rows_is_npy(file)) {
-                apx_cli_usage("predict", "\"%s\" ends neither in .npy nor in .csv", file);
+            if (!apx_rows_is_csv(optarg) && !apx_rows_is_npy(optarg)) {
+                apx_cli_usage("predict", "\"%s\" ends neither in .npy nor in .csv", optarg);
                 return '?';
             }
             if (*count == MOST_FILES) {

@@ -266,11 +266,9 @@ static int read_layers(struct job *job, const char *text)
 
 static bool is_rows_file(const char *given)
 {
-    const char *equals = strchr(given, '=');
-    const char *file = equals != NULL ? equals + 1 : given;
-    if (apx_rows_is_csv(file) || apx_rows_is_npy(file))
+    if (apx_rows_is_csv(given) || apx_rows_is_npy(given))
         return true;
-    apx_cli_usage("quantize", "\"%s\" ends neither in .npy nor in .csv", file);
+    apx_cli_usage("quantize", "\"%s\" ends neither in .npy nor in .csv", given);
     return false;
 }
 
@@ -349,6 +347,17 @@ static int read_arguments(int argc, char **argv, struct job *job)
     return '?';
 }
 
+/* "[NAME=]FILE" before the model says which names there are: the target is neither reading of it.
+ */
+static int spare_given(const struct job *job, const char *given, const char *what)
+{
+    const char *equals = strchr(given, '=');
+    int status = apx_cli_spare("quantize", job->target, given, what);
+    if (status == CLI_DONE && equals != NULL)
+        status = apx_cli_spare("quantize", job->target, equals + 1, what);
+    return status;
+}
+
 /* Nothing that is read may be written to. */
 static int check_target(const struct job *job)
 {
@@ -356,11 +365,9 @@ static int check_target(const struct job *job)
     if (status == CLI_DONE)
         status = apx_cli_spare("quantize", job->target, job->source, "the model");
     for (int i = 0; status == CLI_DONE && i < job->data_count; i++)
-        status = apx_cli_spare("quantize", job->target, apx_quantize_file(job->data[i]),
-                               "a file of --data");
+        status = spare_given(job, job->data[i], "a file of --data");
     if (status == CLI_DONE && job->targets != NULL)
-        status = apx_cli_spare("quantize", job->target, apx_quantize_file(job->targets),
-                               "the file of --targets");
+        status = spare_given(job, job->targets, "the file of --targets");
     return status;
 }
 

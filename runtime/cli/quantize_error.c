@@ -14,38 +14,18 @@
  * about int8. */
 #define MOST_CHANGE 10
 
-typedef const struct apx_tensor_info *get_info(const struct apx_model *model, size_t index);
-
-/* Index of the tensor that "[NAME=]FILE" is for; `next` without a name. SIZE_MAX: there is none. */
-static size_t tensor_of(const struct apx_model *model, const char *given, get_info *get,
-                        size_t count, size_t next)
-{
-    const char *equals = strchr(given, '=');
-    if (equals == NULL)
-        return next < count ? next : SIZE_MAX;
-    for (size_t i = 0; i < count; i++)
-        if (strlen(get(model, i)->name) == (size_t)(equals - given) &&
-            strncmp(get(model, i)->name, given, (size_t)(equals - given)) == 0)
-            return i;
-    return SIZE_MAX;
-}
-
 static int refuse_name(const struct apx_quantize_trial *trial, const char *what, const char *given,
-                       get_info *get, size_t count)
+                       apx_rows_info *get, size_t count)
 {
     char names[512] = "";
     size_t used = 0;
     for (size_t i = 0; i < count && used < 400; i++)
         used += (size_t)snprintf(names + used, sizeof names - used, "%s%.64s", i > 0 ? ", " : "",
                                  get(trial->models[0], i)->name);
-    return apx_cli_refuse("quantize", trial->source, "no %s is named \"%.*s\"; %ss: %s", what,
-                          (int)strcspn(given, "="), given, what, names);
-}
-
-const char *apx_quantize_file(const char *given)
-{
-    const char *equals = strchr(given, '=');
-    return equals != NULL ? equals + 1 : given;
+    return apx_cli_refuse(
+        "quantize", trial->source,
+        "no %s is named \"%.*s\"; %ss: %s; for a path with \"=\" in it say NAME=PATH", what,
+        (int)strcspn(given, "="), given, what, names);
 }
 
 static int64_t rows_of(const struct apx_model *model, const struct apx_tensor *inputs)
@@ -79,12 +59,14 @@ static int read_inputs(const struct apx_quantize_trial *trial, struct apx_tensor
     struct apx_error error = {0};
     int status = CLI_DONE;
     for (int k = 0; status == CLI_DONE && k < trial->data_count; k++) {
-        const char *file = apx_quantize_file(trial->data[k]);
+        struct apx_rows_given given =
+            apx_rows_given_read(trial->data[k], model, apx_model_input, count, false);
+        const char *file = given.file;
         size_t next = 0;
         while (next < count && inputs[next].data != NULL)
             next++;
-        size_t i = tensor_of(model, trial->data[k], apx_model_input, count, next);
-        if (i == SIZE_MAX && strchr(trial->data[k], '=') != NULL)
+        size_t i = given.is_named || next == count ? given.tensor : next;
+        if (i == SIZE_MAX && given.is_named)
             status = refuse_name(trial, "input", trial->data[k], apx_model_input, count);
         else if (i == SIZE_MAX)
             status = apx_cli_refuse("quantize", trial->source, "no input is left for --data %s",
@@ -112,8 +94,11 @@ int apx_quantize_rows_read(const struct apx_quantize_trial *trial, struct apx_te
     int status = *inputs != NULL ? read_inputs(trial, *inputs)
                                  : apx_cli_refuse("quantize", NULL, "out of memory");
     if (status == CLI_DONE && rows_of(trial->models[0], *inputs) == 0)
-        status = apx_cli_refuse("quantize", apx_quantize_file(trial->data[0]),
-                                "no rows: no error can be measured");
+        status = apx_cli_refuse(
+            "quantize",
+            apx_rows_given_read(trial->data[0], trial->models[0], apx_model_input, count, false)
+                .file,
+            "no rows: no error can be measured");
     return status;
 }
 
@@ -237,11 +222,12 @@ static int measure_targets(const struct apx_quantize_trial *trial, const struct 
                            const struct apx_tensor *after, struct apx_quantize_error *errors)
 {
     const struct apx_model *model = trial->models[0];
-    const char *file = apx_quantize_file(trial->targets);
+    struct apx_rows_given given = apx_rows_given_read(trial->targets, model, apx_model_output,
+                                                      apx_model_output_count(model), false);
+    const char *file = given.file;
     struct apx_tensor target = {0};
     struct apx_error error = {0};
-    size_t at =
-        tensor_of(model, trial->targets, apx_model_output, apx_model_output_count(model), 0);
+    size_t at = given.is_named ? given.tensor : 0;
     if (at == SIZE_MAX)
         return refuse_name(trial, "output", trial->targets, apx_model_output,
                            apx_model_output_count(model));

@@ -34,8 +34,6 @@ struct apx_quantize_trial {
 int apx_quantize_rows_read(const struct apx_quantize_trial *trial, struct apx_tensor **inputs);
 void apx_quantize_rows_release(struct apx_tensor *inputs, size_t count); /* accepts NULL */
 
-/* FILE of "[NAME=]FILE". */
-const char *apx_quantize_file(const char *given);
 /* *errors: one for each output, with *rows rows; to be released. Failures are printed; returns an
  * exit status. */
 int apx_quantize_try(const struct apx_quantize_trial *trial, struct apx_quantize_error **errors,

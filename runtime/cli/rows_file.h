@@ -9,6 +9,19 @@
 bool apx_rows_is_csv(const char *path);
 bool apx_rows_is_npy(const char *path);
 
+/* apx_model_input or apx_model_output. */
+typedef const struct apx_tensor_info *apx_rows_info(const struct apx_model *model, size_t index);
+
+/* "[NAME=]FILE" as given on the command line, of one of the model's `count` inputs or outputs.
+ * is_written: FILE need not be there. */
+struct apx_rows_given {
+    const char *file; /* within what was given */
+    bool is_named;
+    size_t tensor; /* the one with that name; SIZE_MAX: no name, or one that no tensor has */
+};
+struct apx_rows_given apx_rows_given_read(const char *given, const struct apx_model *model,
+                                          apx_rows_info *info, size_t count, bool is_written);
+
 /* The features' names, where the model says them (metadata "feature_names", a JSON list) and they
  * are the columns of its only input; else list is NULL. */
 struct apx_rows_names {

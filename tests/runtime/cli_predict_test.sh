@@ -131,11 +131,30 @@ sed 's/^[^,]*/Monday/' "$dir/g/in_0.csv" >"$dir/text.csv"
 run 1 "$auspex" predict $model --input "$dir/text.csv" --output "$dir/y.npy"
 err_has 'line 1: column "f0" holds text'
 run 1 "$auspex" predict $model --input z="$dir/g/in_0.csv"
-err_has 'there is no input "z"; the model has: x'
+err_has 'there is no input "z"; the model has: x; for a path with "=" in it say NAME=PATH'
 run 1 "$auspex" predict $model --input "$dir/g/in_0.csv" --input "$dir/g/in_0.csv"
 err_has 'the model has only 1 input'
 run 1 "$auspex" predict $model --input "$dir/g/in_0.csv" --output q="$dir/y.npy"
 err_has 'there is no output "q"'
+# A path with "=" in it is a path where something is there and no tensor has the name before it.
+run 0 "$auspex" predict $model --input "$dir/g/in_0.csv" --output "$dir/y.csv" --quiet
+parted=$dir/date=2026-11-21
+mkdir "$parted" && cp "$dir/g/in_0.csv" "$parted/rows.csv"
+for given in "$parted/rows.csv" "x=$parted/rows.csv"; do
+    for target in "$parted/y.csv" "y=$parted/y.csv"; do
+        rm -f "$parted/y.csv"
+        run 0 "$auspex" predict $model --input "$given" --output "$target" --quiet
+        run 0 cmp "$parted/y.csv" "$dir/y.csv"
+    done
+done
+run 1 "$auspex" predict $model --input "$parted/nothing.csv"
+err_has 'for a path with "=" in it say NAME=PATH'
+run 1 "$auspex" predict $model --input "$parted/rows.csv" --output "$parted/rows.csv"
+err_has "this is an input's file itself"
+run 1 bash -c 'cd "$1" && "$2" predict "$3" --input g/in_0.csv --output q=y.csv' - "$dir" "$(realpath "$auspex")" "$(realpath $model)"
+err_has 'there is no output "q"'
+run 1 "$auspex" predict $golden/sklearn_logistic_three_array.onnx --input "$dir/g/in_0.csv" --output "$parted/y.csv"
+err_has 'say --output NAME=FILE'
 run 0 "$tool" fill "$dir/flat.npy" 1 3 40
 run 1 "$auspex" predict $model --input "$dir/flat.npy"
 err_has 'the array is [3, 40]'

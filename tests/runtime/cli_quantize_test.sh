@@ -209,6 +209,15 @@ run 1 "$auspex" quantize $model "$dir/none.onnx" --data "$dir/x.csv" --targets "
 err_has 'no output is named "other"; outputs: y'
 run 1 "$auspex" quantize $model "$dir/none.onnx" --data "foo=$dir/x.csv"
 err_has 'no input is named "foo"; inputs: x'
+# Paths with "=" in them
+mkdir "$dir/day=1" && cp "$dir/x.csv" "$dir/y.csv" "$dir/day=1"
+for name in '' x=; do
+    run 0 "$auspex" quantize $model "$dir/parted.onnx" --data "$name$dir/day=1/x.csv" --targets "$dir/day=1/y.csv"
+done
+run 1 "$auspex" quantize $model "$dir/day=1/x.csv" --data "$dir/day=1/x.csv"
+err_has 'this is a file of --data itself'
+run 1 "$auspex" quantize $model "$dir/none.onnx" --data "$dir/day=1/nothing.csv"
+err_has 'for a path with "=" in it say NAME=PATH'
 cut -d , -f 1 "$dir/y.csv" >"$dir/one.csv"
 run 1 "$auspex" quantize $model "$dir/none.onnx" --data "$dir/x.csv" --targets "$dir/one.csv"
 err_has 'one.csv: output "y" is [batch, 2]: it takes 2 columns, the file has 1'
