@@ -242,6 +242,33 @@ APX_INLINE void gru_full_cells(const struct gru_row *row, size_t unit, size_t la
         gru_store(&row[j], unit, lanes, h[j]);
 }
 
+/* One column of weights, times the rows' values v, onto the tile's sums; `three` of them, or z and
+ * r alone. */
+APX_INLINE void gru_full_column(const rnn_weight *w, const float *const v[], const size_t k,
+                                const int m, const bool three, vf z[FULL_TILE], vf r[FULL_TILE],
+                                vf g[FULL_TILE])
+{
+    if (rnn_keeps_weights(m)) {
+        const vf for_z = rnn_weights_kept(w), for_r = rnn_weights_kept(w + VF_LANES);
+        const vf for_g = three ? rnn_weights_kept(w + 2 * VF_LANES) : for_r;
+        APX_UNROLL_FOR (j, m) {
+            const vf a = vf_set1(v[j][k]);
+            z[j] = vf_fma(a, for_z, z[j]);
+            r[j] = vf_fma(a, for_r, r[j]);
+            if (three)
+                g[j] = vf_fma(a, for_g, g[j]);
+        }
+        return;
+    }
+    APX_UNROLL_FOR (j, m) {
+        const vf a = vf_set1(v[j][k]);
+        z[j] = vf_fma(a, rnn_weights(w), z[j]);
+        r[j] = vf_fma(a, rnn_weights(w + VF_LANES), r[j]);
+        if (three)
+            g[j] = vf_fma(a, rnn_weights(w + 2 * VF_LANES), g[j]);
+    }
+}
+
 /* One block of m rows; reset before: as far as the second pass wants it. */
 APX_TILE void gru_full_tile(const struct gru_block *block, const struct gru_row *row, size_t unit,
                             size_t lanes, const int m, const bool after)
@@ -255,12 +282,10 @@ APX_TILE void gru_full_tile(const struct gru_block *block, const struct gru_row 
     }
     const rnn_weight *w = block->weights;
     for (size_t k = 0; k < input; k++, w += 3 * VF_LANES) {
-        APX_UNROLL_FOR (j, m) {
-            const vf x = vf_set1(row[j].x[k]);
-            z[j] = vf_fma(x, rnn_weights(w), z[j]);
-            r[j] = vf_fma(x, rnn_weights(w + VF_LANES), r[j]);
-            g[j] = vf_fma(x, rnn_weights(w + 2 * VF_LANES), g[j]);
-        }
+        const float *v[FULL_TILE];
+        APX_UNROLL_FOR (j, m)
+            v[j] = row[j].x;
+        gru_full_column(w, v, k, m, true, z, r, g);
     }
     APX_UNROLL_FOR (j, m) {
         from_x[j] = g[j];
@@ -268,13 +293,10 @@ APX_TILE void gru_full_tile(const struct gru_block *block, const struct gru_row 
             g[j] = vf_load(block->bias + 3 * VF_LANES);
     }
     for (size_t k = 0; k < hidden; k++, w += (after ? 3 : 2) * VF_LANES) {
-        APX_UNROLL_FOR (j, m) {
-            const vf h = vf_set1(row[j].h[k]);
-            z[j] = vf_fma(h, rnn_weights(w), z[j]);
-            r[j] = vf_fma(h, rnn_weights(w + VF_LANES), r[j]);
-            if (after)
-                g[j] = vf_fma(h, rnn_weights(w + 2 * VF_LANES), g[j]);
-        }
+        const float *v[FULL_TILE];
+        APX_UNROLL_FOR (j, m)
+            v[j] = row[j].h;
+        gru_full_column(w, v, k, m, after, z, r, g);
     }
     if (after) {
         gru_full_cells(row, unit, lanes, m, z, r, from_x, g);
