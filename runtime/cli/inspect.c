@@ -115,6 +115,11 @@ static double microseconds(json_t *point, const char *key)
     return (double)json_integer_value(json_object_get(point, key)) / 1e3;
 }
 
+static long long rows_of(json_t *point)
+{
+    return json_integer_value(json_object_get(point, "rows"));
+}
+
 /* What was measured for a number of threads and steps, with the figures around the change. */
 static void print_measured(const char *gpu, json_t *measured)
 {
@@ -127,15 +132,29 @@ static void print_measured(const char *gpu, json_t *measured)
            threads, threads == 1 ? "" : "s");
     if (json_is_integer(steps))
         printf(", %lld steps", (long long)json_integer_value(steps));
+    const long long all = json_integer_value(json_object_get(measured, "auto_from_rows"));
+    const long long least = rows_of(json_array_get(points, 0)),
+                    most = rows_of(json_array_get(points, json_array_size(points) - 1));
     json_array_foreach (points, i, point)
-        if (from == 0 || json_integer_value(json_object_get(point, "rows")) <= from)
+        if (from == 0 || rows_of(point) <= from)
             near = i;
     point = json_array_get(points, near);
-    const long long rows = json_integer_value(json_object_get(point, "rows"));
-    if (from > 1)
-        printf(": CPU below %lld rows, GPU from there on", from);
+    const long long rows = rows_of(point);
+    if (from > 0 && (all == 0 || all > most))
+        printf(": GPU from %lld rows on (measured), CPU beyond %lld (estimated)", from, most);
+    else if (all == 0)
+        printf(": up to %lld row%s the CPU (measured), and beyond (estimated)", most,
+               most == 1 ? "" : "s");
+    else if (all > most)
+        printf(": up to %lld row%s the CPU (measured), GPU from %lld rows (estimated)", most,
+               most == 1 ? "" : "s", all);
+    else if (all > least)
+        printf(": CPU below %lld rows, GPU from there on", all);
+    else if (least > 1)
+        printf(": from %lld rows the GPU (measured), and from %lld row%s (estimated)", least, all,
+               all == 1 ? "" : "s");
     else
-        printf(from == 1 ? ": GPU for every batch" : ": CPU for every batch");
+        printf(": GPU for every batch");
     printf(" (%lld row%s: CPU %.1f us, GPU %.1f us)\n", rows, rows == 1 ? "" : "s",
            microseconds(point, "cpu_ns"), microseconds(point, "gpu_ns"));
 }

@@ -3,7 +3,8 @@
  *
  * The model is compiled for both. Where calls with these extents and so many threads were measured
  * (crossover.h), that decides. Otherwise a call's time on the GPU is taken to be a constant and a
- * share of each row, on the CPU a share of each row divided by the workers that such a batch wakes.
+ * share of each row, on the CPU a share of each row divided by the workers that such a batch wakes;
+ * for batches beyond those that were measured this estimate is set right by the nearest of them.
  * The extents, the number of rows and the session's threads decide, nothing else, so that a batch
  * always goes the same way. A model that the GPU cannot take is the CPU's alone, and a GPU that
  * fails loses its part to the CPU. */
@@ -178,6 +179,23 @@ static double cpu_seconds(const struct apx_row_cost *cost, int64_t rows, int wor
     return total / fmax(useful, 1);
 }
 
+static double gpu_seconds(const struct apx_row_cost *cost, int64_t rows)
+{
+    return cost->gpu_call_seconds + cost->gpu_seconds * (double)rows;
+}
+
+/* What the CPU takes longer than the estimate it takes with each row. The GPU takes it with each
+ * call (its memory is far, its driver slow), and what it takes less in proportion. */
+static bool is_sooner_beyond(const struct apx_row_cost *cost,
+                             const struct apx_crossover_point *edge, int64_t rows)
+{
+    const double cpu = 1e-9 * (double)edge->cpu_ns, gpu = 1e-9 * (double)edge->gpu_ns;
+    const double estimate = gpu_seconds(cost, edge->rows), there = gpu_seconds(cost, rows);
+    return (gpu > estimate ? there + (gpu - estimate) : there * (gpu / estimate)) <
+           cpu_seconds(cost, rows, cost->threads) * cpu /
+               cpu_seconds(cost, edge->rows, cost->threads);
+}
+
 static bool is_for_gpu(const struct auto_model *model, const struct apx_row_cost *cost,
                        int64_t rows)
 {
@@ -186,20 +204,21 @@ static bool is_for_gpu(const struct auto_model *model, const struct apx_row_cost
         return false;
     const struct apx_crossover *known =
         apx_crossovers_find(&model->measured, cost->threads, cost->gpu_steps);
+    const struct apx_crossover_point *edge = known != NULL ? apx_crossover_edge(known, rows) : NULL;
+    if (edge != NULL)
+        return is_sooner_beyond(cost, edge, rows);
     if (known != NULL)
         return known->from_rows > 0 && rows >= known->from_rows;
-    return cost->gpu_call_seconds + cost->gpu_seconds * (double)rows <
-           cpu_seconds(cost, rows, cost->threads);
+    return gpu_seconds(cost, rows) < cpu_seconds(cost, rows, cost->threads);
 }
 
-int64_t apx_auto_from_rows(const struct apx_program *opaque, const int64_t *symbols)
+static int64_t find_from_rows(const struct auto_model *model, struct apx_row_cost cost)
 {
-    const struct auto_model *model = model_of(opaque);
     const int64_t most = (int64_t)1 << 30;
-    struct apx_row_cost cost;
-    row_cost(opaque, symbols, &cost);
     /* Not monotonous, since more workers wake at certain sizes: the size from which on it stays. */
     int64_t from = most;
+    if (row_symbol((const struct apx_program *)(const void *)model) < 0)
+        return is_for_gpu(model, &cost, 1) ? 1 : -1; /* a call is one */
     while (from > 1 && is_for_gpu(model, &cost, from / 2))
         from /= 2;
     if (!is_for_gpu(model, &cost, from))
@@ -210,6 +229,27 @@ int64_t apx_auto_from_rows(const struct apx_program *opaque, const int64_t *symb
         *(is_for_gpu(model, &cost, middle) ? &high : &low) = middle;
     }
     return high;
+}
+
+int64_t apx_auto_from_rows(const struct apx_program *opaque, const int64_t *symbols)
+{
+    struct apx_row_cost cost;
+    row_cost(opaque, symbols, &cost);
+    return find_from_rows(model_of(opaque), cost);
+}
+
+/* From how many rows on it takes batches of all sizes with these threads and steps; json_t. */
+static json_t *from_rows_json(const struct apx_program *program,
+                              const struct apx_crossover *crossover)
+{
+    struct apx_row_cost cost;
+    int64_t symbols[APX_MAX_SYMBOLS];
+    for (int i = 0; i < APX_MAX_SYMBOLS; i++)
+        symbols[i] = crossover->steps > 0 ? crossover->steps : 1;
+    row_cost(program, symbols, &cost);
+    cost.threads = crossover->threads;
+    const int64_t from = find_from_rows(model_of(program), cost);
+    return from > 0 ? json_integer((json_int_t)from) : json_null();
 }
 
 static int64_t slice_rows(const struct apx_program *opaque, const struct apx_row_cost *cost,
@@ -262,8 +302,12 @@ static enum apx_status describe(const struct apx_program *opaque, void *json_obj
                             json_string(is_known ? "measurement" : "estimate"));
         json_object_set_new(cuda, "threads", json_integer(model->workers));
         json_t *measured = json_array();
-        for (int i = 0; i < model->measured.count; i++)
-            json_array_append_new(measured, apx_crossover_json(&model->measured.list[i]));
+        for (int i = 0; i < model->measured.count; i++) {
+            json_t *entry = apx_crossover_json(&model->measured.list[i]);
+            json_object_set_new(entry, "auto_from_rows",
+                                from_rows_json(opaque, &model->measured.list[i]));
+            json_array_append_new(measured, entry);
+        }
         json_object_set_new(cuda, "measured", measured);
         json_object_set_new(cuda, "notice",
                             model->notice[0] != '\0' ? json_string(model->notice) : json_null());

@@ -49,6 +49,66 @@ int64_t apx_crossover_settle(const struct apx_crossover_point *points, int count
     return k == 0 ? points[0].rows : cross(&points[k - 1], &points[k]);
 }
 
+const struct apx_crossover_point *apx_crossover_edge(const struct apx_crossover *crossover,
+                                                     int64_t rows)
+{
+    const struct apx_crossover_point *points = crossover->points;
+    const int last = crossover->point_count - 1;
+    if (rows >= points[0].rows && rows <= points[last].rows)
+        return NULL;
+    const int step = rows < points[0].rows ? 1 : -1;
+    int at = step > 0 ? 0 : last;
+    const bool is_gpu = crossover->from_rows > 0 && points[at].rows >= crossover->from_rows;
+    /* One that is out of line says little: the first that agrees with the choice at this end. */
+    for (int i = at; i >= 0 && i <= last; i += step)
+        if ((excess(&points[i]) > 0) == is_gpu) {
+            at = i;
+            break;
+        }
+    return &points[at];
+}
+
+/* An old point whose neighbours are nearest to one another goes; there is one. */
+static void drop_old(struct apx_crossover_point *points, bool *is_old, int *count)
+{
+    double least = INFINITY;
+    int drop = -1;
+    for (int i = 0; i < *count; i++) {
+        const bool is_end = i == 0 || i == *count - 1;
+        if (!is_old[i] || (is_end && drop >= 0))
+            continue;
+        const double gap =
+            is_end ? INFINITY : (double)points[i + 1].rows / (double)points[i - 1].rows;
+        if (drop < 0 || gap < least) {
+            least = gap;
+            drop = i;
+        }
+    }
+    const size_t behind = (size_t)(*count - drop - 1);
+    memmove(&points[drop], &points[drop + 1], behind * sizeof *points);
+    memmove(&is_old[drop], &is_old[drop + 1], behind * sizeof *is_old);
+    --*count;
+}
+
+void apx_crossover_merge(struct apx_crossover *fresh, const struct apx_crossover *old)
+{
+    struct apx_crossover_point points[2 * APX_LIMIT_CROSSOVER_POINTS];
+    bool is_old[2 * APX_LIMIT_CROSSOVER_POINTS];
+    int count = 0;
+    for (int i = 0, j = 0; i < fresh->point_count || j < old->point_count; count++) {
+        is_old[count] = i == fresh->point_count ||
+                        (j < old->point_count && old->points[j].rows < fresh->points[i].rows);
+        if (!is_old[count] && j < old->point_count && old->points[j].rows == fresh->points[i].rows)
+            j++;
+        points[count] = is_old[count] ? old->points[j++] : fresh->points[i++];
+    }
+    while (count > APX_LIMIT_CROSSOVER_POINTS)
+        drop_old(points, is_old, &count);
+    memcpy(fresh->points, points, (size_t)count * sizeof *points);
+    fresh->point_count = count;
+    fresh->from_rows = apx_crossover_settle(fresh->points, count);
+}
+
 void apx_crossovers_release(struct apx_crossovers *crossovers)
 {
     if (crossovers->list != NULL)

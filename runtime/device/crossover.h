@@ -23,7 +23,7 @@ struct apx_crossover_point {
 struct apx_crossover {
     int threads;       /* of the session */
     int64_t steps;     /* each free extent but the rows; 0: there are none */
-    int64_t from_rows; /* batches from here on are the GPU's; -1: none is */
+    int64_t from_rows; /* of the sizes measured, those from here on are the GPU's; -1: none is */
     char measured[24]; /* "2026-11-21T22:40:00Z" */
     int point_count;   /* at least 1 */
     struct apx_crossover_point points[APX_LIMIT_CROSSOVER_POINTS]; /* rows ascend */
@@ -42,8 +42,16 @@ struct apx_crossovers {
 };
 
 /* From how many rows on the GPU is to be chosen, so that the points taken together lose least:
- * a point out of line moves nothing. Below the smallest point the CPU is chosen. -1: never. */
+ * a point out of line moves nothing. It is for sizes between the first point and the last. -1: none
+ * of them is the GPU's. */
 int64_t apx_crossover_settle(const struct apx_crossover_point *points, int count);
+/* The point by which an estimate for so many rows is to be set right; NULL: the size is between the
+ * points, and from_rows decides. */
+const struct apx_crossover_point *apx_crossover_edge(const struct apx_crossover *crossover,
+                                                     int64_t rows);
+/* Adds the points of `old` for sizes that were not measured anew, and settles again. Where there is
+ * no room for all, old ones with near neighbours go. */
+void apx_crossover_merge(struct apx_crossover *fresh, const struct apx_crossover *old);
 
 void apx_crossovers_release(struct apx_crossovers *crossovers);
 /* The one for these, or NULL. */
@@ -74,13 +82,19 @@ enum apx_status apx_crossovers_read(const char *text, size_t bytes,
 enum apx_status apx_crossovers_load(const char *directory, const struct apx_crossover_key *key,
                                     const struct apx_allocator *allocator,
                                     struct apx_crossovers *out, struct apx_error *error);
-/* Adds `fresh`, or puts it in the place of one for the same threads and steps; what is not usable
- * of an old file goes. The folder is made. A kill leaves the old file or the new one; of two
- * writers at once the later one's file stays. *path (for free()): the file. APX_EIO, APX_ENOTFOUND,
- * APX_ENOMEM */
+/* Before minutes of measuring: makes the folder, writes in it, and looks whether the key's file can
+ * be replaced. APX_EIO: the message says why not; APX_ENOMEM */
+enum apx_status apx_crossovers_prepare(const char *directory, const struct apx_crossover_key *key,
+                                       struct apx_error *error);
+/* Adds `fresh`, with the points of one for the same threads and steps merged into it; what is not
+ * usable of an old file goes. The folder is made. A kill leaves the old file or the new one;
+ * writers wait for one another. *path (for free()): the file. APX_EIO, APX_ENOTFOUND, APX_ENOMEM */
 enum apx_status apx_crossovers_store(const char *directory, const struct apx_crossover_key *key,
-                                     const struct apx_crossover *fresh, char **path,
+                                     struct apx_crossover *fresh, char **path,
                                      struct apx_error *error);
+/* A folder that is made with its parents, for its owner alone, and held against other writers
+ * (".lock" in it). *lock: for close(), -1 on failure. APX_EIO, APX_ENOMEM */
+enum apx_status apx_crossover_lock(const char *directory, int *lock, struct apx_error *error);
 /* As a member of such a file; a json_t. NULL: out of memory. */
 void *apx_crossover_json(const struct apx_crossover *crossover);
 
@@ -99,8 +113,8 @@ struct apx_crossover_probe {
 struct apx_crossover_ladder {
     const int64_t *rows; /* [count], ascending */
     int count;           /* at least 1 */
-    int64_t budget_ns;   /* of a point, both sides together */
-    bool may_end;        /* where a call takes longer than the budget */
+    int64_t budget_ns;   /* of a point, both sides together; five calls of each are made at least */
+    int64_t most_ns;     /* where a call takes longer the ladder ends; 0: nowhere */
     int refinements;     /* points more, between the two where the choice changes */
 };
 

@@ -4,12 +4,12 @@
  * Anybody may have written what is found there, or half of it: everything is checked here, and a
  * file that is not right is as good as none. The choice itself is made anew from the figures. */
 #include <ctype.h>
-#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "runtime/base/fail.h"
 #include "runtime/base/file.h"
@@ -183,14 +183,14 @@ enum apx_status apx_crossovers_load(const char *directory, const struct apx_cros
     if (path == NULL)
         return apx_fail(error, APX_ENOMEM, "", "out of memory");
     if (stat(path, &about) == 0 && !S_ISREG(about.st_mode)) /* a pipe would be waited for */
-        status = apx_fail(&reason, APX_EFORMAT, "", "it is no file");
+        status = apx_fail(&reason, APX_EFORMAT, "", "it is no regular file; remove it");
     else
         status = apx_file_read(path, APX_LIMIT_CROSSOVER_BYTES, &text, &bytes, &reason);
     if (status == APX_OK)
         status = apx_crossovers_read(text, bytes, key, allocator, out, &reason);
     if (status != APX_OK)
-        apx_fail(error, status, path, "%s is not used: %s; measure again with auspex calibrate",
-                 path, reason.message);
+        apx_fail(error, status, path, "%s is not used: %s%s measure again with auspex calibrate",
+                 path, reason.message, strchr(reason.message, ';') != NULL ? " and" : ";");
     free(text);
     free(path);
     return status;
@@ -234,47 +234,59 @@ static char *write_text(const struct apx_crossover_key *key, const struct apx_cr
     return text;
 }
 
-/* With its parents, for its owner alone: the standard wants that of caches. */
-static enum apx_status make_directory(const char *directory, struct apx_error *error)
+/* A pipe would be waited for, and a folder cannot be replaced. *path (for free()): the file's, on
+ * failure too. */
+static enum apx_status check_place(const char *directory, const struct apx_crossover_key *key,
+                                   char **path, struct apx_error *error)
 {
-    char *path = strdup(directory);
-    if (path == NULL)
+    struct stat about;
+    *path = apx_crossover_path(directory, key);
+    if (*path == NULL)
         return apx_fail(error, APX_ENOMEM, "", "out of memory");
-    enum apx_status status = APX_OK;
-    for (char *at = path + 1; status == APX_OK; at++) {
-        const char end = *at;
-        if (end != '/' && end != '\0')
-            continue;
-        *at = '\0';
-        if (mkdir(path, 0700) != 0 && errno != EEXIST)
-            status = apx_fail(error, APX_EIO, directory, "cannot make the folder %s: %s", path,
-                              strerror(errno));
-        if (end == '\0')
-            break;
-        *at = end;
-    }
+    if (stat(*path, &about) == 0 && !S_ISREG(about.st_mode))
+        return apx_fail(error, APX_EIO, *path, "%s is no regular file; remove it", *path);
+    return APX_OK;
+}
+
+enum apx_status apx_crossovers_prepare(const char *directory, const struct apx_crossover_key *key,
+                                       struct apx_error *error)
+{
+    char *path = NULL;
+    int lock;
+    enum apx_status status = apx_crossover_lock(directory, &lock, error);
+    if (status == APX_OK)
+        status = check_place(directory, key, &path, error);
+    if (lock >= 0)
+        close(lock);
     free(path);
     return status;
 }
 
 enum apx_status apx_crossovers_store(const char *directory, const struct apx_crossover_key *key,
-                                     const struct apx_crossover *fresh, char **path,
+                                     struct apx_crossover *fresh, char **path,
                                      struct apx_error *error)
 {
-    struct apx_crossovers old;
+    struct apx_crossovers old = {0};
     char *text = NULL;
+    int lock;
     *path = NULL;
-    enum apx_status status = make_directory(directory, error);
-    if (status != APX_OK)
-        return status;
-    /* What cannot be read of the old one is lost: it was of no use. */
-    (void)apx_crossovers_load(directory, key, apx_allocator_default(), &old, NULL);
-    text = write_text(key, &old, fresh);
-    *path = apx_crossover_path(directory, key);
-    status = text == NULL || *path == NULL ? apx_fail(error, APX_ENOMEM, "", "out of memory")
-                                           : apx_file_replace(*path, text, strlen(text), error);
+    enum apx_status status = apx_crossover_lock(directory, &lock, error);
+    if (status == APX_OK)
+        status = check_place(directory, key, path, error);
+    if (status == APX_OK) {
+        /* What cannot be read of the old one is lost: it was of no use. */
+        (void)apx_crossovers_load(directory, key, apx_allocator_default(), &old, NULL);
+        const struct apx_crossover *same = apx_crossovers_find(&old, fresh->threads, fresh->steps);
+        if (same != NULL)
+            apx_crossover_merge(fresh, same);
+        text = write_text(key, &old, fresh);
+        status = text == NULL ? apx_fail(error, APX_ENOMEM, "", "out of memory")
+                              : apx_file_replace(*path, text, strlen(text), error);
+    }
     apx_crossovers_release(&old);
     free(text);
+    if (lock >= 0)
+        close(lock);
     if (status != APX_OK) {
         free(*path);
         *path = NULL;

@@ -98,8 +98,8 @@ enum apx_status apx_crossover_measure(const struct apx_crossover_probe *probe,
             return status;
         }
         insert(out, &point);
-        if (ladder->may_end &&
-            (point.cpu_ns > ladder->budget_ns || point.gpu_ns > ladder->budget_ns))
+        if (ladder->most_ns > 0 &&
+            (point.cpu_ns > ladder->most_ns || point.gpu_ns > ladder->most_ns))
             break;
     }
     out->from_rows = apx_crossover_settle(out->points, out->point_count);

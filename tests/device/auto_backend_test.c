@@ -174,6 +174,13 @@ static struct apx_crossover_key measured_key(void)
     return key;
 }
 
+static void clear(const char *folder)
+{
+    char lock[128];
+    snprintf(lock, sizeof lock, "%s/.lock", folder);
+    CHECK(unlink(lock) == 0 && rmdir(folder) == 0);
+}
+
 static void store(int threads, int64_t steps, int64_t from)
 {
     const struct apx_crossover_key key = measured_key();
@@ -185,8 +192,8 @@ static void store(int threads, int64_t steps, int64_t from)
     struct apx_error error = {0};
     char *path;
     if (from == 0) { /* never */
-        c.point_count = 1;
         c.points[0] = (struct apx_crossover_point){1, 1000, 2000};
+        c.points[1] = (struct apx_crossover_point){9000, 1000, 2000};
     } else if (from == 1) { /* always */
         c.point_count = 1;
         c.points[0] = (struct apx_crossover_point){1, 2000, 1000};
@@ -228,10 +235,10 @@ static void goes_by_what_was_measured(void)
     cost.threads = 4;
     CHECK_EQ(apx_backend_auto.slice_rows(automatic, &cost, 690, 4), 690);
     CHECK_EQ(apx_backend_auto.slice_rows(automatic, &cost, 690, 1), 690);
-    CHECK(!goes_to_gpu(&c, 9000, 3));    /* never with three steps */
+    CHECK(!goes_to_gpu(&c, 9000, 3));    /* as far as it was measured with three steps */
     CHECK(goes_to_gpu(&c, estimate, 7)); /* not measured */
     fill_symbols(&c, 0, 3, symbols);
-    CHECK_EQ(apx_auto_from_rows(automatic, symbols), -1);
+    CHECK_EQ(apx_auto_from_rows(automatic, symbols), -1); /* nor beyond, as it stands there */
     apx_backend_auto.lane_share(lane, 4);
     CHECK(!goes_to_gpu(&c, 4, 6));
     CHECK(goes_to_gpu(&c, 5, 6));
@@ -256,7 +263,62 @@ static void goes_by_what_was_measured(void)
               "is not used: it is no \"auspex crossover 1\"; measure again");
     close_auto(&c);
     unlink(path);
-    rmdir(folder);
+    clear(folder);
+    free(path);
+    cache = NULL;
+}
+
+/* What was measured of few sizes says nothing of others, but how far the estimate is off there. */
+static void estimates_beyond_the_measured(void)
+{
+    static char folder[] = "/tmp/auto_backend_test_XXXXXX";
+    REQUIRE(mkdtemp(folder) != NULL);
+    cache = folder;
+    const struct apx_crossover_key key = measured_key();
+    struct apx_crossover c = {.threads = 1, .steps = 6, .measured = "2026-11-21T22:40:00Z"};
+    char *path = apx_crossover_path(folder, &key), *stored;
+    int64_t from[3], symbols[APX_MAX_SYMBOLS];
+    /* The CPU takes 1 us a row, the GPU a constant, more and more of it. */
+    for (int i = 0; i < 3; i++) {
+        static const int64_t gpu_ns[] = {50000, 500000, 5000000};
+        c.point_count = 2;
+        c.points[0] = (struct apx_crossover_point){4, 4000, gpu_ns[i]};
+        c.points[1] = (struct apx_crossover_point){16, 16000, gpu_ns[i]};
+        unlink(path);
+        REQUIRE(apx_crossovers_store(folder, &key, &c, &stored, NULL) == APX_OK);
+        free(stored);
+        fake_cuda_reset();
+        struct device_case d = open_auto(device_lstm(8, false));
+        fill_symbols(&d, 0, 6, symbols);
+        from[i] = apx_auto_from_rows(automatic, symbols);
+        CHECK(!goes_to_gpu(&d, 1, 6));
+        CHECK(!goes_to_gpu(&d, 16, 6));
+        CHECK(i == 2 || goes_to_gpu(&d, from[i], 6));
+        /* A little more than the constant, for the rows that the GPU has to compute as well. */
+        if (!CHECK(from[i] >= gpu_ns[i] / 1000 && from[i] < gpu_ns[i] / 1000 * 2))
+            fprintf(stderr, "    %lld\n", (long long)from[i]);
+        close_auto(&d);
+    }
+    /* And below: 64 rows are the GPU's by far, the estimate still gives one row to the CPU. */
+    c.point_count = 1;
+    c.points[0] = (struct apx_crossover_point){4096, 4096000, 60000};
+    unlink(path);
+    REQUIRE(apx_crossovers_store(folder, &key, &c, &stored, NULL) == APX_OK);
+    free(stored);
+    struct device_case d = open_auto(device_lstm(8, false));
+    from[0] = apx_auto_from_rows(automatic, symbols);
+    if (!CHECK(from[0] > 1 && from[0] < 200))
+        fprintf(stderr, "    %lld\n", (long long)from[0]);
+    json_t *json = json_object();
+    CHECK_EQ(apx_backend_auto.describe(automatic, json), APX_OK);
+    const json_t *entry =
+        json_array_get(json_object_get(json_object_get(json, "cuda"), "measured"), 0);
+    CHECK_EQ(json_integer_value(json_object_get(entry, "auto_from_rows")), from[0]);
+    CHECK_EQ(json_integer_value(json_object_get(entry, "from_rows")), 4096);
+    json_decref(json);
+    close_auto(&d);
+    unlink(path);
+    clear(folder);
     free(path);
     cache = NULL;
 }
@@ -271,6 +333,7 @@ static void measures_whole_batches(void)
     char *path = apx_crossover_path(folder, &key);
     for (int on_gpu = 0; on_gpu < 2; on_gpu++) {
         fake_cuda_reset();
+        unlink(path);
         store(1, 0, on_gpu); /* from 1: one row, or never */
         struct apx_onnx *m = case_begin(17, "x:f[300,30]", "y");
         case_node(m, "Tanh", "x", "y");
@@ -280,7 +343,7 @@ static void measures_whole_batches(void)
         close_auto(&c);
     }
     unlink(path);
-    rmdir(folder);
+    clear(folder);
     free(path);
     cache = NULL;
 }
@@ -293,6 +356,7 @@ int main(void)
     RUN(takes_whole_batches);
     RUN(goes_by_what_was_measured);
     RUN(measures_whole_batches);
+    RUN(estimates_beyond_the_measured);
     case_end();
     return check_report();
 }

@@ -3,6 +3,7 @@
  * right is as good as none. */
 #include <dirent.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "runtime/base/file.h"
@@ -52,7 +53,7 @@ static enum apx_status load(void)
 
 static char *store(int threads, int64_t steps)
 {
-    const struct apx_crossover c = sample(threads, steps);
+    struct apx_crossover c = sample(threads, steps);
     char *path;
     REQUIRE(apx_crossovers_store(directory, &key, &c, &path, &error) == APX_OK);
     return path;
@@ -141,6 +142,20 @@ static void refuses(const char *text, const char *part, const char *other, const
     free(changed);
 }
 
+/* There is something else at the file's place: nothing is written, and nothing waits. */
+static void refuses_to_store(void)
+{
+    struct apx_crossover c = sample(1, 0);
+    struct apx_error reason = {0};
+    char *none;
+    CHECK_EQ(apx_crossovers_prepare(directory, &key, &reason), APX_EIO);
+    CHECK_HAS(reason.message, ".json is no regular file; remove it");
+    memset(&reason, 0, sizeof reason);
+    CHECK_EQ(apx_crossovers_store(directory, &key, &c, &none, &reason), APX_EIO);
+    CHECK_HAS(reason.message, ".json is no regular file; remove it");
+    CHECK(none == NULL);
+}
+
 static void refuses_what_is_damaged(void)
 {
     char *path = store(2, 0), *text;
@@ -193,10 +208,12 @@ static void refuses_what_is_damaged(void)
     unlink(path);
     REQUIRE(mkfifo(path, 0600) == 0);
     CHECK_EQ(load(), APX_EFORMAT);
-    CHECK_HAS(error.message, "it is no file");
+    CHECK_HAS(error.message, "it is no regular file; remove it and measure again");
+    refuses_to_store();
     unlink(path);
     REQUIRE(mkdir(path, 0700) == 0);
     CHECK_EQ(load(), APX_EFORMAT);
+    refuses_to_store();
     rmdir(path);
     /* What was of no use is replaced. */
     REQUIRE(apx_file_replace(path, "{", 1, NULL) == APX_OK);
@@ -237,8 +254,8 @@ static void finds_the_folder(void)
 /* Folders are made, for their owner; where that cannot be, the reason is told. */
 static void makes_the_folder(void)
 {
-    char deep[128], *path;
-    const struct apx_crossover c = sample(1, 0);
+    char deep[128], lock[160], *path;
+    struct apx_crossover c = sample(1, 0);
     struct stat about;
     snprintf(deep, sizeof deep, "%s/a/b", directory);
     CHECK_EQ(apx_crossovers_store(deep, &key, &c, &path, &error), APX_OK);
@@ -246,15 +263,73 @@ static void makes_the_folder(void)
     CHECK(strncmp(path, deep, strlen(deep)) == 0);
     struct apx_error reason = {0};
     char *none;
-    CHECK_EQ(apx_crossovers_store(path, &key, &c, &none, &reason),
-             APX_ENOTFOUND); /* it is a file */
-    CHECK(none == NULL && reason.message[0] != '\0');
+    CHECK_EQ(apx_crossovers_store(path, &key, &c, &none, &reason), APX_EIO);
+    CHECK(none == NULL && strstr(reason.message, "is no folder") != NULL);
+    CHECK_EQ(apx_crossovers_prepare(path, &key, &reason), APX_EIO);
+    CHECK_EQ(apx_crossovers_prepare(deep, &key, &reason), APX_OK);
     CHECK_EQ(apx_crossovers_store("/proc/nowhere", &key, &c, &none, &reason), APX_EIO);
     CHECK_HAS(reason.message, "cannot make the folder /proc/nowhere");
     unlink(path);
+    snprintf(lock, sizeof lock, "%s/.lock", deep);
+    CHECK(unlink(lock) == 0 && mkfifo(lock, 0600) == 0);
+    CHECK_EQ(apx_crossovers_prepare(deep, &key, &reason), APX_EIO);
+    CHECK_HAS(reason.message, "/.lock is no regular file; remove it");
+    CHECK(unlink(lock) == 0 && mkdir(lock, 0700) == 0);
+    CHECK_EQ(apx_crossovers_prepare(deep, &key, &reason), APX_EIO);
+    CHECK_HAS(reason.message, "/.lock is no regular file; remove it");
+    rmdir(lock);
     rmdir(deep);
     *strrchr(deep, '/') = '\0';
     rmdir(deep);
+    free(path);
+}
+
+/* Points of another run for the same threads and steps stay. */
+static void merges(void)
+{
+    struct apx_crossover c = sample(5, 5);
+    char *path;
+    REQUIRE(apx_crossovers_store(directory, &key, &c, &path, NULL) == APX_OK);
+    free(path);
+    c.point_count = 1;
+    c.points[0] = (struct apx_crossover_point){32, 9000, 2000};
+    REQUIRE(apx_crossovers_store(directory, &key, &c, &path, NULL) == APX_OK);
+    CHECK_EQ(c.point_count, 3); /* what is stored is told */
+    CHECK_EQ(load(), APX_OK);
+    const struct apx_crossover *stored = apx_crossovers_find(&found, 5, 5);
+    REQUIRE(stored != NULL && stored->point_count == 3);
+    CHECK(memcmp(stored->points, c.points, 3 * sizeof *c.points) == 0);
+    CHECK_EQ(stored->from_rows, c.from_rows);
+    apx_crossovers_release(&found);
+    unlink(path);
+    free(path);
+}
+
+#define WRITERS 8
+#define EACH    6
+
+/* Of many at once every one finds its figures again. */
+static void loses_nothing(void)
+{
+    pid_t writers[WRITERS];
+    for (int w = 0; w < WRITERS; w++) {
+        writers[w] = fork();
+        REQUIRE(writers[w] >= 0);
+        if (writers[w] == 0) {
+            for (int i = 0; i < EACH; i++)
+                free(store(w + 1, i + 1));
+            _exit(0);
+        }
+    }
+    for (int w = 0; w < WRITERS; w++) {
+        int status = 1;
+        CHECK(waitpid(writers[w], &status, 0) == writers[w] && status == 0);
+    }
+    CHECK_EQ(load(), APX_OK);
+    CHECK_EQ(found.count, WRITERS * EACH);
+    apx_crossovers_release(&found);
+    char *path = apx_crossover_path(directory, &key);
+    CHECK(path != NULL && unlink(path) == 0);
     free(path);
 }
 
@@ -265,8 +340,12 @@ int main(void)
     RUN(keeps_what_is_stored);
     RUN(is_for_one_key);
     RUN(refuses_what_is_damaged);
+    RUN(merges);
+    RUN(loses_nothing);
     RUN(makes_the_folder);
     RUN(finds_the_folder);
-    rmdir(directory);
+    char lock[64];
+    snprintf(lock, sizeof lock, "%s/.lock", directory);
+    CHECK(unlink(lock) == 0 && rmdir(directory) == 0);
     return check_report();
 }

@@ -142,15 +142,77 @@ static void spends_what_it_may(void)
     struct machine m = {.call_ns = {1000, 1000}, .row_ns = {1000, 10}};
     const struct apx_crossover_probe probe = {&m, call, NULL};
     struct apx_crossover_ladder ladder = {
-        .rows = powers, .count = POWERS, .budget_ns = 1000000, .may_end = true};
+        .rows = powers, .count = POWERS, .budget_ns = 1000000, .most_ns = 1000000};
     struct apx_crossover found;
     CHECK_EQ(apx_crossover_measure(&probe, &ladder, &found, NULL), APX_OK);
     CHECK_EQ(found.points[found.point_count - 1].rows, 1024); /* the first of over 1 ms */
     CHECK(m.calls[0] == m.calls[1] && m.calls[0] < 1600);
+    /* Little time for a size is no reason to leave sizes out. */
+    m = (struct machine){.call_ns = {1000, 1000}, .row_ns = {1000, 10}};
+    ladder.budget_ns = 1;
+    ladder.most_ns = 200000000;
+    CHECK_EQ(apx_crossover_measure(&probe, &ladder, &found, NULL), APX_OK);
+    CHECK_EQ(found.point_count, POWERS);
+    CHECK_EQ(m.calls[0], 8u * POWERS);
     m = (struct machine){.call_ns = {1e9, 1e9}};
     ladder = (struct apx_crossover_ladder){.rows = powers, .count = 1, .budget_ns = 1000000};
     CHECK_EQ(apx_crossover_measure(&probe, &ladder, &found, NULL), APX_OK);
     CHECK_EQ(m.calls[0], 8); /* three to warm up, five that count */
+}
+
+/* What was measured and what lies beyond it. */
+static void knows_its_ends(void)
+{
+    struct apx_crossover c = {.point_count = 4,
+                              .points = {{8, 10, 20}, {16, 20, 20}, {32, 60, 20}, {64, 90, 20}}};
+    c.from_rows = apx_crossover_settle(c.points, 4);
+    CHECK(apx_crossover_edge(&c, 8) == NULL);
+    CHECK(apx_crossover_edge(&c, 40) == NULL);
+    CHECK(apx_crossover_edge(&c, 64) == NULL);
+    CHECK(apx_crossover_edge(&c, 7) == &c.points[0]);
+    CHECK(apx_crossover_edge(&c, 65) == &c.points[3]);
+    c.points[3].cpu_ns = 19; /* out of line: the one before it agrees with the choice */
+    c.from_rows = apx_crossover_settle(c.points, 4);
+    CHECK(c.from_rows > 8 && c.from_rows <= 32);
+    CHECK(apx_crossover_edge(&c, 65) == &c.points[2]);
+}
+
+/* A short run adds to a long one, and newer figures stand. */
+static void merges(void)
+{
+    struct apx_crossover old = {.point_count = 5}, fresh = {.point_count = 2};
+    for (int i = 0; i < 5; i++)
+        old.points[i] = (struct apx_crossover_point){1 << i, 10 << i, 45};
+    fresh.points[0] = (struct apx_crossover_point){3, 31, 46};
+    fresh.points[1] = (struct apx_crossover_point){4, 500, 50};
+    apx_crossover_merge(&fresh, &old);
+    REQUIRE(fresh.point_count == 6);
+    static const int64_t rows[] = {1, 2, 3, 4, 8, 16}, cpu[] = {10, 20, 31, 500, 80, 160};
+    for (int i = 0; i < 6; i++)
+        CHECK(fresh.points[i].rows == rows[i] && fresh.points[i].cpu_ns == cpu[i]);
+    CHECK_EQ(fresh.from_rows, apx_crossover_settle(fresh.points, 6));
+    CHECK_EQ(fresh.from_rows, 4);
+    /* More than there is room for: new ones stay, and the ends. */
+    old.point_count = fresh.point_count = APX_LIMIT_CROSSOVER_POINTS;
+    for (int i = 0; i < APX_LIMIT_CROSSOVER_POINTS; i++) {
+        old.points[i] = (struct apx_crossover_point){1 + 100 * i, 7, 7};
+        fresh.points[i] = (struct apx_crossover_point){51 + 100 * i, 8, 9};
+    }
+    struct apx_crossover all = fresh;
+    apx_crossover_merge(&all, &old);
+    CHECK(memcmp(&all.points, &fresh.points, sizeof all.points) == 0 &&
+          all.point_count == APX_LIMIT_CROSSOVER_POINTS);
+    fresh.point_count = 20;
+    apx_crossover_merge(&fresh, &old);
+    CHECK_EQ(fresh.point_count, APX_LIMIT_CROSSOVER_POINTS);
+    CHECK_EQ(fresh.points[0].rows, 1);
+    CHECK_EQ(fresh.points[APX_LIMIT_CROSSOVER_POINTS - 1].rows, 6301);
+    int fresh_ones = 0;
+    for (int i = 0; i < fresh.point_count; i++) {
+        CHECK(i == 0 || fresh.points[i].rows > fresh.points[i - 1].rows);
+        fresh_ones += fresh.points[i].gpu_ns == 9;
+    }
+    CHECK_EQ(fresh_ones, 20);
 }
 
 int main(void)
@@ -160,5 +222,7 @@ int main(void)
     RUN(bears_noise);
     RUN(ends_where_the_gpu_does);
     RUN(spends_what_it_may);
+    RUN(knows_its_ends);
+    RUN(merges);
     return check_report();
 }
