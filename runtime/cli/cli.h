@@ -40,6 +40,8 @@ void apx_cli_note(const char *command, const char *text);
 /* CLI_DONE, or refuses to write `target` where it is `file`, by whatever name; what: "the model".
  */
 int apx_cli_spare(const char *command, const char *target, const char *file, const char *what);
+/* text with '?' for what a terminal would obey or not show, at most room - 1 bytes of it. */
+void apx_cli_printable(const char *text, char *out, size_t room);
 /* Flush standard output: CLI_DONE, or the failure to write it. */
 int apx_cli_finish(const char *command);
 

@@ -27,16 +27,26 @@ static json_t *describe_isa(void)
         {APX_CAP_AVX512VNNI, "avx512vnni"},
         {APX_CAP_AVX512VBMI, "avx512vbmi"},
     };
-    uint32_t caps = apx_cpu_caps();
+    uint32_t caps = apx_cpu_caps(), limited;
     json_t *isa = json_object(), *words = json_array();
     json_array_append_new(words, json_string("scalar"));
     for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++)
         if ((caps & sets[i].bit) != 0)
             json_array_append_new(words, json_string(sets[i].word));
     const char *limit = getenv("AUSPEX_ISA");
+    const bool is_set = limit != NULL && limit[0] != '\0';
+    const bool is_known = is_set && apx_caps_limit(caps, limit, &limited);
     json_object_set_new(isa, "present", words);
-    json_object_set_new(isa, "limit",
-                        limit != NULL && limit[0] != '\0' ? json_string(limit) : json_null());
+    json_object_set_new(isa, "limit", is_known ? json_string(limit) : json_null());
+    if (is_set && !is_known) {
+        char word[49], message[256];
+        apx_cli_printable(limit, word, sizeof word);
+        snprintf(message, sizeof message,
+                 "the environment's AUSPEX_ISA is \"%s\", which is no instruction set: no model "
+                 "loads; say scalar, avx2, avx512, avx512vnni or avx512vbmi",
+                 word);
+        json_object_set_new(isa, "message", json_string(message));
+    }
     json_object_set_new(isa, "slow_gather", json_boolean((caps & APX_CAP_SLOW_GATHER) != 0));
     json_object_set_new(isa, "slow_512", json_boolean((caps & APX_CAP_SLOW_512) != 0));
     return isa;
@@ -219,7 +229,12 @@ int apx_cli_devices(int argc, char **argv)
     } else {
         print(topo, json);
     }
+    const char *message =
+        json_string_value(json_object_get(json_object_get(json, "isa"), "message"));
+    int status = apx_cli_finish("devices");
+    if (message != NULL)
+        status = apx_cli_refuse("devices", NULL, "%s", message);
     json_decref(json);
     apx_topo_destroy(topo);
-    return apx_cli_finish("devices");
+    return status;
 }

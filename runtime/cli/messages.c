@@ -79,6 +79,14 @@ int apx_cli_folder(const char *command, const char *target)
     return apx_cli_failed(command, target, &error);
 }
 
+void apx_cli_printable(const char *text, char *out, size_t room)
+{
+    size_t used = 0;
+    for (; *text != '\0' && used + 1 < room; text++)
+        out[used++] = *text >= ' ' && *text <= '~' ? *text : '?';
+    out[used] = '\0';
+}
+
 int apx_cli_finish(const char *command)
 {
     if (fflush(stdout) == 0 && !ferror(stdout))

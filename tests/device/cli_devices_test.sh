@@ -31,6 +31,16 @@ if [ ! -e /proc/driver/nvidia/version ] && ! grep -qs 0x10de /sys/bus/pci/device
         err_has "inspect: $model: device \"cuda\": there is no NVIDIA GPU here"
     done
 fi
+# A word of the environment with which no model loads.
+AUSPEX_ISA=$'bo\e[31mgus\n' run 1 "$auspex" devices
+err_has 'AUSPEX_ISA is "bo?[31mgus?", which is no instruction set: no model loads; say scalar, avx2, '
+out_has 'isa       scalar'
+AUSPEX_ISA=bogus run 1 "$auspex" devices --json
+out_has '"limit": null'
+out_has '"message": "the environment'
+AUSPEX_ISA=avx2 run 0 "$auspex" devices
+out_has '; AUSPEX_ISA allows up to avx2'
+err_empty
 FAKE_CUDA=two_devices run 0 "$auspex" devices
 out_has 'Fake GPU at 0000:3c:00.0'
 
