@@ -143,12 +143,13 @@ static int open_pipe(const char *path, enum apx_status *status, struct apx_error
     return file;
 }
 
-/* A pipe, a device: there is nothing that could be kept. */
+/* A pipe, a device, an open file without a name: there is nothing that could be kept. */
 static enum apx_status write_through(const char *path, bool is_pipe, const void *data, size_t bytes,
                                      struct apx_error *error)
 {
     enum apx_status status = APX_OK;
-    int file = is_pipe ? open_pipe(path, &status, error) : open(path, O_WRONLY | O_CLOEXEC);
+    int file =
+        is_pipe ? open_pipe(path, &status, error) : open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
     if (file < 0)
         return status == APX_OK ? apx_file_failed(error, "write", path) : status;
     status = apx_file_write_all(file, data, bytes, path, error);
@@ -194,7 +195,13 @@ enum apx_status apx_file_replace(const char *path, const void *data, size_t byte
     char *target = apx_file_target(path);
     if (target == NULL)
         return apx_file_failed(error, "write", path);
-    status = write_beside(target, is_there ? &about : NULL, data, bytes, path, error);
+    struct stat named;
+    /* A link that leads to a file under no name: /dev/fd/N of one that was removed. */
+    if (is_there && strcmp(target, path) != 0 && stat(target, &named) != 0 &&
+        stat(path, &named) == 0)
+        status = write_through(path, false, data, bytes, error);
+    else
+        status = write_beside(target, is_there ? &about : NULL, data, bytes, path, error);
     free(target);
     return status;
 }

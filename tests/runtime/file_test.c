@@ -311,6 +311,27 @@ static void writes_through_links(void)
     REQUIRE(unlink(first) == 0 && unlink(second) == 0);
 }
 
+/* /dev/fd/N is a link to the open file, also to one that has no name any more. */
+static void writes_to_open_files(void)
+{
+    struct apx_error error = {0};
+    char name[32], text[8] = "";
+    int file = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+    snprintf(name, sizeof name, "/proc/self/fd/%d", file);
+    REQUIRE(file >= 0);
+    CHECK_EQ(apx_file_replace(name, "longer", 6, &error), APX_OK);
+    CHECK_EQ(entries(), 1);
+    close(file);
+    file = open(path, O_RDWR);
+    snprintf(name, sizeof name, "/proc/self/fd/%d", file);
+    REQUIRE(unlink(path) == 0);
+    CHECK_EQ(apx_file_replace(name, "x", 1, &error), APX_OK);
+    CHECK_EQ(read(file, text, sizeof text), 1);
+    CHECK_STR(text, "x");
+    CHECK_EQ(entries(), 0);
+    close(file);
+}
+
 static void tells_two_names_of_one_file(void)
 {
     char other[80], link_name[80], dotted[80];
@@ -342,6 +363,7 @@ int main(void)
     RUN(keeps_the_mode);
     RUN(keeps_the_owner_where_it_may);
     RUN(writes_through_links);
+    RUN(writes_to_open_files);
     RUN(refuses);
     RUN(tells_two_names_of_one_file);
     RUN(sweeps_after_the_dead);
