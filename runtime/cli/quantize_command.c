@@ -14,7 +14,7 @@
 #include <string.h>
 
 static const char help[] =
-    "usage: auspex quantize MODEL.onnx OUT.onnx [--data [NAME=]FILE...] [options]\n\n"
+    "usage: auspex quantize MODEL.onnx OUT.onnx [--data [NAME=]FILE]... [options]\n\n"
     "Write a model whose LSTM, GRU and dense layers have int8 weights. The state of a recurrent\n"
     "layer, and what is made of states or comes out of Tanh or Sigmoid, lies in [-1, 1] whatever\n"
     "the data are; other inputs become int8 with a scale from --data, and keep their floats\n"
@@ -23,8 +23,8 @@ static const char help[] =
     "  --data [NAME=]FILE       rows (.npy or .csv, as for auspex predict): they say how large "
     "the\n"
     "                           inputs of layers become, and are run through both models: the\n"
-    "                           difference is reported; without NAME, of the next input in the\n"
-    "                           model's order\n"
+    "                           difference is reported; once for each input of the model, without\n"
+    "                           NAME for the next in the model's order\n"
     "  --no-scales              take no scales from --data, only measure\n"
     "  --targets [NAME=]FILE    what an output (the first) should have been: the error of both\n"
     "                           models against it is reported; needs --data\n"
@@ -37,6 +37,7 @@ static const char help[] =
 enum { DATA = 1, NO_SCALES, TARGETS, LEVELS, LAYERS, OUTPUT = 'o' };
 #define MOST_FILES  256
 #define MOST_LAYERS 256
+#define FEW_ROWS    30 /* so few tell little of how large an input becomes */
 
 struct job {
     const char *source, *target;
@@ -55,8 +56,9 @@ struct job {
     size_t made_count;
     struct apx_quantize_report *report;
     struct apx_quantize_probes probes;
-    struct apx_quantize_range *ranges; /* of some of them */
-    struct apx_tensor *inputs;         /* [input_count] the rows of --data; NULL: not read yet */
+    struct apx_quantize_range *ranges;  /* [options.range_count] */
+    struct apx_quantize_reach *reaches; /* of each range */
+    struct apx_tensor *inputs;          /* [input_count] the rows of --data; NULL: not read yet */
     size_t input_count;
     struct apx_quantize_error *errors; /* [output_count]; NULL: not measured */
     size_t output_count;
@@ -69,6 +71,30 @@ struct job {
 static json_t *json_number(double value)
 {
     return isfinite(value) ? json_real(value) : json_null();
+}
+
+/* What was found of the layer's input; -1: no rows were asked. */
+static long find_range(const struct job *job, const struct apx_quantize_layer *layer)
+{
+    for (size_t i = 0; i < job->options.range_count; i++)
+        if (strcmp(job->ranges[i].layer, layer->name) == 0)
+            return (long)i;
+    return -1;
+}
+
+/* Rows of the data that scales come from; -1: none do. */
+static long long scale_rows(const struct job *job)
+{
+    int64_t rows = -1;
+    for (size_t i = 0; i < job->report->layer_count; i++)
+        if (job->report->layers[i].has_range)
+            rows = job->rows;
+    for (size_t i = 0; rows >= 0 && i < job->output_count; i++) {
+        const struct apx_quantize_error *error = &job->errors[i];
+        if (error->rows == job->rows && error->rows - error->nan_rows < rows)
+            rows = error->rows - error->nan_rows;
+    }
+    return rows;
 }
 
 /* The model's file and those with its external tensors. */
@@ -99,6 +125,16 @@ static int print_json(const struct job *job)
                 json_object_set_new(json, "input_bound", json_number((double)layer->input_bound));
                 json_object_set_new(json, "bound_from_data", json_boolean(layer->has_range));
             }
+            const long range = find_range(job, layer);
+            if (range >= 0 && layer->has_range) {
+                const struct apx_quantize_reach *reach = &job->reaches[range];
+                json_object_set_new(json, "max_abs_input", json_number(reach->greatest));
+                json_object_set_new(json, "input_rows", json_integer((json_int_t)reach->rows));
+                json_object_set_new(json, "input_rows_cut_off",
+                                    json_integer((json_int_t)reach->lost_rows));
+            } else if (range >= 0 && job->ranges[range].why_not != NULL) {
+                json_object_set_new(json, "input_reason", json_string(job->ranges[range].why_not));
+            }
         } else {
             json_object_set_new(json, "reason", json_string(layer->reason));
         }
@@ -128,6 +164,8 @@ static int print_json(const struct job *job)
                   "weight_levels", job->report->weight_levels, "layers", layers);
     if (job->errors != NULL) {
         json_object_set_new(json, "rows", json_integer((json_int_t)job->rows));
+        if (scale_rows(job) >= 0)
+            json_object_set_new(json, "rows_for_scales", json_integer((json_int_t)scale_rows(job)));
         json_object_set(json, "outputs", outputs);
     }
     json_decref(outputs);
@@ -140,7 +178,26 @@ static int print_json(const struct job *job)
     return CLI_DONE;
 }
 
-static void print_layer(const struct apx_quantize_layer *layer)
+/* What the scale of the layer's input does not hold, or why it has none. */
+static void print_range(const struct job *job, const struct apx_quantize_layer *layer)
+{
+    const long range = find_range(job, layer);
+    if (range < 0)
+        return;
+    const struct apx_quantize_reach *reach = &job->reaches[range];
+    const char *why_not = job->ranges[range].why_not;
+    if (!layer->has_range && why_not != NULL)
+        printf("          its input stays float: %s\n", why_not);
+    else if (layer->has_range && reach->lost_rows > 0)
+        printf("          %.0f of %.0f rows of its input lie%s far beyond %.4g (largest %.4g): "
+               "%.0f value%s there count%s as %.4g, and the row%s answered wrongly\n",
+               reach->lost_rows, reach->rows, reach->lost_rows == 1 ? "s" : "",
+               (double)layer->input_bound, reach->greatest, reach->cut, reach->cut == 1 ? "" : "s",
+               reach->cut == 1 ? "s" : "", (double)layer->input_bound,
+               reach->lost_rows == 1 ? " is" : "s are");
+}
+
+static void print_layer(const struct job *job, const struct apx_quantize_layer *layer)
 {
     if (layer->is_dense)
         printf("%s  dense (%s), %zu inputs, %zu outputs: ", layer->name, layer->op, layer->input,
@@ -158,13 +215,14 @@ static void print_layer(const struct apx_quantize_layer *layer)
     else if (layer->quantises_x)
         printf(", its input too");
     printf(", %zu bytes instead of %zu\n", layer->int8_bytes, layer->float_bytes);
+    print_range(job, layer);
 }
 
 static void print_layers(const struct job *job)
 {
     for (size_t i = 0; i < job->report->layer_count; i++) {
         printf("%-9s ", i == 0 ? "layers" : "");
-        print_layer(&job->report->layers[i]);
+        print_layer(job, &job->report->layers[i]);
     }
 }
 
@@ -198,6 +256,9 @@ static void print_nan(const struct apx_quantize_error *error)
 static void print_errors(const struct job *job)
 {
     bool has_targets = false;
+    if (scale_rows(job) >= 0 && scale_rows(job) < FEW_ROWS)
+        printf("scales    from %lld row%s only: larger inputs than theirs are cut off\n",
+               scale_rows(job), scale_rows(job) == 1 ? "" : "s");
     printf("rows      %lld of the data, float32 beside int8\n", (long long)job->rows);
     printf("outputs   %12s %12s %10s %12s  name\n", "max error", "mean error", "worst row",
            "max value");
@@ -423,15 +484,17 @@ static int find_ranges(struct job *job)
     if (job->probes.count == 0)
         return CLI_DONE;
     job->ranges = calloc(job->probes.count, sizeof *job->ranges);
-    int status = job->ranges == NULL ? apx_cli_refuse("quantize", NULL, "out of memory")
-                                     : load(job, job->source, job->probes.model,
-                                            job->probes.model_bytes, &models[0], &sessions[0]);
+    job->reaches = calloc(job->probes.count, sizeof *job->reaches);
+    int status = job->ranges == NULL || job->reaches == NULL
+                     ? apx_cli_refuse("quantize", NULL, "out of memory")
+                     : load(job, job->source, job->probes.model, job->probes.model_bytes,
+                            &models[0], &sessions[0]);
     if (status == CLI_DONE)
         status = begin_trial(job, models, sessions, &trial);
     if (status == CLI_DONE) {
         const int levels =
             job->options.hidden_levels != 0 ? job->options.hidden_levels : APX_QUANTIZE_LEVELS;
-        status = apx_quantize_find_ranges(&trial, &job->probes, levels, job->ranges,
+        status = apx_quantize_find_ranges(&trial, &job->probes, levels, job->ranges, job->reaches,
                                           &job->options.range_count);
         job->options.ranges = job->ranges;
     }
@@ -487,6 +550,15 @@ static int compare(struct job *job)
     return status;
 }
 
+/* Not one row of which both models say a number. */
+static bool has_no_figure(const struct job *job)
+{
+    bool has_none = job->output_count > 0;
+    for (size_t i = 0; i < job->output_count; i++)
+        has_none = has_none && job->errors[i].nan_rows == job->errors[i].rows;
+    return has_none;
+}
+
 static int run(struct job *job)
 {
     struct apx_error error = {0};
@@ -498,6 +570,10 @@ static int run(struct job *job)
         status = apx_cli_failed("quantize", job->target, &error);
     if (status != CLI_DONE)
         return status;
+    if (job->data_count > 0 && has_no_figure(job))
+        apx_cli_refuse(
+            "quantize", job->target,
+            "warning: written, but no error was measured: all rows of the data give NaN");
     if (job->as_json)
         status = print_json(job);
     else
@@ -520,6 +596,7 @@ int apx_cli_quantize(int argc, char **argv)
     apx_quantize_probes_fini(&job.probes);
     apx_quantize_rows_release(job.inputs, job.input_count);
     free(job.ranges);
+    free(job.reaches);
     free(job.made);
     free(job.bytes);
     free(job.directory);

@@ -74,11 +74,13 @@ for word in '"rows": 50' '"rows_compared": 43' '"rows_with_nan": 7'; do out_has 
 sed 's/[^,]*/nan/' "$dir/x.csv" >"$dir/nan.csv"
 run 0 "$auspex" quantize $model "$dir/c.onnx" --data "$dir/nan.csv" --targets "$dir/y.csv"
 out_has '50 of 50 rows hold NaN and no error was measured: '
+err_has 'c.onnx: warning: written, but no error was measured: all rows of the data give NaN'
 checks=$((checks + 2))
 grep -qE '^ +nan +nan +none +nan ' "$dir/out" || fail "figures without a row to tell them from"
 grep -qE '^ +nan +nan +- ' "$dir/out" || fail "RMSE without a row to tell it from"
 run 0 "$auspex" quantize $model "$dir/c.onnx" --data "$dir/nan.csv" --targets "$dir/y.csv" --json
 out_has '"rows_compared": 0'
+err_has 'warning: written, but no error was measured'
 for key in max_abs_error mean_abs_error worst_row max_abs_value rmse_float rmse_int8 rmse_change_percent; do out_has "\"$key\": null"; done
 # Without targets that are known there is no RMSE.
 sed 's/[^,]*/nan/g' "$dir/y.csv" >"$dir/nan.csv"
@@ -255,6 +257,64 @@ run 0 "$auspex" quantize "$dir/dense.onnx" "$dir/int8.onnx" --data "$dir/outlier
 bound=$(sed -n 's/.*"input_bound": \([0-9.e-]*\).*/\1/p' "$dir/out" | head -1)
 checks=$((checks + 1))
 awk -v b="$bound" 'BEGIN { exit !(b > 0.9 && b < 3) }' || fail "an outlier sets the scale: $bound"
+# A row that went wrong does not set the scales of very many others, however large it is: they are answered as without
+# it, and the report says that it is not.
+int8_error() { # the mean difference of float and int8 model on ordinary rows, of which none is the wrong one
+    run 0 "$auspex" predict "$dir/int8.onnx" --input "$dir/forty.csv" --output "$dir/found.csv" --quiet
+    paste -d , "$dir/expected.csv" "$dir/found.csv" |
+        awk -F , 'NR > 1 { for (i = 1; i <= 2; i++) { d = $i - $(i + 2); sum += d < 0 ? -d : d } } END { print sum }'
+}
+bounds() { sed -n 's/.*its input too, up to \([0-9.e-]*\).*/\1/p' "$dir/out" | tr '\n' ' '; }
+run 0 "$auspex" predict "$dir/dense.onnx" --input "$dir/forty.csv" --output "$dir/expected.csv" --quiet
+rows 1 40 2000 >"$dir/many.csv"
+run 0 "$auspex" quantize "$dir/dense.onnx" "$dir/int8.onnx" --data "$dir/many.csv"
+checks=$((checks + 1))
+grep -qE 'far beyond|scales  ' "$dir/out" && fail "a line about ordinary rows"
+clean=$(bounds) clean_error=$(int8_error)
+for factor in 10 100 1000 1000000; do
+    awk -v f=$factor 'BEGIN { FS = OFS = "," } NR == 7 { for (i = 1; i <= NF; i++) $i *= f } 1' "$dir/many.csv" >"$dir/wrong.csv"
+    run 0 "$auspex" quantize "$dir/dense.onnx" "$dir/int8.onnx" --data "$dir/wrong.csv"
+    for word in ': 2 of 3 dense layers in int8' '1 of 2000 rows of its input lies far beyond ' 'and the row is answered wrongly'; do out_has "$word"; done
+    checks=$((checks + 2))
+    echo "$clean $(bounds)" | awk -v most=$((factor > 10 ? 2 : 5)) '{ exit !(NF == 4 && $3 < most * $1 && $4 < most * $2) }' ||
+        fail "factor $factor: bounds $clean became $(bounds)"
+    error=$(int8_error)
+    awk -v a="$clean_error" -v b="$error" 'BEGIN { exit !(a > 0 && b < 2 * a) }' || fail "factor $factor: error $clean_error became $error"
+done
+run 0 "$auspex" quantize "$dir/dense.onnx" "$dir/int8.onnx" --data "$dir/wrong.csv" --json
+for word in '"input_rows": 2000' '"input_rows_cut_off": 1' '"rows_for_scales": 2000'; do out_has "$word"; done
+# One feature of it alone is enough to be wrong, and no reason to call that feature small.
+awk 'BEGIN { FS = OFS = "," } NR == 7 { $3 = -99999 } 1' "$dir/many.csv" >"$dir/wrong.csv"
+run 0 "$auspex" quantize "$dir/dense.onnx" "$dir/int8.onnx" --data "$dir/wrong.csv"
+out_has ': 2 of 3 dense layers in int8'
+out_has '1 of 2000 rows of its input lies far beyond '
+# Among few rows it is no longer one of a thousand: floats hold both.
+awk 'BEGIN { FS = OFS = "," } NR == 7 { for (i = 1; i <= NF; i++) $i *= 1000 } 1' "$dir/forty.csv" >"$dir/wrong.csv"
+run 1 "$auspex" quantize "$dir/dense.onnx" "$dir/none.onnx" --data "$dir/wrong.csv"
+err_has "first: one scale cannot hold all rows of its input: 1 of 60 would be off by more than a third (values reach "
+# Rows of two sizes, as many of each: int8 holds them while one is 30 times the other, and not at 100 times.
+for factor in 30 100; do
+    awk -v f=$factor 'BEGIN { FS = OFS = "," } NR % 2 { for (i = 1; i <= NF; i++) $i *= f } 1' "$dir/many.csv" >"$dir/wrong.csv"
+    run $((factor / 100)) "$auspex" quantize "$dir/dense.onnx" "$dir/two.onnx" --data "$dir/wrong.csv"
+done
+err_has 'first: one scale cannot hold all rows of its input: '
+# Not one row without NaN: no scale, no file.
+awk 'BEGIN { FS = OFS = "," } { $5 = "nan" } 1' "$dir/forty.csv" >"$dir/nan.csv"
+run 1 "$auspex" quantize "$dir/dense.onnx" "$dir/none.onnx" --data "$dir/nan.csv"
+err_has 'nan.csv: not one row can be used for scales: all of them make the inputs of layers NaN; --no-scales does without'
+checks=$((checks + 1))
+[ ! -e "$dir/none.onnx" ] || fail "a refused model was written"
+# Scales of few rows are said to be.
+for count in 1 29 30; do
+    awk -v n=$count 'NR <= n { print; sub(/[^,]*/, "nan"); print }' "$dir/many.csv" >"$dir/few.csv" # NaN does not count
+    run 0 "$auspex" quantize "$dir/dense.onnx" "$dir/int8.onnx" --data "$dir/few.csv"
+    checks=$((checks + 1))
+    case $count in
+    1) grep -qF 'scales    from 1 row only: larger inputs than theirs are cut off' "$dir/out" ;;
+    29) grep -qF 'scales    from 29 rows only: ' "$dir/out" ;;
+    *) ! grep -qF 'scales  ' "$dir/out" ;;
+    esac || fail "$count rows: not told, or told without need"
+done
 # A feature that is very small beside the others would be lost: the layer that reads it stays.
 awk 'BEGIN { FS = OFS = "," } { $5 = $5 / 10000 } 1' "$dir/forty.csv" >"$dir/small.csv"
 run 0 "$auspex" quantize "$dir/dense.onnx" "$dir/int8.onnx" --data "$dir/small.csv"
@@ -288,6 +348,6 @@ err_has 'ends neither in .npy nor in .csv'
 run 2 "$auspex" quantize $model "$dir/a.onnx" --layers ,
 err_has 'names no layer'
 run 0 "$auspex" quantize --help
-out_has 'usage: auspex quantize'
+out_has 'usage: auspex quantize MODEL.onnx OUT.onnx [--data [NAME=]FILE]... [options]'
 out_has '(default: 127)'
 report
