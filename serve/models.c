@@ -25,6 +25,7 @@
 
 #include "runtime/base/fail.h"
 #include "serve/clock.h"
+#include "serve/device_words.h"
 #include "serve/log.h"
 
 enum { POLL_SECONDS = 1, WATCHER_NICE = 10 };
@@ -169,9 +170,11 @@ static struct apx_served *load_pointer(struct apx_models *models, const struct e
         status = apx_served_load(name, version, path, models->options.workers,
                                  models->options.cache, &models->owner, &served, error);
     if (status == APX_OK) {
+        char device[64];
+        apx_device_words(served->model, device, sizeof device);
         APX_LOG(APX_LOG_INFO, "model_loaded", APX_LOG_TEXT("model", name),
                 APX_LOG_INT("version", version), APX_LOG_TEXT("reference", reference),
-                APX_LOG_INT("ms", (apx_now_ns() - start) / 1000000),
+                APX_LOG_TEXT("device", device), APX_LOG_INT("ms", (apx_now_ns() - start) / 1000000),
                 APX_LOG_INT("ns_per_row_step", served->ns_per_unit));
         const char *notice = apx_model_notice(served->model);
         if (notice != NULL)

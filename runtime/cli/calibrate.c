@@ -84,7 +84,7 @@ static int nothing_to_measure(const struct job *job, const char *why, struct apx
         if (advice != NULL)
             memmove(advice, advice + strlen(advices[i]), strlen(advice + strlen(advices[i])) + 1);
     }
-    return apx_cli_refuse("calibrate", job->calls.path, "nothing to measure: %s (%s)", why,
+    return apx_cli_refuse("calibrate", job->calls.path, "nothing to measure: %s: %s", why,
                           error->message);
 }
 

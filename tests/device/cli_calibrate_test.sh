@@ -139,6 +139,7 @@ if [ -x "$APX_BIN/auspex-serve" ]; then
     run 0 "$auspex" repo add --repository "$dir/repository" --model m $model
     run 0 "$auspex" calibrate $model --threads 1 --seconds 0.01 --rows 1,2 --cache "$dir/served" --json
     served=$(stored)
+    by=measured
     for content in "$(cat "$served")" '{'; do
         echo "$content" >"$served"
         "$APX_BIN/auspex-serve" --repository "$dir/repository" --listen "unix:$dir/socket" --cache "$dir/served" \
@@ -153,6 +154,8 @@ if [ -x "$APX_BIN/auspex-serve" ]; then
         is 'a notice only of what is damaged' "$(grep -c '"event":"model_notice".*is not used: ' "$dir/log")" = \
             "$([ "$content" = '{' ] && echo 1 || echo 0)"
         is 'loaded' "$(grep -c '"event":"model_loaded"' "$dir/log")" = 1
+        is 'by what its batches go' "$(grep -c "\"event\":\"model_loaded\".*\"device\":\"auto: .*, $by\"" "$dir/log")" = 1
+        by=estimated
     done
 fi
 
@@ -213,10 +216,10 @@ run 2 "$auspex" calibrate $model --seconds x
 run 1 "$auspex" calibrate nowhere.onnx
 err_has 'nowhere.onnx'
 FAKE_CUDA=no_device run 1 "$auspex" calibrate $model
-err_has 'nothing to measure: without a GPU auto runs everything on the CPU ('
+err_has 'nothing to measure: without a GPU auto runs everything on the CPU: '
 err_has 'no GPU is visible'
 FAKE_CUDA=narrow run 1 "$auspex" calibrate tests/golden/int8_torch_legacy_lstm_bi_2_all.onnx
-err_has 'nothing to measure: auto runs this model on the CPU ('
+err_has 'nothing to measure: auto runs this model on the CPU: '
 is 'no advice that cannot be followed' "$(grep -c 'use device' "$dir/err")" = 0
 for precision in fp16 fp16-weights; do
     run 2 "$auspex" calibrate $model --precision $precision
