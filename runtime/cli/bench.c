@@ -6,7 +6,6 @@
  * its memory is reserved and the clock is up, then for a fixed time; the median says what a call
  * costs, the 99th percentile what a waiting caller may meet. */
 #include "runtime/cli/cli.h"
-#include "runtime/cli/rows_file.h"
 #include "runtime/cli/sample_calls.h"
 
 #include <jansson.h>
@@ -231,16 +230,11 @@ static int read_options(int argc, char **argv, struct job *job)
             if (job->count == 0)
                 return '?';
         } else if (option == STEPS) {
-            if (!apx_cli_number(optarg, 1, 1000000000, &job->calls.steps)) {
-                apx_cli_usage("bench", "--steps is a number from 1, not \"%s\"", optarg);
+            if (apx_cli_calls_steps(&job->calls, optarg) != CLI_DONE)
                 return '?';
-            }
         } else if (option == INPUT) {
-            if (!apx_rows_is_csv(optarg) && !apx_rows_is_npy(optarg)) {
-                apx_cli_usage("bench", "\"%s\" ends neither in .npy nor in .csv", optarg);
+            if (apx_cli_calls_input(&job->calls, optarg) != CLI_DONE)
                 return '?';
-            }
-            job->calls.input = optarg;
         } else if (option == SECONDS) {
             if (!apx_cli_seconds("bench", optarg, &job->seconds))
                 return '?';

@@ -6,7 +6,6 @@
  * runtime/device/crossover_measure.c. Standard error shows how far it is where that is a terminal.
  */
 #include "runtime/cli/cli.h"
-#include "runtime/cli/rows_file.h"
 #include "runtime/cli/sample_calls.h"
 
 #include <jansson.h>
@@ -382,16 +381,11 @@ static int read_options(int argc, char **argv, struct job *job)
             if (read_rows(job) != CLI_DONE)
                 return '?';
         } else if (option == STEPS) {
-            if (!apx_cli_number(optarg, 1, APX_LIMIT_CROSSOVER_ROWS, &job->calls.steps)) {
-                apx_cli_usage("calibrate", "--steps is a number from 1, not \"%s\"", optarg);
+            if (apx_cli_calls_steps(&job->calls, optarg) != CLI_DONE)
                 return '?';
-            }
         } else if (option == INPUT) {
-            if (!apx_rows_is_csv(optarg) && !apx_rows_is_npy(optarg)) {
-                apx_cli_usage("calibrate", "\"%s\" ends neither in .npy nor in .csv", optarg);
+            if (apx_cli_calls_input(&job->calls, optarg) != CLI_DONE)
                 return '?';
-            }
-            job->calls.input = optarg;
         } else if (option == SECONDS) {
             if (!apx_cli_seconds("calibrate", optarg, &job->seconds))
                 return '?';

@@ -12,6 +12,23 @@
 #include "runtime/cli/cli.h"
 #include "runtime/cli/rows_file.h"
 
+#define MOST_STEPS 1000000000
+
+int apx_cli_calls_steps(struct apx_cli_calls *calls, const char *text)
+{
+    if (apx_cli_number(text, 1, MOST_STEPS, &calls->steps))
+        return CLI_DONE;
+    return apx_cli_usage(calls->command, "--steps is a number from 1, not \"%s\"", text);
+}
+
+int apx_cli_calls_input(struct apx_cli_calls *calls, const char *text)
+{
+    calls->input = text;
+    if (apx_rows_is_csv(text) || apx_rows_is_npy(text))
+        return CLI_DONE;
+    return apx_cli_usage(calls->command, "\"%s\" ends neither in .npy nor in .csv", text);
+}
+
 int64_t apx_cli_now(void)
 {
     struct timespec time;

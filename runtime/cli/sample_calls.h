@@ -22,6 +22,10 @@ struct apx_cli_calls {
 /* Nanoseconds of a clock that only goes on. */
 int64_t apx_cli_now(void);
 
+/* What follows --steps, and --input. CLI_DONE, or CLI_USAGE once the message is printed. */
+int apx_cli_calls_steps(struct apx_cli_calls *calls, const char *text);
+int apx_cli_calls_input(struct apx_cli_calls *calls, const char *text);
+
 /* Checks what is free and what is given. CLI_DONE, or CLI_FAILED once the message is printed; close
  * in any case. The model outlives the calls. */
 int apx_cli_calls_open(struct apx_cli_calls *calls, const struct apx_model *model);
