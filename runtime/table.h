@@ -4,7 +4,8 @@
  * CSV: comma (or the separator given), quotes doubled inside quotes, line ends LF, CRLF or bare CR,
  * an optional byte order mark, blanks around cells and blank lines skipped. Missing marks: empty,
  * NaN, nan, NA, N/A, #N/A, <NA>, null, NULL, None, "?" give NaN and are counted. Every other cell
- * that is not a number (runtime/base/number.h) makes its column text. Numbers are read as float64.
+ * that is not a number (runtime/base/number.h) makes its column text. Numbers are read as float64,
+ * those beyond its range as infinities.
  * Ragged lines are errors with their line number. The first line is a header if it has texts and no
  * numbers, or if it has a text over a column that holds only numbers. Columns without a name are
  * called f0, f1, ... */
@@ -28,6 +29,7 @@ struct apx_table_column {
     size_t missing;           /* cells with a missing mark */
     size_t first_missing;     /* line number of the first of them, 0: none */
     size_t first_text;        /* line number of the first cell that makes it text, 0: none */
+    size_t first_beyond;      /* line number of the first finite number beyond float64, 0: none */
 };
 
 struct apx_table {

@@ -87,6 +87,26 @@ static enum apx_status text_column(const struct reading *reading, int index,
                     reading->series->path, column->first_text, column->name, text);
 }
 
+/* Features and targets become float32; what would be an infinity then is no missing value. */
+static enum apx_status check_range(const struct reading *reading, int index,
+                                   struct apx_error *error)
+{
+    const struct apx_table_column *column = &reading->table->column[index];
+    if (column->first_beyond > 0)
+        return apx_fail(error, APX_EINVAL, column->name,
+                        "%s:%zu: column \"%.60s\" has a number beyond float64",
+                        reading->series->path, column->first_beyond, column->name);
+    for (size_t row = 0; row < reading->rows; row++) {
+        if (isfinite(column->numbers[row]) && isinf((float)column->numbers[row]))
+            return apx_fail(error, APX_EINVAL, column->name,
+                            "%s:%zu: column \"%.60s\": %.9g is beyond float32, which networks are "
+                            "trained in",
+                            reading->series->path, reading->table->lines[row], column->name,
+                            column->numbers[row]);
+    }
+    return APX_OK;
+}
+
 static enum apx_status take_columns(struct reading *reading, struct apx_error *error)
 {
     const struct apx_dataset *data = reading->data;
@@ -100,6 +120,9 @@ static enum apx_status take_columns(struct reading *reading, struct apx_error *e
             return status;
         if (reading->table->column[index].is_text)
             return text_column(reading, index, error);
+        status = check_range(reading, index, error);
+        if (status != APX_OK)
+            return status;
         reading->columns_in[i] = reading->table->column[index].numbers;
     }
     for (size_t row = 0; row < reading->rows; row++) {

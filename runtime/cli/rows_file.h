@@ -36,9 +36,10 @@ void apx_rows_names_release(struct apx_rows_names *names);
  * elements in row-major order. names: those of an input [rows, columns], or NULL; if the CSV has a
  * header with all of them, its columns are taken by name (a space stands for '_' too) and others
  * are left alone. float64 files
- * become float32 where the model wants that, float32 and float16 files float64, and whole numbers
- * of any type the model's if it has them exactly. On success the caller frees tensor->data with
- * free(). APX_EINVAL (does not fit the input), and what the readers in runtime/table.h say */
+ * become float32 where the model wants that, unless a number of theirs is beyond it, float32 and
+ * float16 files float64, and whole numbers of any type the model's if it has them exactly. On
+ * success the caller frees tensor->data with free(). APX_EINVAL (does not fit the input), and what
+ * the readers in runtime/table.h say */
 enum apx_status apx_rows_read(const char *path, const char *kind,
                               const struct apx_tensor_info *info, const char *const *names,
                               struct apx_tensor *tensor, struct apx_error *error);

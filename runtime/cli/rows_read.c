@@ -155,6 +155,11 @@ static enum apx_status check_columns(const char *path, const char *kind,
                             "%s: line %zu: column \"%s\" holds text; %s \"%s\" takes numbers "
                             "only: remove the column or mend the line",
                             path, column->first_text, column->name, kind, info->name);
+        if (column->first_beyond > 0)
+            return apx_fail(error, APX_EINVAL, info->name,
+                            "%s: line %zu: column \"%s\" has a number beyond float64; write inf if "
+                            "infinity is meant",
+                            path, column->first_beyond, column->name);
         if (whole && column->missing > 0)
             return apx_fail(error, APX_EINVAL, info->name,
                             "%s: line %zu: column \"%s\" has no value; %s \"%s\" is %s and "
@@ -163,6 +168,12 @@ static enum apx_status check_columns(const char *path, const char *kind,
                             apx_dtype_name(info->dtype));
     }
     return APX_OK;
+}
+
+/* A number would become an infinity. Those that are one stay one. */
+static bool is_beyond(double value, enum apx_dtype dtype)
+{
+    return dtype == APX_F32 && isfinite(value) && isinf((float)value);
 }
 
 static void range_of(enum apx_dtype dtype, double *least, double *most)
@@ -190,7 +201,8 @@ static enum apx_status fill(const char *path, const char *kind, const struct apx
         const struct apx_table_column *column = &table->column[c];
         for (size_t r = 0; r < rows; r++) {
             double value = column->numbers[r];
-            if (whole && !(value == floor(value) && value >= least && value <= most))
+            if (whole ? !(value == floor(value) && value >= least && value <= most)
+                      : is_beyond(value, info->dtype))
                 return apx_fail(error, APX_EINVAL, info->name,
                                 "%s: line %zu: %.9g in column \"%s\" does not fit %s \"%s\", "
                                 "which is %s",
@@ -250,8 +262,25 @@ static enum apx_status read_csv(const char *path, const char *kind,
 
 /* ---- NumPy --------------------------------------------------------------------------------- */
 
+/* Where element i of an array stands: the row, and the column that a table of such rows has. */
+struct place {
+    size_t row, column;
+};
+
+static struct place place_of(const struct apx_tensor_info *info, const struct apx_tensor *tensor,
+                             size_t i)
+{
+    const int axis = info->row_axis >= 0 && info->row_axis < tensor->rank ? info->row_axis : 0;
+    size_t inner = 1, rows = tensor->rank > 0 ? (size_t)tensor->dims[axis] : 1;
+    for (int k = axis + 1; k < tensor->rank; k++)
+        inner *= (size_t)tensor->dims[k];
+    return (struct place){i / inner % rows, i / inner / rows * inner + i % inner};
+}
+
 /* float64 in place to float32: each result lies at or before its source. */
-static void narrow(struct apx_tensor *tensor)
+static enum apx_status narrow(const char *path, const char *kind,
+                              const struct apx_tensor_info *info, struct apx_tensor *tensor,
+                              struct apx_error *error)
 {
     size_t count = tensor->bytes / sizeof(double);
     char *data = tensor->data;
@@ -259,10 +288,18 @@ static void narrow(struct apx_tensor *tensor)
         double wide;
         memcpy(&wide, data + i * sizeof wide, sizeof wide);
         float value = (float)wide;
+        if (is_beyond(wide, APX_F32)) {
+            const struct place place = place_of(info, tensor, i);
+            return apx_fail(error, APX_EINVAL, info->name,
+                            "%s: row %zu, column %zu (from 0): %.9g does not fit %s \"%s\", which "
+                            "is float32",
+                            path, place.row, place.column, wide, kind, info->name);
+        }
         memcpy(data + i * sizeof value, &value, sizeof value);
     }
     tensor->dtype = APX_F32;
     tensor->bytes = count * sizeof(float);
+    return APX_OK;
 }
 
 static int64_t integer_at(const struct apx_tensor *tensor, size_t i)
@@ -286,16 +323,6 @@ static bool put_integer(int64_t value, enum apx_dtype dtype, void *to)
     return dtype == APX_I64 || ((double)value >= least && (double)value <= most);
 }
 
-/* The row that holds element i. */
-static int64_t row_at(const struct apx_tensor_info *info, const struct apx_tensor *tensor, size_t i)
-{
-    const int axis = info->row_axis >= 0 && info->row_axis < tensor->rank ? info->row_axis : 0;
-    size_t inner = 1;
-    for (int k = axis + 1; k < tensor->rank; k++)
-        inner *= (size_t)tensor->dims[k];
-    return tensor->rank > 0 ? (int64_t)(i / inner) % tensor->dims[axis] : 0;
-}
-
 /* What a model of numbers makes of whole numbers: the same ones in its type, or none. */
 static enum apx_status convert_integers(const char *path, const char *kind,
                                         const struct apx_tensor_info *info,
@@ -310,11 +337,12 @@ static enum apx_status convert_integers(const char *path, const char *kind,
         int64_t value = integer_at(tensor, i);
         if (put_integer(value, info->dtype, data + i * size))
             continue;
+        const struct place place = place_of(info, tensor, i);
         free(data);
         return apx_fail(error, APX_EINVAL, info->name,
-                        "%s: row %lld (from 0), element %zu: %lld has no equal in %s, the type of "
+                        "%s: row %zu, column %zu (from 0): %lld has no equal in %s, the type of "
                         "%s \"%s\"; convert the array with astype if rounding is meant",
-                        path, (long long)row_at(info, tensor, i), i, (long long)value,
+                        path, place.row, place.column, (long long)value,
                         apx_dtype_name(info->dtype), kind, info->name);
     }
     free(tensor->data);
@@ -352,7 +380,7 @@ static enum apx_status convert(const char *path, const char *kind,
     if (tensor->dtype == APX_F32 && info->dtype == APX_F64)
         return widen(path, info, tensor, error);
     if (tensor->dtype == APX_F64 && info->dtype == APX_F32)
-        narrow(tensor);
+        return narrow(path, kind, info, tensor, error);
     return APX_OK;
 }
 

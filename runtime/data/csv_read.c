@@ -204,6 +204,12 @@ static bool allocate(const struct measure *measure, struct parts *parts)
     return true;
 }
 
+/* Of a number: it is written as an infinity, not with digits. */
+static bool is_infinity(const struct apx_csv_cell *cell)
+{
+    return cell->text[cell->length - 1] > '9';
+}
+
 static void second_pass(struct apx_csv_scan scan, const struct parts *parts)
 {
     struct apx_table *table = parts->table;
@@ -233,6 +239,8 @@ static void second_pass(struct apx_csv_scan scan, const struct parts *parts)
                 double value = 0;
                 if (kind_of(&cell, &value) == MISSING)
                     value = (double)NAN;
+                else if (isinf(value) && !is_infinity(&cell) && table->column[i].first_beyond == 0)
+                    table->column[i].first_beyond = cell.line;
                 ((double *)parts->cells)[at] = value;
             }
         }

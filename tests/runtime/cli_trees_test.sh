@@ -192,7 +192,26 @@ run 0 "$auspex" bench $trees/xgboost.ubj --rows 2 --seconds 0.01 --input "$dir/i
 npy "$dir/large.npy" '<i4' 4 $(printf '0 %.0s' {1..55}) 16777217
 predict "$dir/a.csv" $trees/lightgbm.txt --input "$dir/large.npy"
 run 1 "$auspex" predict $trees/xgboost.ubj --input "$dir/large.npy"
-err_has 'row 1 (from 0), element 55: 16777217 has no equal in float32'
+err_has 'row 1, column 27 (from 0): 16777217 has no equal in float32'
+# A number that would become an infinity is refused; one that is an infinity is not.
+zeros=$(printf '0 %.0s' {1..55})
+npy "$dir/large.npy" '<f8' 8 $zeros $((0x48078287f49c4a1d)) # 1e39
+predict "$dir/a.csv" $trees/lightgbm.txt --input "$dir/large.npy"
+run 1 "$auspex" predict $trees/xgboost.ubj --input "$dir/large.npy"
+err_has 'large.npy: row 1, column 27 (from 0): 1e+39 does not fit input "input", which is float32'
+npy "$dir/inf.npy" '<f8' 8 $zeros $((0x7ff0000000000000))
+predict "$dir/a.csv" $trees/xgboost.ubj --input "$dir/inf.npy"
+zeros=$(printf '0,%.0s' {1..27})
+printf '%s\n' "${zeros}0" "${zeros}inf" >"$dir/inf.csv"
+predict "$dir/b.csv" $trees/xgboost.ubj --input "$dir/inf.csv"
+equal "$dir/a.csv" "$dir/b.csv"
+printf '%s\n' "${zeros}0" "$zeros-1e39" >"$dir/large.csv"
+predict "$dir/a.csv" $trees/lightgbm.txt --input "$dir/large.csv"
+run 1 "$auspex" predict $trees/xgboost.ubj --input "$dir/large.csv"
+err_has 'large.csv: line 2: -1e+39 in column "f27" does not fit input "input", which is float32'
+printf '%s\n' "${zeros}0" "${zeros}1e999" >"$dir/large.csv"
+run 1 "$auspex" predict $trees/lightgbm.txt --input "$dir/large.csv"
+err_has 'large.csv: line 2: column "f27" has a number beyond float64; write inf if infinity is meant'
 
 # A header that lacks one name only is a mistake, not a matter of position.
 sed '1s/f3,/g3,/' $rows >"$dir/renamed.csv"

@@ -49,6 +49,18 @@ static void plain_table(void)
     apx_table_destroy(NULL);
 }
 
+/* Infinities are written in words; digits beyond float64 are read as one, and told. */
+static void infinities(void)
+{
+    struct apx_table *table = parse("a,b,c\n1,inf,1\n2,-1e999,1e400\n3,1e500,-Infinity\n");
+    CHECK(table->column[1].numbers[0] == (double)INFINITY);
+    CHECK(table->column[1].numbers[1] == -(double)INFINITY);
+    CHECK_EQ(table->column[0].first_beyond, 0);
+    CHECK_EQ(table->column[1].first_beyond, 3);
+    CHECK_EQ(table->column[2].first_beyond, 3);
+    apx_table_destroy(table);
+}
+
 /* Each kind of line end, mixed, with and without one at the end, gives the same table. */
 static void line_ends(void)
 {
@@ -248,6 +260,7 @@ static void reads_files(void)
 int main(void)
 {
     RUN(plain_table);
+    RUN(infinities);
     RUN(line_ends);
     RUN(quotes);
     RUN(missing_marks);

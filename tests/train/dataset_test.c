@@ -160,6 +160,11 @@ static void refusals(void)
     refused("t,v\n1,1\n1,2\n1,3\n2,4\n2,5\n2,6\n", "time: t", APX_EINVAL,
             "4 of 6 rows repeat the time of the row before");
     refused("t,v\n5,1\n5,2\n4,1\n", "time: t", APX_EINVAL, "time never goes forward");
+    refused("t,v\n1,1\n2,-1e39\n", "time: t", APX_EINVAL,
+            "a.csv:3: column \"v\": -1e+39 is beyond");
+    refused("t,v\n1,1\n2,1e999\n", "time: t", APX_EINVAL, "a.csv:3: column \"v\" has a number");
+    refused("t,v\n1,1\n2,inf\n", "time: t, missing: error", APX_EINVAL,
+            "a.csv:3: a value is missing");
     refused("t,v\n1,1\n2,2,2\n", "time: t", APX_EFORMAT, "3");
 }
 
