@@ -26,12 +26,14 @@ struct worker {
     struct apx_pool *pool;
     pthread_t thread;
     int index;
+    int cpu; /* that it is pinned to, -1: none */
 };
 
 struct apx_pool {
     const struct apx_allocator *allocator;
     int workers, started;
     struct worker *worker; /* [workers], 0 unused */
+    int callers_cpu;       /* that no worker is pinned to, -1: workers are not pinned */
     /* Written by the caller before the ticket, read by owners of an item. */
     apx_pool_fn *run;
     void *context;
@@ -120,6 +122,36 @@ static void *work(void *argument)
     }
 }
 
+static int pin(struct worker *worker, int cpu)
+{
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(cpu, &set);
+    return pthread_setaffinity_np(worker->thread, sizeof set, &set);
+}
+
+/* The caller is where the system has put it, perhaps on the processor of a pinned worker, and two
+ * threads of a job on one processor take twice as long while another one idles: that worker then
+ * goes to the processor that was left for the caller. */
+static void leave_callers_cpu(struct apx_pool *pool)
+{
+    if (pool->callers_cpu < 0)
+        return;
+    const int here = sched_getcpu();
+    if (here == pool->callers_cpu)
+        return;
+    for (int i = 1; i < pool->workers; i++) {
+        struct worker *worker = &pool->worker[i];
+        if (worker->cpu != here)
+            continue;
+        if (pin(worker, pool->callers_cpu) == 0) {
+            worker->cpu = pool->callers_cpu;
+            pool->callers_cpu = here;
+        }
+        return;
+    }
+}
+
 void apx_pool_run(struct apx_pool *pool, apx_pool_fn *run, void *context, uint32_t count)
 {
     if (pool->workers == 1 || count < 2) {
@@ -127,6 +159,7 @@ void apx_pool_run(struct apx_pool *pool, apx_pool_fn *run, void *context, uint32
             run(context, 0, item);
         return;
     }
+    leave_callers_cpu(pool);
     pool->run = run;
     pool->context = context;
     pool->count = count;
@@ -153,25 +186,16 @@ void apx_pool_run(struct apx_pool *pool, apx_pool_fn *run, void *context, uint32
 
 static int start(struct worker *worker, const int *cpus)
 {
-    pthread_attr_t attributes;
-    int result = pthread_attr_init(&attributes);
-    if (result != 0)
-        return result;
-    if (cpus != NULL && cpus[worker->index] < CPU_SETSIZE) {
-        cpu_set_t set;
-        CPU_ZERO(&set);
-        CPU_SET(cpus[worker->index], &set);
-        pthread_attr_setaffinity_np(&attributes, sizeof set, &set);
-    }
     /* Signals belong to the program's own threads. */
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    result = pthread_create(&worker->thread, &attributes, work, worker);
-    if (result != 0 && cpus != NULL) /* the processor may be gone by now: run anywhere */
-        result = pthread_create(&worker->thread, NULL, work, worker);
+    const int result = pthread_create(&worker->thread, NULL, work, worker);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attributes);
+    worker->cpu = -1;
+    if (result == 0 && cpus != NULL && cpus[worker->index] < CPU_SETSIZE &&
+        pin(worker, cpus[worker->index]) == 0) /* else the processor is gone by now: run anywhere */
+        worker->cpu = cpus[worker->index];
     return result;
 }
 
@@ -185,6 +209,7 @@ enum apx_status apx_pool_create(const struct apx_allocator *allocator, int worke
     pool->allocator = allocator;
     pool->workers = workers;
     pool->started = 1;
+    pool->callers_cpu = cpus != NULL && cpus[0] < CPU_SETSIZE ? cpus[0] : -1;
     pool->worker = apx_alloc(allocator, (size_t)workers, sizeof *pool->worker);
     if (pool->worker == NULL) {
         apx_pool_destroy(pool);

@@ -13,9 +13,10 @@ typedef void apx_pool_fn(void *context, int worker, uint32_t item);
 
 struct apx_pool;
 
-/* `workers` >= 1 counts the caller, so 1 starts no thread. cpus[workers] pins worker i (not the
- * caller) to that processor of the operating system; NULL: not pinned. *out is NULL on failure.
- *   APX_ENOMEM, APX_EIO (the system starts no more threads) */
+/* `workers` >= 1 counts the caller, so 1 starts no thread. cpus[workers] pins worker i to that
+ * processor of the operating system; NULL: not pinned. The caller is not pinned, cpus[0] is only
+ * left to it: a worker on whose processor the caller turns up moves to the one left. *out is NULL
+ * on failure. APX_ENOMEM, APX_EIO (the system starts no more threads) */
 enum apx_status apx_pool_create(const struct apx_allocator *allocator, int workers, const int *cpus,
                                 struct apx_pool **out, struct apx_error *error);
 void apx_pool_destroy(struct apx_pool *pool); /* accepts NULL; waits for the threads to end */

@@ -2,6 +2,7 @@
 /* The worker pool: each item once, results visible, threads that sleep in between, many short jobs.
  */
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <unistd.h>
 
@@ -101,6 +102,42 @@ static void works_in_parallel(void)
     }
 }
 
+static void note_processor(void *context, int worker, uint32_t item)
+{
+    int *processor = context;
+    pthread_barrier_wait(&barrier);
+    processor[worker] = sched_getcpu();
+    (void)item;
+}
+
+/* A caller on the processor of a pinned worker: they must not share it. */
+static void leaves_the_callers_processor(void)
+{
+    struct apx_pool *pool;
+    cpu_set_t before, one;
+    int cpus[2], count = 0;
+    REQUIRE(sched_getaffinity(0, sizeof before, &before) == 0);
+    for (int i = 0; i < CPU_SETSIZE && count < 2; i++)
+        if (CPU_ISSET(i, &before))
+            cpus[count++] = i;
+    if (count < 2)
+        return; /* nothing to choose from on this machine */
+    REQUIRE(apx_pool_create(apx_allocator_default(), 2, cpus, &pool, NULL) == APX_OK);
+    pthread_barrier_init(&barrier, NULL, 2);
+    for (int k = 0; k < 20; k++) {
+        int processor[2] = {-1, -1};
+        CPU_ZERO(&one);
+        CPU_SET(cpus[(k + 1) % 2], &one);
+        REQUIRE(sched_setaffinity(0, sizeof one, &one) == 0);
+        apx_pool_run(pool, note_processor, processor, 2);
+        CHECK_EQ(processor[0], cpus[(k + 1) % 2]);
+        CHECK_EQ(processor[1], cpus[k % 2]);
+    }
+    REQUIRE(sched_setaffinity(0, sizeof before, &before) == 0);
+    pthread_barrier_destroy(&barrier);
+    apx_pool_destroy(pool);
+}
+
 static void ends_without_a_job(void)
 {
     struct apx_pool *pool;
@@ -117,6 +154,7 @@ int main(void)
     RUN(runs_each_item_once);
     RUN(runs_many_short_jobs);
     RUN(works_in_parallel);
+    RUN(leaves_the_callers_processor);
     RUN(ends_without_a_job);
     return check_report();
 }
