@@ -31,6 +31,8 @@ static void row_cost(const struct apx_program *program, const int64_t *symbols,
 #define LEAST_SECONDS   25e-6 /* of work that is worth waking another thread for */
 #define L2_IF_UNKNOWN   ((size_t)512 << 10)
 #define MOST_SLICE_ROWS 4096
+#define LEAST_TILES                                                                                \
+    2 /* of a slice: weights beyond the cache, read anew at every step, serve both */
 
 #define MOST_IMBALANCE 1.03 /* of the rows of the busiest worker, for the sake of whole tiles */
 
@@ -66,7 +68,7 @@ static int64_t slice_rows(const struct apx_program *program, const struct apx_ro
     double fitting = room / (cost->bytes > 1 ? cost->bytes : 1);
     int64_t most = fitting < MOST_SLICE_ROWS ? (int64_t)fitting : MOST_SLICE_ROWS;
     most = most / tile * tile;
-    most = most < tile ? tile : most;
+    most = most < LEAST_TILES * tile ? LEAST_TILES * tile : most;
     /* As many workers as have enough to do, and equal shares for them. */
     double total = cost->seconds * (double)rows;
     double useful = total / LEAST_SECONDS;
