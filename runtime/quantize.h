@@ -46,6 +46,7 @@ struct apx_quantize_report {
     struct apx_quantize_layer *layers; /* [layer_count] in the order of the file */
     size_t layer_count;
     size_t recurrent_count, recurrent_done, dense_count, dense_done;
+    size_t int8_before; /* layers that were int8 already, which are none of the above */
     int hidden_levels, weight_levels; /* of weights: the most that a row may have */
     struct apx_file_id *files;        /* [file_count] that hold external tensors, each once */
     size_t file_count;

@@ -42,6 +42,9 @@ void apx_cli_note(const char *command, const char *text);
 int apx_cli_spare(const char *command, const char *target, const char *file, const char *what);
 /* text with '?' for what a terminal would obey or not show, at most room - 1 bytes of it. */
 void apx_cli_printable(const char *text, char *out, size_t room);
+/* Where to say what became of `target`, asked before that is written: standard output, or standard
+ * error where it is standard output that is written. */
+FILE *apx_cli_report_to(const char *target);
 /* Flush standard output: CLI_DONE, or the failure to write it. */
 int apx_cli_finish(const char *command);
 

@@ -21,7 +21,7 @@ static const char help[] =
 
 enum { OUTPUT = 'o' };
 
-static int print_json(const char *target, const struct apx_import_report *report)
+static int print_json(FILE *to, const char *target, const struct apx_import_report *report)
 {
     json_t *json =
         json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "output", target,
@@ -32,8 +32,8 @@ static int print_json(const char *target, const struct apx_import_report *report
                   (json_int_t)report->sets, "bytes", (json_int_t)report->bytes);
     if (json == NULL)
         return apx_cli_refuse("import", target, "out of memory, or a name that is not UTF-8");
-    json_dumpf(json, stdout, JSON_INDENT(2));
-    putchar('\n');
+    json_dumpf(json, to, JSON_INDENT(2));
+    fputc('\n', to);
     json_decref(json);
     return CLI_DONE;
 }
@@ -43,15 +43,15 @@ static const char *plural(size_t count)
     return count == 1 ? "" : "s";
 }
 
-static void print(const char *target, const struct apx_import_report *report)
+static void print(FILE *to, const char *target, const struct apx_import_report *report)
 {
-    printf("%s: %s: %zu tree%s, %zu splits, %zu leaves, %zu feature%s (%s), %zu output%s", target,
-           report->source, report->trees, plural(report->trees), report->splits, report->leaves,
-           report->features, plural(report->features), apx_dtype_name(report->dtype),
-           report->outputs, plural(report->outputs));
+    fprintf(to, "%s: %s: %zu tree%s, %zu splits, %zu leaves, %zu feature%s (%s), %zu output%s",
+            target, report->source, report->trees, plural(report->trees), report->splits,
+            report->leaves, report->features, plural(report->features),
+            apx_dtype_name(report->dtype), report->outputs, plural(report->outputs));
     if (report->sets > 0)
-        printf(", %zu set%s of categories", report->sets, plural(report->sets));
-    printf("; %s, %zu bytes\n", report->op, report->bytes);
+        fprintf(to, ", %zu set%s of categories", report->sets, plural(report->sets));
+    fprintf(to, "; %s, %zu bytes\n", report->op, report->bytes);
 }
 
 int apx_cli_import(int argc, char **argv)
@@ -86,13 +86,14 @@ int apx_cli_import(int argc, char **argv)
         status = apx_cli_spare("import", target, source, "the source");
     if (status != CLI_DONE)
         return status;
+    FILE *to = apx_cli_report_to(target);
     struct apx_import_report report;
     struct apx_error error = {0};
     if (apx_forest_import(source, target, &report, &error) != APX_OK)
         return apx_cli_failed("import", source, &error);
     if (as_json)
-        status = print_json(target, &report);
+        status = print_json(to, target, &report);
     else
-        print(target, &report);
+        print(to, target, &report);
     return status == CLI_DONE ? apx_cli_finish("import") : status;
 }

@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static void start(const char *command, const char *file)
 {
@@ -77,6 +79,15 @@ int apx_cli_folder(const char *command, const char *target)
     if (apx_file_check_folder(target, &error) == APX_OK)
         return CLI_DONE;
     return apx_cli_failed(command, target, &error);
+}
+
+FILE *apx_cli_report_to(const char *target)
+{
+    struct stat file, output;
+    const bool is_output = stat(target, &file) == 0 && fstat(STDOUT_FILENO, &output) == 0 &&
+                           file.st_dev == output.st_dev && file.st_ino == output.st_ino &&
+                           !S_ISCHR(file.st_mode); /* /dev/null and terminals hold no model */
+    return is_output ? stderr : stdout;
 }
 
 void apx_cli_printable(const char *text, char *out, size_t room)

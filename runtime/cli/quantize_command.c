@@ -10,6 +10,7 @@
 
 #include <jansson.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,6 +49,7 @@ struct job {
     struct apx_quantize_options options;
     struct apx_cli_model_options model_options;
     bool as_json, no_scales;
+    FILE *report_to;
 
     char *bytes; /* of the source */
     size_t byte_count;
@@ -67,6 +69,16 @@ struct job {
 
 /* ---- reports -----------------------------------------------------------------------------------
  */
+
+static void say(const struct job *job, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+static void say(const struct job *job, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vfprintf(job->report_to, format, arguments);
+    va_end(arguments);
+}
 
 static json_t *json_number(double value)
 {
@@ -157,11 +169,11 @@ static int print_json(const struct job *job)
         }
         json_array_append_new(outputs, json);
     }
-    json_t *json =
-        json_pack("{s:s, s:s, s:I, s:I, s:i, s:i, s:o}", "source", job->source, "output",
-                  job->target, "source_bytes", (json_int_t)source_bytes(job), "output_bytes",
-                  (json_int_t)job->made_count, "levels", job->report->hidden_levels,
-                  "weight_levels", job->report->weight_levels, "layers", layers);
+    json_t *json = json_pack(
+        "{s:s, s:s, s:I, s:I, s:i, s:i, s:I, s:o}", "source", job->source, "output", job->target,
+        "source_bytes", (json_int_t)source_bytes(job), "output_bytes", (json_int_t)job->made_count,
+        "levels", job->report->hidden_levels, "weight_levels", job->report->weight_levels,
+        "int8_before", (json_int_t)job->report->int8_before, "layers", layers);
     if (job->errors != NULL) {
         json_object_set_new(json, "rows", json_integer((json_int_t)job->rows));
         if (scale_rows(job) >= 0)
@@ -172,8 +184,8 @@ static int print_json(const struct job *job)
     if (json == NULL)
         return apx_cli_refuse("quantize", job->source,
                               "out of memory, or a name that is not UTF-8");
-    json_dumpf(json, stdout, JSON_INDENT(2));
-    putchar('\n');
+    json_dumpf(json, job->report_to, JSON_INDENT(2));
+    fputc('\n', job->report_to);
     json_decref(json);
     return CLI_DONE;
 }
@@ -187,122 +199,132 @@ static void print_range(const struct job *job, const struct apx_quantize_layer *
     const struct apx_quantize_reach *reach = &job->reaches[range];
     const char *why_not = job->ranges[range].why_not;
     if (!layer->has_range && why_not != NULL)
-        printf("          its input stays float: %s\n", why_not);
+        say(job, "          its input stays float: %s\n", why_not);
     else if (layer->has_range && reach->lost_rows > 0)
-        printf("          %.0f of %.0f rows of its input lie%s far beyond %.4g (largest %.4g): "
-               "%.0f value%s there count%s as %.4g, and the row%s answered wrongly\n",
-               reach->lost_rows, reach->rows, reach->lost_rows == 1 ? "s" : "",
-               (double)layer->input_bound, reach->greatest, reach->cut, reach->cut == 1 ? "" : "s",
-               reach->cut == 1 ? "s" : "", (double)layer->input_bound,
-               reach->lost_rows == 1 ? " is" : "s are");
+        say(job,
+            "          %.0f of %.0f rows of its input lie%s far beyond %.4g (largest %.4g): "
+            "%.0f value%s there count%s as %.4g, and the row%s answered wrongly\n",
+            reach->lost_rows, reach->rows, reach->lost_rows == 1 ? "s" : "",
+            (double)layer->input_bound, reach->greatest, reach->cut, reach->cut == 1 ? "" : "s",
+            reach->cut == 1 ? "s" : "", (double)layer->input_bound,
+            reach->lost_rows == 1 ? " is" : "s are");
 }
 
 static void print_layer(const struct job *job, const struct apx_quantize_layer *layer)
 {
     if (layer->is_dense)
-        printf("%s  dense (%s), %zu inputs, %zu outputs: ", layer->name, layer->op, layer->input,
-               layer->hidden);
+        say(job, "%s  dense (%s), %zu inputs, %zu outputs: ", layer->name, layer->op, layer->input,
+            layer->hidden);
     else
-        printf("%s  %s %s, %zu inputs, %zu units: ", layer->name, layer->direction, layer->op,
-               layer->input, layer->hidden);
+        say(job, "%s  %s %s, %zu inputs, %zu units: ", layer->name, layer->direction, layer->op,
+            layer->input, layer->hidden);
     if (!layer->is_done) {
-        printf("left as it is: %s\n", layer->reason);
+        say(job, "left as it is: %s\n", layer->reason);
         return;
     }
-    printf("int8");
+    say(job, "int8");
     if (layer->has_range)
-        printf(", its input too, up to %.4g", (double)layer->input_bound);
+        say(job, ", its input too, up to %.4g", (double)layer->input_bound);
     else if (layer->quantises_x)
-        printf(", its input too");
-    printf(", %zu bytes instead of %zu\n", layer->int8_bytes, layer->float_bytes);
+        say(job, ", its input too");
+    say(job, ", %zu bytes instead of %zu\n", layer->int8_bytes, layer->float_bytes);
     print_range(job, layer);
 }
 
 static void print_layers(const struct job *job)
 {
     for (size_t i = 0; i < job->report->layer_count; i++) {
-        printf("%-9s ", i == 0 ? "layers" : "");
+        say(job, "%-9s ", i == 0 ? "layers" : "");
         print_layer(job, &job->report->layers[i]);
     }
 }
 
-static void print_error(const struct apx_quantize_error *error)
+static void print_error(const struct job *job, const struct apx_quantize_error *error)
 {
     char row[24] = "none";
     if (error->worst_row >= 0)
         snprintf(row, sizeof row, "%lld", (long long)error->worst_row);
-    printf("          %12.4g %12.4g %10s %12.4g  %s\n", error->greatest, error->mean, row,
-           error->magnitude, error->name);
+    say(job, "          %12.4g %12.4g %10s %12.4g  %s\n", error->greatest, error->mean, row,
+        error->magnitude, error->name);
 }
 
-static void print_targets(const struct apx_quantize_error *error)
+static void print_targets(const struct job *job, const struct apx_quantize_error *error)
 {
     char change[32] = "-";
     if (!isnan(apx_quantize_change(error)))
         snprintf(change, sizeof change, "%+.3f%%", apx_quantize_change(error));
-    printf("          %12.6g %12.6g %10s  %s\n", error->rmse_float, error->rmse_int8, change,
-           error->name);
+    say(job, "          %12.6g %12.6g %10s  %s\n", error->rmse_float, error->rmse_int8, change,
+        error->name);
 }
 
-static void print_nan(const struct apx_quantize_error *error)
+static void print_nan(const struct job *job, const struct apx_quantize_error *error)
 {
-    printf("nan       %lld of %lld rows hold NaN %s: %s\n", (long long)error->nan_rows,
-           (long long)error->rows,
-           error->nan_rows < error->rows ? "and are left out of the figures"
-                                         : "and no error was measured",
-           error->name);
+    say(job, "nan       %lld of %lld rows hold NaN %s: %s\n", (long long)error->nan_rows,
+        (long long)error->rows,
+        error->nan_rows < error->rows ? "and are left out of the figures"
+                                      : "and no error was measured",
+        error->name);
 }
 
 static void print_errors(const struct job *job)
 {
     bool has_targets = false;
     if (scale_rows(job) >= 0 && scale_rows(job) < FEW_ROWS)
-        printf("scales    from %lld row%s only: larger inputs than theirs are cut off\n",
-               scale_rows(job), scale_rows(job) == 1 ? "" : "s");
-    printf("rows      %lld of the data, float32 beside int8\n", (long long)job->rows);
-    printf("outputs   %12s %12s %10s %12s  name\n", "max error", "mean error", "worst row",
-           "max value");
+        say(job, "scales    from %lld row%s only: larger inputs than theirs are cut off\n",
+            scale_rows(job), scale_rows(job) == 1 ? "" : "s");
+    say(job, "rows      %lld of the data, %s\n", (long long)job->rows,
+        job->report->int8_before == 0 ? "float32 beside int8"
+                                      : "the given model beside the new one: what the layers that "
+                                        "were int8 before cost is in neither figure");
+    say(job, "outputs   %12s %12s %10s %12s  name\n", "max error", "mean error", "worst row",
+        "max value");
     for (size_t i = 0; i < job->output_count; i++) {
-        print_error(&job->errors[i]);
+        print_error(job, &job->errors[i]);
         has_targets |= job->errors[i].has_targets;
     }
     if (has_targets)
-        printf("targets   %12s %12s %10s\n", "float RMSE", "int8 RMSE", "change");
+        say(job, "targets   %12s %12s %10s\n",
+            job->report->int8_before == 0 ? "float RMSE" : "given RMSE", "int8 RMSE", "change");
     for (size_t i = 0; i < job->output_count; i++)
         if (job->errors[i].has_targets)
-            print_targets(&job->errors[i]);
+            print_targets(job, &job->errors[i]);
     for (size_t i = 0; i < job->output_count; i++)
         if (job->errors[i].has_targets && isnan(apx_quantize_change(&job->errors[i])) &&
             isfinite(job->errors[i].rmse_float) && isfinite(job->errors[i].rmse_int8))
-            printf("          the float model is so close to these targets that a percentage says "
-                   "nothing: %s\n",
-                   job->errors[i].name);
+            say(job,
+                "          the given model is so close to these targets that a percentage says "
+                "nothing: %s\n",
+                job->errors[i].name);
     for (size_t i = 0; i < job->output_count; i++)
         if (job->errors[i].nan_rows > 0)
-            print_nan(&job->errors[i]);
+            print_nan(job, &job->errors[i]);
 }
 
 static void print(const struct job *job)
 {
     const struct apx_quantize_report *report = job->report;
-    printf("model     %s: ", job->target);
+    say(job, "model     %s: ", job->target);
     if (report->recurrent_count > 0)
-        printf("%zu of %zu recurrent layer%s%s", report->recurrent_done, report->recurrent_count,
-               report->recurrent_count == 1 ? "" : "s", report->dense_count > 0 ? " and " : "");
+        say(job, "%zu of %zu recurrent layer%s%s", report->recurrent_done, report->recurrent_count,
+            report->recurrent_count == 1 ? "" : "s", report->dense_count > 0 ? " and " : "");
     if (report->dense_count > 0)
-        printf("%zu of %zu dense layer%s", report->dense_done, report->dense_count,
-               report->dense_count == 1 ? "" : "s");
-    printf(" in int8, %d levels of h, %d of a weight\n", report->hidden_levels,
-           report->weight_levels);
+        say(job, "%zu of %zu dense layer%s", report->dense_done, report->dense_count,
+            report->dense_count == 1 ? "" : "s");
+    say(job, " in int8, %d levels of h, %d of a weight\n", report->hidden_levels,
+        report->weight_levels);
+    if (report->int8_before > 0)
+        say(job, "before    %zu more layer%s int8 already in %s, and stay%s so\n",
+            report->int8_before, report->int8_before == 1 ? " was" : "s were", job->source,
+            report->int8_before == 1 ? "s" : "");
     print_layers(job);
-    printf("file      %zu bytes instead of %llu", job->made_count, source_bytes(job));
+    say(job, "file      %zu bytes instead of %llu", job->made_count, source_bytes(job));
     if (report->file_count > 0)
-        printf(", %llu of them in external data", source_bytes(job) - job->byte_count);
-    putchar('\n');
+        say(job, ", %llu of them in external data", source_bytes(job) - job->byte_count);
+    say(job, "\n");
     if (job->errors != NULL)
         print_errors(job);
     else
-        puts("error     not measured: give rows with --data");
+        say(job, "error     not measured: give rows with --data\n");
 }
 
 /* ---- the work ----------------------------------------------------------------------------------
@@ -508,6 +530,7 @@ static int make(struct job *job)
     struct apx_error error = {0};
     if (check_target(job) != CLI_DONE)
         return CLI_FAILED;
+    job->report_to = apx_cli_report_to(job->target);
     if (apx_file_read(job->source, APX_LIMIT_FILE_BYTES, &job->bytes, &job->byte_count, &error) !=
         APX_OK)
         return apx_cli_failed("quantize", job->source, &error);

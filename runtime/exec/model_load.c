@@ -213,7 +213,7 @@ static enum apx_status read_int8(struct apx_model *model, const void *data, size
     apx_quantize_report_destroy(report);
     if (status == APX_EUNSUPPORTED &&
         apx_model_read(data, bytes, directory, model->allocator, &model->graph, NULL) == APX_OK &&
-        apx_graph_has_int8(model->graph))
+        apx_graph_count_int8(model->graph) > 0)
         return APX_OK;
     return apx_fail(error, status, why.field, "%s", why.message);
 }

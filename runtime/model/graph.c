@@ -220,14 +220,16 @@ int apx_graph_symbol(struct apx_graph *graph, const char *name)
     return graph->symbol_count++;
 }
 
-bool apx_graph_has_int8(const struct apx_graph *graph)
+size_t apx_graph_count_int8(const struct apx_graph *graph)
 {
-    for (int n = 0; n < graph->node_count; n++)
-        if (graph->nodes[n].op == APX_OP_QUANTIZED_LSTM ||
-            graph->nodes[n].op == APX_OP_QUANTIZED_GRU ||
-            graph->nodes[n].op == APX_OP_QUANTIZED_LINEAR)
-            return true;
-    return false;
+    size_t count = 0;
+    for (int n = 0; n < graph->node_count; n++) {
+        const struct apx_node *node = &graph->nodes[n];
+        count += !node->is_dead &&
+                 (node->op == APX_OP_QUANTIZED_LSTM || node->op == APX_OP_QUANTIZED_GRU ||
+                  node->op == APX_OP_QUANTIZED_LINEAR);
+    }
+    return count;
 }
 
 bool apx_graph_add_file(struct apx_graph *graph, const struct apx_file_id *id)

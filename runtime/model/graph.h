@@ -153,8 +153,8 @@ int apx_graph_add_node(struct apx_graph *graph, enum apx_op op, const char *name
 /* Index of the symbol, added if new; -1 when there are APX_MAX_SYMBOLS already. */
 int apx_graph_symbol(struct apx_graph *graph, const char *name);
 
-/* True if a recurrent layer is int8. */
-bool apx_graph_has_int8(const struct apx_graph *graph);
+/* How many recurrent and dense layers are int8. */
+size_t apx_graph_count_int8(const struct apx_graph *graph);
 /* Adds the file unless it is there; false: out of memory. */
 bool apx_graph_add_file(struct apx_graph *graph, const struct apx_file_id *id);
 

@@ -48,7 +48,7 @@ sed 1d "$dir/float.csv" >"$dir/own_targets.csv"
 awk 'BEGIN { FS = OFS = "," } { $1 += 0.00001 } 1' "$dir/own_targets.csv" >"$dir/close.csv"
 for targets in own_targets close; do
     run 0 "$auspex" quantize $model "$dir/c.onnx" --data "$dir/x.csv" --targets "$dir/$targets.csv"
-    out_has 'the float model is so close to these targets that a percentage says nothing: y'
+    out_has 'the given model is so close to these targets that a percentage says nothing: y'
     checks=$((checks + 1))
     grep -qE '^ +[0-9.e-]+ +0\.0[0-9]+ +-  y' "$dir/out" || fail "no row of two errors"
     run 0 "$auspex" quantize $model "$dir/c.onnx" --data "$dir/x.csv" --targets "$dir/$targets.csv" --json
@@ -114,10 +114,43 @@ err_has 'its activations are not Sigmoid and Tanh'
 run 1 "$auspex" quantize $golden/keras_dense_layers.onnx "$dir/none.onnx"
 err_has 'it is so small that float is as fast'
 
-for layers in '' '--layers nobody'; do
-    run 1 "$auspex" quantize "$dir/a.onnx" "$dir/none.onnx" $layers
-    err_has 'a.onnx: its layers are int8 already'
+# What is int8 already stays; the rest is done as it would have been at once.
+run 1 "$auspex" quantize "$dir/a.onnx" "$dir/none.onnx"
+err_has 'a.onnx: 1 of its 2 layers are int8 already, and none of the others can be; '
+err_has ': it is so small that float is as fast'
+run 1 "$auspex" quantize "$dir/a.onnx" "$dir/none.onnx" --layers nobody
+err_has 'no recurrent or dense layer "nobody"'
+run 0 "$auspex" quantize $golden/torch_legacy_lstm_3_nobias.onnx "$dir/part.onnx" --layers /rnn/LSTM_1
+run 0 "$auspex" quantize "$dir/part.onnx" "$dir/rest.onnx"
+out_has "rest.onnx: 2 of 2 recurrent layers and 0 of 1 dense layer in int8"
+out_has "before    1 more layer was int8 already in $dir/part.onnx, and stays so"
+rows 6 4 40 >"$dir/six.csv"
+for model_file in "$dir/d.onnx" "$dir/rest.onnx"; do
+    run 0 "$auspex" predict "$model_file" --input "$dir/six.csv" --quiet
+    cp "$dir/out" "${model_file%.onnx}.csv"
 done
+run 0 cmp "$dir/d.csv" "$dir/rest.csv"
+run 0 "$auspex" quantize "$dir/part.onnx" "$dir/rest.onnx" --data "$dir/six.csv"
+out_has 'rows      40 of the data, the given model beside the new one: what the layers that were int8 before cost'
+run 0 "$auspex" quantize "$dir/part.onnx" "$dir/rest.onnx" --json
+out_has '"int8_before": 1,'
+
+# A model that goes to standard output has it alone.
+for form in '' --json; do
+    checks=$((checks + 1)) last="quantize -o /dev/stdout $form"
+    "$auspex" quantize $model -o /dev/stdout $form 2>"$dir/err" | cat >"$dir/out"
+    cmp "$dir/out" "$dir/a.onnx" || fail "standard output is not the model"
+    grep -q recurrent "$dir/err" || grep -q '"levels": 127' "$dir/err" || fail "the report is lost"
+done
+checks=$((checks + 1)) last="quantize -o /dev/stdout >FILE"
+"$auspex" quantize $model -o /dev/stdout >"$dir/redirected.onnx" 2>"$dir/err"
+cmp "$dir/redirected.onnx" "$dir/a.onnx" || fail "the file is not the model"
+grep -q recurrent "$dir/err" || fail "the report is lost"
+checks=$((checks + 1)) last="import -o /dev/stdout"
+"$auspex" import runtime/examples/trees/xgboost.ubj -o "$dir/trees.onnx" >"$dir/report"
+"$auspex" import runtime/examples/trees/xgboost.ubj -o /dev/stdout 2>"$dir/err" | cat >"$dir/out"
+cmp "$dir/out" "$dir/trees.onnx" || fail "standard output is not the model"
+cmp <(sed 's/^[^:]*//' "$dir/err") <(sed 's/^[^:]*//' "$dir/report") || fail "the report is not on standard error"
 
 # files that are none of ONNX are told as by the other commands
 for model_file in runtime/examples/trees/xgboost.ubj runtime/examples/trees/lightgbm.txt; do

@@ -329,7 +329,7 @@ static enum apx_status check_done(const struct job *job)
 {
     const struct apx_quantize_report *report = job->report;
     enum apx_status status = APX_OK;
-    if (report->recurrent_count == 0 && job->done == 0 && apx_graph_has_int8(job->graph))
+    if (report->layer_count == 0 && report->int8_before > 0)
         return apx_fail(job->error, APX_EUNSUPPORTED, "", "its layers are int8 already");
     for (size_t i = 0; status == APX_OK && i < job->options->layer_count; i++)
         status = check_name(job, job->options->layers[i]);
@@ -342,6 +342,12 @@ static enum apx_status check_done(const struct job *job)
                         "the model has no LSTM, no GRU and no dense layer; nothing else is "
                         "quantised");
     const struct apx_quantize_layer *layer = telling_layer(job);
+    if (report->int8_before > 0)
+        return apx_fail(job->error, APX_EUNSUPPORTED, "",
+                        "%zu of its %zu layers are int8 already, and none of the others can be; "
+                        "%.64s: %s",
+                        report->int8_before, report->int8_before + report->layer_count, layer->name,
+                        layer->reason);
     return apx_fail(job->error, APX_EUNSUPPORTED, "",
                     "none of the %zu layers can be quantised; %.64s: %s", report->layer_count,
                     layer->name, layer->reason);
@@ -419,6 +425,7 @@ static enum apx_status decide(struct job *job, const void *data, size_t bytes,
         status = find_layers(job);
     if (status != APX_OK)
         return status;
+    job->report->int8_before = apx_graph_count_int8(job->graph);
     job->report->hidden_levels = job->options->hidden_levels;
     job->report->weight_levels =
         job->options->weight_levels != 0 ? job->options->weight_levels : APX_QUANTIZE_WEIGHT_LEVELS;
