@@ -17,6 +17,8 @@
 #include "runtime/base/fail.h"
 #include "runtime/base/memory.h"
 #include "runtime/device/bind_steps.h"
+#include "runtime/device/cuda_stage.h"
+#include "runtime/device/row_order.h"
 
 #define ALIGN ((size_t)256)
 #define FAULT ALIGN /* bytes around the fault word */
@@ -31,6 +33,8 @@ struct shape {
     char *args;
     size_t in_bytes, out_bytes, scratch, device_bytes, host_bytes;
     void *graph;
+    int64_t order_steps; /* that rows of its recurrent layers take at most */
+    double order_gain;   /* seconds to be saved at the most if rows end together; 0: rows stay */
 };
 
 struct apx_cuda_engine {
@@ -45,8 +49,10 @@ struct apx_cuda_engine {
     size_t host_bytes;
     struct apx_frame host_frame;
     struct apx_cuda_frame frame;
-    size_t *bytes; /* [slot_count] work space */
-    int *order;    /* likewise */
+    size_t *bytes;   /* [slot_count] work space */
+    int *order;      /* likewise */
+    int32_t *places; /* work space of row_order.h */
+    int64_t place_count;
     unsigned long clock;
     struct apx_cuda_counts counts;
     struct shape shapes[APX_CUDA_SHAPES];
@@ -130,6 +136,7 @@ void apx_cuda_engine_destroy(struct apx_cuda_engine *engine)
         apx_release(allocator, engine->shapes[i].args);
     }
     apx_release(allocator, engine->host);
+    apx_release(allocator, engine->places);
     apx_release(allocator, engine->host_frame.slot);
     apx_release(allocator, engine->host_frame.is_narrow);
     apx_release(allocator, engine->frame.frame.slot);
@@ -210,6 +217,22 @@ static size_t line_up(const struct apx_cuda_program *program, struct shape *shap
     return end;
 }
 
+#define MOST_ORDER_STEPS (1 << 20) /* work space is a word a step */
+
+/* Beyond what one row takes alone, which is the chain of its steps, whoever ends beside it. */
+static void weigh_order(const struct apx_cuda_program *program, struct shape *shape)
+{
+    int64_t steps;
+    shape->order_gain = 0;
+    if (program->lengths_input < 0)
+        return;
+    const double one = apx_cuda_recurrent_seconds(program, shape->symbols, 1, &steps);
+    const double all =
+        apx_cuda_recurrent_seconds(program, shape->symbols, shape->bucket, &shape->order_steps);
+    if (all > one && shape->order_steps <= MOST_ORDER_STEPS)
+        shape->order_gain = all - one;
+}
+
 static enum apx_status bind(struct apx_cuda_engine *engine, struct shape *shape,
                             const int64_t *symbols, int64_t bucket, struct apx_error *error)
 {
@@ -237,6 +260,7 @@ static enum apx_status bind(struct apx_cuda_engine *engine, struct shape *shape,
     shape->out_bytes = line_up(program, shape, APX_CUDA_OUT, 0);
     size_t start = shape->in_bytes + FAULT + shape->out_bytes + shape->scratch;
     shape->device_bytes = lay_out(engine, shape, APX_CUDA_ARENA, start);
+    weigh_order(program, shape);
     shape->is_valid = true;
     return APX_OK;
 }
@@ -289,6 +313,23 @@ static enum apx_status grow(struct apx_cuda_engine *engine, size_t need, bool is
     return APX_OK;
 }
 
+static enum apx_status grow_places(struct apx_cuda_engine *engine, const struct shape *shape,
+                                   struct apx_error *error)
+{
+    const struct apx_allocator *allocator = engine->program->allocator;
+    const int64_t need = shape->order_gain > 0 ? shape->bucket + shape->order_steps + 1 : 0;
+    if (need <= engine->place_count)
+        return APX_OK;
+    apx_release(allocator, engine->places);
+    engine->place_count = 0;
+    engine->places = apx_alloc(allocator, (size_t)need, sizeof *engine->places);
+    if (engine->places == NULL)
+        return apx_fail(error, APX_ENOMEM, "", "out of memory for the order of %lld rows",
+                        (long long)shape->bucket);
+    engine->place_count = need;
+    return APX_OK;
+}
+
 static enum apx_status make_room(struct apx_cuda_engine *engine, const struct shape *shape,
                                  struct apx_error *error)
 {
@@ -308,6 +349,8 @@ static enum apx_status make_room(struct apx_cuda_engine *engine, const struct sh
     if (status == APX_OK)
         status = grow(engine, FAULT + shape->out_bytes, true, &engine->pinned_out,
                       &engine->pinned_out_bytes, error);
+    if (status == APX_OK)
+        status = grow_places(engine, shape, error);
     if (status != APX_OK || shape->host_bytes <= engine->host_bytes)
         return status;
     apx_release(allocator, engine->host);
@@ -369,92 +412,27 @@ enum apx_status apx_cuda_engine_reserve(struct apx_cuda_engine *engine, const in
     return status == APX_OK ? make_room(engine, shape, error) : status;
 }
 
-/* ---- the caller's tensors -------------------------------------------------------------------- */
+/* ---- the order of rows ----------------------------------------------------------------------- */
 
-/* One of the caller's tensors and its slot: `outer` runs of rows. */
-struct runs {
-    int64_t outer, batch, bucket, row, rows;
-    size_t row_bytes; /* in the slot */
-};
-
-static bool find_runs(const struct apx_cuda_engine *engine, const struct shape *shape,
-                      const struct apx_slice *slice, const struct apx_slot *slot, struct runs *runs)
+/* Where in the buffers each of the staging's rows goes; NULL: they stay as they come. */
+static const int32_t *place_rows(struct apx_cuda_engine *engine, const struct shape *shape,
+                                 const struct apx_cuda_staging *staging)
 {
-    const struct apx_program *plan = engine->program->plan;
-    const struct apx_graph *graph = plan->graph;
-    const bool is_input = slot->kind == APX_SLOT_INPUT;
-    const struct apx_value *value =
-        &graph->values[is_input ? graph->inputs[slot->index] : graph->outputs[slot->index]];
-    const int axis =
-        is_input ? plan->input_row_axis[slot->index] : plan->output_row_axis[slot->index];
-    size_t bytes = 0;
-    apx_cuda_slot_bytes(slot, shape->symbols, &bytes);
-    *runs = (struct runs){.outer = 1, .batch = 1, .bucket = 1, .rows = 1, .row_bytes = bytes};
-    if (axis < 0 || plan->row_symbol < 0)
-        return bytes > 0;
-    runs->row = slice->row;
-    runs->rows = slice->rows;
-    runs->batch = slice->symbols[plan->row_symbol];
-    runs->bucket = shape->bucket;
-    runs->row_bytes =
-        (size_t)apx_bind_row_stride(value, axis, shape->symbols) * apx_dtype_size(value->dtype);
-    if (runs->row_bytes == 0)
-        return false;
-    runs->outer = (int64_t)(bytes / runs->row_bytes) / runs->bucket;
-    return true;
-}
-
-static void widen(const float *from, size_t count, double *to)
-{
-    for (size_t i = 0; i < count; i++)
-        to[i] = (double)from[i];
-}
-
-static void stage(struct apx_cuda_engine *engine, const struct shape *shape,
-                  const struct apx_slice *slice)
-{
-    const struct apx_cuda_program *program = engine->program;
-    struct runs runs;
-    memset(engine->pinned_in + shape->in_bytes, 0, FAULT);
-    for (int i = 0; i < program->plan->slot_count; i++) {
-        const struct apx_slot *slot = &program->plan->slots[i];
-        if (program->home[i] != APX_CUDA_IN || !find_runs(engine, shape, slice, slot, &runs))
-            continue;
-        const struct apx_tensor *given = &slice->inputs[slot->index];
-        const bool is_narrow = slot->dtype == APX_F64 && given->dtype == APX_F32;
-        const size_t wide = runs.row_bytes, narrow = is_narrow ? wide / 2 : wide;
-        const size_t full = (size_t)runs.rows * wide;
-        for (int64_t o = 0; o < runs.outer; o++) {
-            char *to = engine->host_frame.slot[i] + (size_t)(o * runs.bucket) * wide;
-            const char *from =
-                (const char *)given->data + (size_t)(o * runs.batch + runs.row) * narrow;
-            if (is_narrow)
-                widen((const float *)(const void *)from, full / sizeof(double),
-                      (double *)(void *)to);
-            else
-                memcpy(to, from, full);
-            memset(to + full, 0, (size_t)(runs.bucket - runs.rows) * wide);
-        }
-    }
-}
-
-static void unstage(struct apx_cuda_engine *engine, const struct shape *shape,
-                    const struct apx_slice *slice)
-{
-    const struct apx_cuda_program *program = engine->program;
-    struct runs runs;
-    for (int i = 0; i < program->plan->slot_count; i++) {
-        const struct apx_slot *slot = &program->plan->slots[i];
-        if (slot->kind != APX_SLOT_OUTPUT || program->home[i] == APX_CUDA_NOWHERE ||
-            slice->outputs[slot->index].data == NULL ||
-            !find_runs(engine, shape, slice, slot, &runs))
-            continue;
-        char *data = slice->outputs[slot->index].data;
-        for (int64_t o = 0; o < runs.outer; o++)
-            memcpy(data + (size_t)(o * runs.batch + runs.row) * runs.row_bytes,
-                   engine->host_frame.slot[i] + (size_t)(o * runs.bucket) * runs.row_bytes,
-                   (size_t)runs.rows * runs.row_bytes);
-    }
+    if (shape->order_gain <= 0)
+        return NULL;
+    const double cost = apx_cuda_order_seconds(staging);
+    if (shape->order_gain <= cost)
+        return NULL;
+    const struct apx_slice *slice = staging->slice;
+    const struct apx_tensor *lengths = &slice->inputs[engine->program->lengths_input];
+    const char *first =
+        (const char *)lengths->data + (size_t)slice->row * apx_dtype_size(lengths->dtype);
+    const double saved =
+        apx_row_order(first, lengths->dtype, slice->rows, shape->order_steps, engine->places);
+    if (saved * shape->order_gain <= cost)
+        return NULL;
+    engine->counts.ordered++;
+    return engine->places;
 }
 
 /* ---- run ------------------------------------------------------------------------------------- */
@@ -573,7 +551,14 @@ enum apx_status apx_cuda_engine_run(struct apx_cuda_engine *engine, const struct
     if (status != APX_OK)
         return status;
     place_slots(engine, shape);
-    stage(engine, shape, slice);
+    struct apx_cuda_staging staging = {.program = program,
+                                       .symbols = shape->symbols,
+                                       .bucket = shape->bucket,
+                                       .slice = slice,
+                                       .slot = engine->host_frame.slot};
+    staging.place = place_rows(engine, shape, &staging);
+    memset(engine->pinned_in + shape->in_bytes, 0, FAULT);
+    apx_cuda_stage(&staging);
     status = run_device(engine, shape, error);
     if (status != APX_OK)
         return status;
@@ -583,6 +568,6 @@ enum apx_status apx_cuda_engine_run(struct apx_cuda_engine *engine, const struct
                         "a sequence length is negative or longer than the sequence");
     status = run_host(engine, shape, error);
     if (status == APX_OK)
-        unstage(engine, shape, slice);
+        apx_cuda_unstage(&staging);
     return status;
 }

@@ -13,6 +13,7 @@ struct apx_cuda_engine;
 
 struct apx_cuda_counts {
     unsigned long direct, captured, launched; /* calls step by step, graphs made, calls by graph */
+    unsigned long ordered;                    /* calls whose rows were put in order of length */
 };
 
 /* `device`: index in the program's machine. *out is NULL on failure. APX_EDEVICE, APX_ENOMEM */

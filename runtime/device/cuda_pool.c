@@ -157,6 +157,7 @@ struct apx_cuda_counts apx_cuda_pool_counts(struct apx_cuda_pool *pool)
             sum.direct += counts.direct;
             sum.captured += counts.captured;
             sum.launched += counts.launched;
+            sum.ordered += counts.ordered;
         }
     pthread_mutex_unlock(&pool->lock);
     return sum;

@@ -8,6 +8,7 @@
 #include "runtime/base/fail.h"
 #include "runtime/base/memory.h"
 #include "runtime/device/bind_steps.h"
+#include "runtime/plan/step_rnn.h"
 
 #define ALIGN ((size_t)256) /* what CUDA's own allocations have */
 
@@ -110,6 +111,46 @@ static void find_homes(struct apx_cuda_program *program)
         else
             program->home[i] = kind == APX_SLOT_OUTPUT ? APX_CUDA_RESULT : APX_CUDA_HOST;
     }
+}
+
+/* ---- lengths --------------------------------------------------------------------------------- */
+
+/* A recurrent step on the device whose rows end at lengths of their own. */
+static bool takes_lengths(const struct apx_cuda_program *program, int s)
+{
+    const struct apx_step *step = program->plan->steps[s];
+    return (step->type == &apx_lstm_class || step->type == &apx_gru_class) &&
+           step->in[APX_RNN_LENGTHS] != NULL && !program->steps[s].is_on_host;
+}
+
+/* The input that the lengths of step s are, or are made of by steps of one operand (a cast): what
+ * rows are put in order by costs time where it is not exactly the lengths, and nothing else. */
+static int lengths_of(const struct apx_cuda_program *program, int s)
+{
+    const struct apx_program *plan = program->plan;
+    int slot = plan->steps[s]->in[APX_RNN_LENGTHS]->slot;
+    while (s-- > 0) {
+        const struct apx_step *step = plan->steps[s];
+        if (step->in_count == 1 && step->in[0] != NULL && step->out[0] != NULL &&
+            step->out[0]->slot == slot)
+            slot = step->in[0]->slot;
+    }
+    if (plan->slots[slot].kind != APX_SLOT_INPUT)
+        return -1;
+    const int input = plan->slots[slot].index;
+    const struct apx_value *value = &plan->graph->values[plan->graph->inputs[input]];
+    const bool is_whole = value->dtype == APX_I32 || value->dtype == APX_I64;
+    return is_whole && value->rank == 1 && plan->input_row_axis[input] == 0 ? input : -1;
+}
+
+/* The first such input: where there are several, layers share theirs more often than not. */
+static int find_lengths(const struct apx_cuda_program *program)
+{
+    int input = -1;
+    for (int s = 0; s < program->plan->step_count && input < 0; s++)
+        if (program->plan->row_symbol >= 0 && takes_lengths(program, s))
+            input = lengths_of(program, s);
+    return input;
 }
 
 /* ---- weights --------------------------------------------------------------------------------- */
@@ -227,6 +268,7 @@ static enum apx_status fill(struct apx_cuda_program *program, struct apx_error *
     if (status != APX_OK)
         return status;
     find_homes(program);
+    program->lengths_input = find_lengths(program);
     return load_weights(program, error);
 }
 
@@ -382,6 +424,28 @@ void apx_cuda_measure(const struct apx_cuda_program *program, const int64_t *bat
     }
     out->device_bytes += (double)scratch;
     out->seconds += (out->in_bytes + out->out_bytes) * (1 / STAGE_RATE + 1 / BUS_RATE);
+}
+
+double apx_cuda_recurrent_seconds(const struct apx_cuda_program *program,
+                                  const int64_t *batch_symbols, int64_t rows, int64_t *steps)
+{
+    struct apx_bound bounds[APX_BIND_OPERANDS];
+    int64_t symbols[APX_MAX_SYMBOLS];
+    double seconds = 0;
+    apx_cuda_symbols(program, batch_symbols, rows, symbols);
+    *steps = 0;
+    for (int s = 0; s < program->plan->step_count; s++) {
+        if (!takes_lengths(program, s))
+            continue;
+        if (!apx_bind_operands(program->plan->steps[s], symbols, bounds)) {
+            *steps = 0;
+            return 0;
+        }
+        const int64_t own = bounds[APX_RNN_X].extent[0];
+        *steps = own > *steps ? own : *steps;
+        seconds += step_seconds(program, s, bounds);
+    }
+    return seconds;
 }
 
 double apx_cuda_step_flops(const struct apx_cuda_program *program, int s,

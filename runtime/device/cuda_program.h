@@ -37,6 +37,8 @@ struct apx_cuda_program {
     size_t *constant;            /* [plan->slot_count] of CONSTANT ones: offset among the weights */
     size_t weights_bytes;
     void *weights[APX_CUDA_DEVICES];
+    /* Whole numbers, one a row, that say how many steps recurrent layers take with it; -1: none. */
+    int lengths_input;
 };
 
 /* What a call would take, from the plan alone. */
@@ -65,6 +67,10 @@ bool apx_cuda_slot_bytes(const struct apx_slot *slot, const int64_t *symbols, si
 /* All zero but for seconds, which is infinite, for extents that the plan does not allow. */
 void apx_cuda_measure(const struct apx_cuda_program *program, const int64_t *symbols, int64_t rows,
                       struct apx_cuda_cost *out);
+/* Time of the device's recurrent steps that take lengths, if all rows take all steps, of which the
+ * longest has *steps. All 0 for extents that the plan does not allow. */
+double apx_cuda_recurrent_seconds(const struct apx_cuda_program *program, const int64_t *symbols,
+                                  int64_t rows, int64_t *steps);
 /* Operations of step s for one row; 0 for extents that the plan does not allow. */
 double apx_cuda_step_flops(const struct apx_cuda_program *program, int s, const int64_t *symbols);
 

@@ -58,6 +58,7 @@ void fake_cuda_reset(void)
     fake_cuda.major = 9;
     fake_cuda.memory_bytes = (size_t)1 << 30;
     fake_cuda.most_hidden = 256;
+    fake_cuda.row_seconds = 1e-9;
     fake_cuda.memory = old.memory;
     fake_cuda.pinned = old.pinned;
     fake_cuda.streams = old.streams;

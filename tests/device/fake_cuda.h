@@ -48,6 +48,7 @@ struct fake_cuda {
     int devices, major, minor;
     size_t memory_bytes;      /* of a device; allocations beyond it fail */
     size_t most_hidden;       /* layers that there are rows for */
+    double row_seconds;       /* of a recurrent step for each row, by the layers' own estimate */
     size_t forest_scratch;    /* bytes for each of the first 64 rows of trees */
     bool is_idle;             /* kernels do nothing: the device's time is wait_us */
     long wait_us;             /* what each wait for a stream takes longer */

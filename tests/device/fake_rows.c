@@ -88,7 +88,7 @@ static double rnn_seconds(const struct apx_cuda_device *device, const struct apx
                           size_t rows, size_t steps)
 {
     (void)device, (void)desc;
-    return 1e-6 * (double)steps + 1e-9 * (double)(steps * rows);
+    return 1e-6 * (double)steps + fake_cuda.row_seconds * (double)(steps * rows);
 }
 
 #define RNN(cell, is_lstm, word, wants)                                                            \
