@@ -353,6 +353,18 @@ awk 'BEGIN { FS = OFS = "," } { $5 = $5 / 10000 } 1' "$dir/forty.csv" >"$dir/sma
 run 0 "$auspex" quantize "$dir/dense.onnx" "$dir/int8.onnx" --data "$dir/small.csv"
 out_has 'first  dense (MatMul), 40 inputs, 64 outputs: left as it is: '
 out_has ': 1 of 3 dense layers in int8'
+# A recurrent layer becomes int8 in any case, its input only where one scale holds the rows of the data.
+run 0 "$tool" lstm "$dir/lstm.onnx"
+rows 5 20 60 >"$dir/hundred.csv"
+run 0 "$auspex" quantize "$dir/lstm.onnx" "$dir/int8.onnx" --data "$dir/hundred.csv"
+out_has 'layer  forward LSTM, 20 inputs, 8 units: int8, its input too, up to '
+awk 'BEGIN { FS = OFS = "," } { $5 = $5 / 10000; $25 = $45 = $65 = $85 = $5 } 1' "$dir/hundred.csv" >"$dir/small.csv"
+run 0 "$auspex" quantize "$dir/lstm.onnx" "$dir/int8.onnx" --data "$dir/small.csv"
+out_has 'layer  forward LSTM, 20 inputs, 8 units: int8, 2944 bytes instead of 3584'
+out_has '          its input stays float: a feature of its input varies too little beside the others'
+run 0 "$auspex" quantize "$dir/lstm.onnx" "$dir/int8.onnx" --data "$dir/small.csv" --json
+out_has '"input_reason": "'
+out_has '"input_is_int8": false'
 # Data that can be read but once
 mkfifo "$dir/pipe.csv"
 run 0 bash -c 'cat "$1" >"$2" & "$3" quantize "$4" "$5" --data "$2"' - "$dir/forty.csv" "$dir/pipe.csv" "$auspex" \

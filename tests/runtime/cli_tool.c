@@ -8,6 +8,7 @@
  *     cli_tool fill FILE VALUE DIM...   a float32 .npy of that value
  *     cli_tool wide FROM TO         float32 .npy to float64
  *     cli_tool dense FILE           x [rows, 40] -> 64, Relu -> 48 -> 2: a network of dense layers
+ *     cli_tool lstm FILE            x [rows, 5, 20] -> LSTM of 8 units -> y
  *     cli_tool external FROM DIR NAME   DIR/NAME.onnx: FROM with its weights in DIR/NAME.data
  */
 #include "runtime/base/file.h"
@@ -232,6 +233,38 @@ static void add_dense(struct apx_onnx *m, int input, int output, const char *x, 
     free(w);
 }
 
+/* x [rows, 5, 20] -> LSTM of 8 units -> y: its input is wide enough for int8, if rows tell its
+ * scale.
+ */
+static void write_lstm(const char *path)
+{
+    enum { INPUT = 20, UNITS = 8, GATES = 4 * UNITS };
+    struct apx_onnx *m = apx_onnx_create("lstm");
+    const char *dims[3] = {"rows", "5", "20"}, *in[] = {"t", "w", "r"}, *out[] = {"", "h"};
+    const char *x = "x", *h = "h", *t = "t", *y = "y";
+    float w[GATES * INPUT], r[GATES * UNITS];
+    for (int i = 0; i < GATES * INPUT; i++)
+        w[i] = (float)((i * 37 + 11) % 101 - 50) / 250.0f;
+    for (int i = 0; i < GATES * UNITS; i++)
+        r[i] = (float)((i * 53 + 29) % 101 - 50) / 250.0f;
+    apx_onnx_opset(m, "", 17);
+    apx_onnx_input(m, x, APX_F32, 3, dims);
+    dims[0] = "1";
+    dims[1] = "rows";
+    dims[2] = "8";
+    apx_onnx_output(m, y, APX_F32, 3, dims);
+    apx_onnx_tensor(m, "w", APX_F32, 3, (int64_t[]){1, GATES, INPUT}, w);
+    apx_onnx_tensor(m, "r", APX_F32, 3, (int64_t[]){1, GATES, UNITS}, r);
+    apx_onnx_node(m, "", "Transpose", "", &x, 1, &t, 1);
+    apx_onnx_ints(m, "perm", (int64_t[]){1, 0, 2}, 3);
+    apx_onnx_node(m, "", "LSTM", "layer", in, 3, out, 2);
+    apx_onnx_int(m, "hidden_size", UNITS);
+    apx_onnx_node(m, "", "Identity", "", &h, 1, &y, 1);
+    if (apx_onnx_write(m, path, NULL) != APX_OK)
+        fail(path, "cannot be written");
+    apx_onnx_destroy(m);
+}
+
 static void write_dense(const char *path)
 {
     struct apx_onnx *m = apx_onnx_create("dense");
@@ -267,6 +300,8 @@ int main(int argc, char **argv)
         free(x);
     } else if (argc == 3 && strcmp(argv[1], "dense") == 0) {
         write_dense(argv[2]);
+    } else if (argc == 3 && strcmp(argv[1], "lstm") == 0) {
+        write_lstm(argv[2]);
     } else if (argc == 5 && strcmp(argv[1], "external") == 0) {
         move_weights(argv[2], argv[3], argv[4]);
     } else if (argc == 4 && strcmp(argv[1], "wide") == 0) {

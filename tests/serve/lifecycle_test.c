@@ -423,6 +423,17 @@ static void mistakes_at_the_start_are_told(void)
     CHECK_EQ(process_stop(&server), 0);
 }
 
+/* Where no GPU is to be seen, the processor does it all. */
+static void the_log_tells_what_a_model_runs_on(void)
+{
+    setenv("CUDA_VISIBLE_DEVICES", "", 1);
+    start(NULL);
+    CHECK(process_wait_logged(&server, 5000, "\"event\":\"model_loaded\"", "\"model\":\"lstm\"",
+                              "\"device\":\"cpu\""));
+    CHECK_EQ(process_stop(&server), 0);
+    unsetenv("CUDA_VISIBLE_DEVICES");
+}
+
 int main(void)
 {
     process_init(&server);
@@ -436,6 +447,7 @@ int main(void)
     RUN(a_damaged_repository_changes_nothing);
     RUN(a_killed_server_can_be_replaced);
     RUN(mistakes_at_the_start_are_told);
+    RUN(the_log_tells_what_a_model_runs_on);
     for (int version = 1; version <= VERSIONS; version++)
         free(expected[version]);
     if (check_failures > 0)
