@@ -8,6 +8,7 @@
 #include "runtime/auspex.h"
 
 #define MAX_OUTPUTS 8
+#define MAX_INPUTS  2
 
 struct auspex {
     struct apx_model *model;
@@ -38,26 +39,34 @@ static bool auspex_open(struct peer *peer, const struct peer_request *request)
     return true;
 }
 
-static struct apx_tensor input_of(const struct peer *peer, size_t index)
+/* The rows of a call, and their lengths if the model asks for them: how many inputs these are. */
+static size_t inputs_of(const struct peer *peer, size_t index, struct apx_tensor *inputs)
 {
-    struct apx_tensor input = {.dtype = APX_F32, .rank = peer->steps > 0 ? 3 : 2};
-    input.dims[0] = (int64_t)peer->rows;
-    input.dims[1] = (int64_t)peer->steps;
-    input.dims[input.rank - 1] = (int64_t)peer->features;
     /* A tensor's data is not const; inputs are only read. */
-    const uintptr_t data =
+    const uintptr_t x =
         (uintptr_t)((const float *)peer->x + index * peer->rows * peer_row_size(peer));
-    input.data = (void *)data;
-    return input;
+    struct apx_tensor *const rows = &inputs[0];
+    *rows =
+        (struct apx_tensor){.dtype = APX_F32, .rank = peer->steps > 0 ? 3 : 2, .data = (void *)x};
+    rows->dims[0] = (int64_t)peer->rows;
+    rows->dims[1] = (int64_t)peer->steps;
+    rows->dims[rows->rank - 1] = (int64_t)peer->features;
+    if (peer->lengths == NULL)
+        return 1;
+    const uintptr_t lengths = (uintptr_t)(peer->lengths + index * peer->rows);
+    inputs[1] = (struct apx_tensor){.dtype = APX_I32, .rank = 1, .data = (void *)lengths};
+    inputs[1].dims[0] = rows->dims[0];
+    return 2;
 }
 
 static bool auspex_prepare(struct peer *peer)
 {
     struct auspex *const state = peer->state;
-    const struct apx_tensor input = input_of(peer, 0);
+    struct apx_tensor inputs[MAX_INPUTS];
+    const size_t count = inputs_of(peer, 0, inputs);
     struct apx_error error;
     memset(state->output, 0, sizeof state->output);
-    if (apx_session_shape(state->session, &input, 1, state->output, state->outputs, &error) !=
+    if (apx_session_shape(state->session, inputs, count, state->output, state->outputs, &error) !=
         APX_OK)
         return peer_fail(peer, "auspex", error.message);
     struct apx_tensor *const wanted = &state->output[state->wanted];
@@ -75,9 +84,11 @@ static bool auspex_prepare(struct peer *peer)
 static bool auspex_call(struct peer *peer, size_t index)
 {
     struct auspex *const state = peer->state;
-    const struct apx_tensor input = input_of(peer, index);
+    struct apx_tensor inputs[MAX_INPUTS];
+    const size_t count = inputs_of(peer, index, inputs);
     struct apx_error error;
-    if (apx_session_run(state->session, &input, 1, state->output, state->outputs, &error) != APX_OK)
+    if (apx_session_run(state->session, inputs, count, state->output, state->outputs, &error) !=
+        APX_OK)
         return peer_fail(peer, "auspex", error.message);
     return true;
 }

@@ -19,7 +19,8 @@ class Unavailable(Exception):
 class _Request(ctypes.Structure):
     _fields_ = [(name, ctypes.c_char_p) for name in ("engine", "library", "model", "output", "isa")] + [
         (name, ctypes.c_void_p) for name in ("entry", "net")] + [
-        (name, ctypes.c_size_t) for name in ("steps", "features", "outputs")] + [("threads", ctypes.c_int)]
+        (name, ctypes.c_size_t) for name in ("steps", "features", "outputs")] + [("threads", ctypes.c_int),
+        ("lengths", ctypes.c_void_p)]
 
 
 def open_peers(path):
@@ -54,20 +55,24 @@ def same(predictions):
 
 class Native:
     """An engine that is called from C. model: path; entry: a compiled model's function; net: a struct net's address;
-    steps: of a row that is a window; outputs: how many predictions a row has."""
+    steps: of a row that is a window; lengths: int32, of models that ask how many steps of each prepared row count;
+    outputs: how many predictions a row has."""
 
     in_python = False
     is_lazy = False
     after = staticmethod(same)  # of predictions on another scale than the library's; never part of the time
 
     def __init__(self, lib, engine, features, threads, library=None, model=None, output=None, isa=None, entry=None,
-                 net=None, owner=None, steps=0, outputs=1):
+                 net=None, owner=None, steps=0, outputs=1, lengths=None):
         self.lib = lib
         self.owner = owner  # of the entry's code, of the net's numbers
         self.doubles = engine == "lleaves"
         self.outputs = outputs
+        self.lengths = lengths
         texts = [str(text).encode() if text else None for text in (engine, library, model, output, isa)]
-        self.request = _Request(*texts, entry, net, steps, features, outputs, threads)  # the engine keeps its texts
+        # The engine keeps its texts and lengths.
+        self.request = _Request(*texts, entry, net, steps, features, outputs, threads,
+                                None if lengths is None else lengths.ctypes.data)
         self.loads_s = []
         # Three times: the first load of a library or of a file is the system's as well.
         while len(self.loads_s) < 3 and sum(self.loads_s) < 1:

@@ -30,7 +30,9 @@ enum ort_slot {
     ORT_RELEASE_TENSOR_INFO = 99,
     ORT_RELEASE_SESSION_OPTIONS = 100,
 };
-enum { ORT_API = 14, ORT_LOG_ERROR = 3, ORT_FLOAT = 1 };
+enum { ORT_API = 14, ORT_LOG_ERROR = 3, ORT_FLOAT = 1, ORT_INT32 = 6 };
+
+#define MAX_INPUTS 2
 
 typedef void (*ort_function)(void);
 struct ort_base {
@@ -44,10 +46,11 @@ struct ort {
                       const void *const *inputs, size_t input_count,
                       const char *const *output_names, size_t output_count, void **outputs);
     void *environment, *options, *session, *memory;
-    char *input_name;
+    char *input_names[MAX_INPUTS];
     const char *output_name;
-    void **inputs; /* [input_count] */
-    size_t input_count;
+    void **inputs;      /* [input_count], those of a call beside each other */
+    size_t input_count; /* made so far */
+    size_t a_call;      /* inputs of one: the rows, and their lengths if the model asks for them */
     void *output;
 };
 
@@ -59,6 +62,20 @@ static bool check(struct peer *peer, ort_status status)
     const char *(*const text)(ort_status) =
         (const char *(*)(ort_status))ort->api[ORT_GET_ERROR_MESSAGE];
     return peer_fail(peer, "onnxruntime", text(status));
+}
+
+static bool name_inputs(struct peer *peer)
+{
+    struct ort *const ort = peer->state;
+    ort_status (*const default_allocator)(void **) =
+        (ort_status(*)(void **))ort->api[ORT_DEFAULT_ALLOCATOR];
+    ort_status (*const input_name)(void *, size_t, void *, char **) =
+        (ort_status(*)(void *, size_t, void *, char **))ort->api[ORT_SESSION_INPUT_NAME];
+    void *allocator;
+    bool good = check(peer, default_allocator(&allocator));
+    for (size_t i = 0; good && i < ort->a_call; i++)
+        good = check(peer, input_name(ort->session, i, allocator, &ort->input_names[i]));
+    return good;
 }
 
 static bool make_session(struct peer *peer, const char *path)
@@ -75,21 +92,14 @@ static bool make_session(struct peer *peer, const char *path)
         (ort_status(*)(void *, int))api[ORT_SET_INTER_OP_THREADS];
     ort_status (*const create_session)(void *, const char *, void *, void **) =
         (ort_status(*)(void *, const char *, void *, void **))api[ORT_CREATE_SESSION];
-    ort_status (*const default_allocator)(void **) =
-        (ort_status(*)(void **))api[ORT_DEFAULT_ALLOCATOR];
-    ort_status (*const input_name)(void *, size_t, void *, char **) =
-        (ort_status(*)(void *, size_t, void *, char **))api[ORT_SESSION_INPUT_NAME];
     ort_status (*const create_memory)(int, int, void **) =
         (ort_status(*)(int, int, void **))api[ORT_CREATE_CPU_MEMORY_INFO];
-    void *allocator;
     return check(peer, create_environment(ORT_LOG_ERROR, "peers", &ort->environment)) &&
            check(peer, create_options(&ort->options)) &&
            check(peer, set_intra(ort->options, peer->threads)) &&
            check(peer, set_inter(ort->options, 1)) &&
            check(peer, create_session(ort->environment, path, ort->options, &ort->session)) &&
-           check(peer, default_allocator(&allocator)) &&
-           check(peer, input_name(ort->session, 0, allocator, &ort->input_name)) &&
-           check(peer, create_memory(0, 0, &ort->memory));
+           name_inputs(peer) && check(peer, create_memory(0, 0, &ort->memory));
 }
 
 static bool ort_open(struct peer *peer, const struct peer_request *request)
@@ -106,6 +116,7 @@ static bool ort_open(struct peer *peer, const struct peer_request *request)
     ort->run = (ort_status(*)(void *, const void *, const char *const *, const void *const *,
                               size_t, const char *const *, size_t, void **))ort->api[ORT_RUN];
     ort->output_name = request->output;
+    ort->a_call = request->lengths != NULL ? 2 : 1;
     return make_session(peer, request->model);
 }
 
@@ -124,18 +135,30 @@ static void release_tensors(struct ort *ort)
 static bool ort_call(struct peer *peer, size_t index)
 {
     struct ort *const ort = peer->state;
-    const char *const input_names[] = {ort->input_name}, *const output_names[] = {ort->output_name};
-    const void *const inputs[] = {ort->inputs[index]};
-    return check(
-        peer, ort->run(ort->session, NULL, input_names, inputs, 1, output_names, 1, &ort->output));
+    return check(peer, ort->run(ort->session, NULL, (const char *const *)ort->input_names,
+                                (const void *const *)&ort->inputs[index * ort->a_call], ort->a_call,
+                                &ort->output_name, 1, &ort->output));
 }
 
-static bool ort_prepare(struct peer *peer)
+/* One tensor object more, around the caller's numbers. */
+static bool add_input(struct peer *peer, const void *numbers, size_t bytes, const int64_t *shape,
+                      size_t rank, int type)
 {
     struct ort *const ort = peer->state;
     ort_status (*const create)(void *, void *, size_t, const int64_t *, size_t, int, void **) =
         (ort_status(*)(void *, void *, size_t, const int64_t *, size_t, int,
                        void **))ort->api[ORT_CREATE_TENSOR_WITH_DATA];
+    const uintptr_t data = (uintptr_t)numbers; /* inputs are only read */
+    if (!check(peer, create(ort->memory, (void *)data, bytes, shape, rank, type,
+                            &ort->inputs[ort->input_count])))
+        return false;
+    ort->input_count++;
+    return true;
+}
+
+static bool ort_prepare(struct peer *peer)
+{
+    struct ort *const ort = peer->state;
     ort_status (*const tensor_data)(void *, void **) =
         (ort_status(*)(void *, void **))ort->api[ORT_TENSOR_DATA];
     ort_status (*const tensor_info)(void *, void **) =
@@ -151,14 +174,15 @@ static bool ort_prepare(struct peer *peer)
     size_t count;
 
     release_tensors(ort);
-    ort->inputs = calloc(peer->calls, sizeof *ort->inputs);
+    ort->inputs = calloc(peer->calls * ort->a_call, sizeof *ort->inputs);
     if (ort->inputs == NULL)
         return peer_fail(peer, "onnxruntime", "out of memory");
-    for (; ort->input_count < peer->calls; ort->input_count++) {
-        const uintptr_t x = (uintptr_t)((const float *)peer->x + ort->input_count * size);
-        if (!check(peer,
-                   create(ort->memory, (void *)x, size * sizeof(float), shape,
-                          peer->steps > 0 ? 3 : 2, ORT_FLOAT, &ort->inputs[ort->input_count])))
+    for (size_t call = 0; call < peer->calls; call++) {
+        const float *const x = (const float *)peer->x + call * size;
+        if (!add_input(peer, x, size * sizeof *x, shape, peer->steps > 0 ? 3 : 2, ORT_FLOAT))
+            return false;
+        if (peer->lengths != NULL && !add_input(peer, peer->lengths + call * peer->rows,
+                                                peer->rows * sizeof(int32_t), shape, 1, ORT_INT32))
             return false;
     }
     if (!ort_call(peer, 0) || !check(peer, tensor_data(ort->output, &data)) ||

@@ -55,7 +55,7 @@ def in_child(script, options, threads, environment=()):
 
 
 def _identity(result):
-    return result["case"], result["threads"], result.get("cap")
+    return result["case"], result["threads"], result.get("cap"), result.get("lengths")
 
 
 def merge(kept, new):

@@ -68,6 +68,7 @@ struct peer *peer_open(const struct peer_request *request)
     peer->features = request->features;
     peer->outputs = request->outputs;
     peer->threads = request->threads;
+    peer->lengths = request->lengths;
     if (!open_engine(peer, request) && peer->message[0] == '\0')
         peer_fail(peer, request->engine, NULL);
     return peer;

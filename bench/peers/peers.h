@@ -28,6 +28,9 @@ struct peer_request {
     size_t features;
     size_t outputs; /* predictions for a row */
     int threads;
+    /* Of models whose second input says how many steps of a row count: of as many rows as are
+     * prepared, the caller's; else NULL. */
+    const int32_t *lengths;
 };
 
 struct peer {
@@ -35,7 +38,8 @@ struct peer {
     void *library;
     void *state; /* the engine's own */
     size_t steps, features, outputs, rows, calls;
-    const void *x; /* [calls * rows, features], or [calls * rows, steps, features] */
+    const void *x;          /* [calls * rows, features], or [calls * rows, steps, features] */
+    const int32_t *lengths; /* [calls * rows], or NULL */
     int threads;
     /* The newest call's output, [rows, columns]. */
     const void *result;

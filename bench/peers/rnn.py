@@ -12,6 +12,7 @@ import importlib.metadata
 import json
 import sys
 
+import rnn_lengths
 import rnn_models
 import rnn_report
 from peer_run import Program, add_options, bind, child_options, cpu_facts, in_child, main, settings_of
@@ -29,6 +30,8 @@ def parse():
                 "Auspex's instruction sets, the best first; \"avx2\" alone keeps the peers to AVX2 as well, those that cannot be "
                 "are left out; default: those of the processor, then AVX2 so", "build/peers/rnn")
     parser.add_argument("--engines", nargs="+", default=["*"], help="patterns of the peers' names; Auspex always runs")
+    parser.add_argument("--lengths", nargs="+", choices=("full", "random"), default=["full"], help="of a batch's rows: all steps "
+                        "(the default); uniform in 1 to the steps, told to the engines that take lengths, beside full rows")
     parser.add_argument("--processor-time", action="store_true", help="of calls, instead of time: for a machine with other "
                         "work; one thread only, since threads that wait for each other spin")
     parser.add_argument("--cap", help=argparse.SUPPRESS)
@@ -37,6 +40,8 @@ def parse():
         parser.error("results are written of all engines: no --engines with --write or --add")
     if arguments.processor_time and arguments.threads != [1]:
         parser.error("--processor-time needs --threads 1")
+    if arguments.quick:
+        arguments.lengths = ["full", "random"]
     arguments.sections = not arguments.isa and not arguments.quick
     return arguments
 
@@ -56,7 +61,8 @@ def measure_here(arguments, case):
     lib = peer_engines.open_peers(arguments.build / "lib/peers.so")
     if arguments.processor_time:
         peer_engines.count_processor_time(lib)
-    settings = {**settings_of(arguments), "engines": arguments.engines, "cap": arguments.cap}
+    settings = {**settings_of(arguments), "engines": arguments.engines, "cap": arguments.cap,
+                "lengths": arguments.lengths[0]}
     arguments.json.write_text(json.dumps(rnn_measure.measure(case, arguments.work / case.name, lib, settings)))
 
 
@@ -68,8 +74,9 @@ def runs(arguments, case):
         # What torch.compile makes is kept, and made without helpers that would go on running beside the measurements.
         environment = {"TORCHINDUCTOR_CACHE_DIR": str(arguments.work / f"inductor-{cap or 'all'}"),
                        "TORCHINDUCTOR_COMPILE_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", **CAPS.get(cap, {})}
-        for threads in arguments.threads:
-            yield in_child(__file__, options, threads, environment)
+        for lengths in arguments.lengths:
+            for threads in arguments.threads:
+                yield in_child(__file__, options + ["--lengths", lengths], threads, environment)
     arguments.isa = isas
 
 
@@ -84,12 +91,27 @@ def prepare(arguments, case):
 def failures(result):
     """What --quick refuses: float32 must be that to a few roundings in every engine, and 8 bits must come near."""
     for engine in result["engines"]:
-        what = f"{result['case']}, {engine['engine']}, {engine['precision']}"
+        what = f"{result['case']}, {engine['engine']}, {engine['file']}"
         limit = {"fp32": 1e-5, "int8": 0.05, "int7": 0.1}.get(engine["precision"])
         if engine["engine"].startswith("Auspex") and engine["precision"] == "fp32" and engine["error"]:
             yield f"{what}: {engine['error']}"
         elif limit and not engine["error"] and not engine["difference"] <= limit:  # NaN too
             yield f"{what}: differs by {engine['difference']}"
+
+
+def by_lengths(results):
+    """Those of full rows, and those of rows of different lengths."""
+    return ([result for result in results if not result.get("lengths")], [result for result in results if result.get("lengths")])
+
+
+def table(result, batches):
+    return (rnn_lengths if result.get("lengths") else rnn_report).table(result, batches)
+
+
+def closing(results, batches):
+    full, varied = by_lengths(results)
+    of_full = rnn_report.summary(full, batches) + rnn_report.threads(full, batches) + rnn_report.loading(full)
+    return of_full * bool(full) + rnn_lengths.summary(varied, batches)
 
 
 def text_of(facts, results, batches):
@@ -109,11 +131,15 @@ def text_of(facts, results, batches):
              "(`ONEDNN_MAX_CPU_ISA`, `ATEN_CPU_CAPABILITY`, `FBGEMM_ENABLE_INSTRUCTIONS`, `MKL_ENABLE_INSTRUCTIONS`). oneDNN and "
              "PyTorch confirm it when asked; FBGEMM (PyTorch's int8) cannot be asked, but its products take twice as long then; "
              "nor can MKL. ONNX Runtime has no such word and is left out."]
-    lines += rnn_report.summary(results, batches)
+    full, varied = by_lengths(results)
+    lines += rnn_report.summary(full, batches) + rnn_report.threads(full, batches)
     lines += ["", "## Models"]
-    for result in rnn_report.in_order(results):
+    for result in rnn_report.in_order(full):
         lines += rnn_report.table(result, batches)
-    return "\n".join(lines + rnn_report.loading(results)) + "\n"
+    lines += rnn_report.loading(full) + rnn_lengths.summary(varied, batches)
+    for result in rnn_report.in_order(varied):
+        lines += rnn_lengths.table(result, batches)
+    return "\n".join(lines) + "\n"
 
 
 def versions():
@@ -127,9 +153,8 @@ def versions():
 
 
 RNN = Program(name="rnn", cases=rnn_models.CASES, quick=rnn_models.QUICK, quick_batches=[1, 64], default_isas=list,
-              measure_here=measure_here, prepare=prepare, runs=runs, versions=versions, table=rnn_report.table,
-              text_of=text_of, closing=lambda results, batches: rnn_report.summary(results, batches)
-              + rnn_report.loading(results), failures=failures,
+              measure_here=measure_here, prepare=prepare, runs=runs, versions=versions, table=table,
+              text_of=text_of, closing=closing, failures=failures,
               facts=lambda arguments: {"clock": "processor time" if arguments.processor_time else "time"})
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ from peer_engines import PACKAGES, Native, Python, Unavailable
 PEAKS = ("fma-avx2", "fma-avx512", "maddubs-avx2", "maddubs-avx512", "vpdpbusd-avx512")
 # By what peers may be told to keep to: oneDNN's dnnl_cpu_isa_t; the width of the vectors that torch.compile writes.
 ONEDNN_ISAS, VECTOR_BITS = {"avx2": 0x7}, {"avx2": 256}
-RUNTIME_INT8 = "model-onnxruntime-int8.onnx"
 # Libraries of oneDNN, the newest first.
 ONEDNN = {"oneDNN 3.6": PACKAGES / "paddle/libs/libdnnl.so.3", "oneDNN 3.2": pathlib.Path(sys.prefix) / "lib/libdnnl.so.3"}
 
@@ -62,9 +61,17 @@ class Torch(Python):
 
     is_lazy = True
 
+    def __init__(self, load, lengths=None):
+        super().__init__(load)
+        self.lengths = lengths
+
     def prepare(self, x, rows):
         import torch
-        self.tables = [torch.from_numpy(x[at:at + rows]) for at in range(0, len(x) - rows + 1, rows)]
+        places = range(0, len(x) - rows + 1, rows)
+        self.tables = [torch.from_numpy(x[at:at + rows]) for at in places]
+        if self.lengths is not None:
+            counted = [torch.from_numpy(self.lengths[at:at + rows].astype(np.int64)) for at in places]
+            self.tables = list(zip(self.tables, counted))
 
     def time(self, calls):
         import torch
@@ -106,6 +113,13 @@ def torch_module(case):
                 x = layers(x)[0]
             return self.head(x[:, -1])
 
+        def of_lengths(self, table):
+            x, lengths = table
+            x = torch.nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+            for layers in self.recurrent:
+                x, last = layers(x)
+            return self.head((last[0] if case.cell == "lstm" else last)[-1])
+
     network = Network().eval()
     order = [0, 2, 3, 1] if case.cell == "lstm" else [1, 0, 2]  # input, forget, cell, output; reset, update, candidate
     with torch.no_grad():
@@ -121,7 +135,7 @@ def torch_module(case):
     return network
 
 
-def _torch(case, threads, cap, change):
+def _torch(case, threads, cap, lengths, change):
     def make():
         try:
             import torch  # no part of loading the model
@@ -135,8 +149,9 @@ def _torch(case, threads, cap, change):
         def load():
             torch.set_num_threads(threads)
             with torch.no_grad():
-                return change(torch_module(case))
-        return Torch(load)
+                network = change(torch_module(case))
+                return network if lengths is None else network.of_lengths
+        return Torch(load, lengths)
     return make
 
 
@@ -163,19 +178,22 @@ def plan(program, model, isa):
     return sorted({step["kernel"] for step in steps if step.get("kernel")})
 
 
-def makers(case, folder, lib, settings):
+def makers(case, folder, lib, settings, lengths=None):
     """(engine, precision, file, function that opens it) of each, Auspex's first; and after them the processor's peaks.
-    settings: threads, isas; cap: what peers were told to keep to, or None."""
+    settings: threads, isas; cap: what peers were told to keep to, or None. lengths: of the rows that will be prepared; only
+    engines that can be told them."""
     threads, isas, cap = (settings[name] for name in ("threads", "isas", "cap"))
     failed = json.loads((folder / "about.json").read_text())["failed"]
+    stem = rnn_models.FULL if lengths is None else rnn_models.WITH_LENGTHS
+    model, runtime_int8 = f"{stem}.onnx", stem + rnn_models.RUNTIME_INT8
     shape = {"features": case.inputs, "steps": case.steps, "outputs": case.outputs, "threads": threads}
 
-    def of_c(engine, file="model.onnx", net=None, **options):
+    def of_c(engine, file=model, net=None, **options):
         def make():
             if file in failed:
                 raise Unavailable(failed[file])
             numbers = {"net": net.address, "owner": net} if net else {"model": folder / file}
-            return Native(lib, engine, **shape, **numbers, **options)
+            return Native(lib, engine, lengths=lengths, **shape, **numbers, **options)
         return make
 
     def of_onednn(library, int8):
@@ -192,25 +210,30 @@ def makers(case, folder, lib, settings):
             raise Unavailable(f"it cannot be kept to {cap.upper()}")
         if runtime is None:
             raise Unavailable("its package is not there")
-        if file != "model.onnx" and case.cell == "gru":
+        if file != model and case.cell == "gru":
             raise Unavailable("its quantiser leaves a GRU as it is")
         return of_c("onnxruntime", file, library=runtime, output="forecast")()
 
-    result = [(f"Auspex {isa}", "fp32", "model.onnx", of_c("auspex", isa=isa, output="forecast"))
+    result = [(f"Auspex {isa}", "fp32", model, of_c("auspex", isa=isa, output="forecast"))
               for isa in isas if isa != "avx512vnni"]
-    result.append(("ONNX Runtime", "fp32", "model.onnx", lambda: of_runtime("model.onnx")))
-    result += [(name, "fp32", "model.onnx", lambda library=library: of_onednn(library, 0)) for name, library in ONEDNN.items()]
-    result += [("PyTorch", "fp32", "model.onnx", _torch(case, threads, cap, lambda network: network)),
-               ("PyTorch compiled", "fp32", "model.onnx", _torch(case, threads, cap, _compiled))]
-    for levels, file in rnn_models.LEVELS.items():
+    result.append(("ONNX Runtime", "fp32", model, lambda: of_runtime(model)))
+    if lengths is None:
+        result += [(name, "fp32", model, lambda library=library: of_onednn(library, 0)) for name, library in ONEDNN.items()]
+    result.append(("PyTorch", "fp32", model, _torch(case, threads, cap, lengths, lambda network: network)))
+    if lengths is None:
+        result.append(("PyTorch compiled", "fp32", model, _torch(case, threads, cap, None, _compiled)))
+    for levels, name in rnn_models.LEVELS.items():
         # The lesser levels are there for processors without VNNI.
         for isa in isas:
             if isa == isas[0] and levels == 127 or isa == "avx2":
-                result.append((f"Auspex {isa}", "int8" if levels == 127 else "int7", file,
-                               of_c("auspex", file, isa=isa, output="forecast")))
-    result.append(("ONNX Runtime", "int8", RUNTIME_INT8, lambda: of_runtime(RUNTIME_INT8)))
-    result += [(name, "int8", "model.onnx", lambda library=library: of_onednn(library, 1)) for name, library in ONEDNN.items()]
-    result.append(("PyTorch", "int8", "model.onnx", _torch(case, threads, cap, _quantized)))
+                result.append((f"Auspex {isa}", "int8" if levels == 127 else "int7", stem + name,
+                               of_c("auspex", stem + name, isa=isa, output="forecast")))
+    result.append(("ONNX Runtime", "int8", runtime_int8, lambda: of_runtime(runtime_int8)))
+    if lengths is None:
+        result += [(name, "int8", model, lambda library=library: of_onednn(library, 1)) for name, library in ONEDNN.items()]
+    result.append(("PyTorch", "int8", model, _torch(case, threads, cap, lengths, _quantized)))
+    if lengths is not None:
+        return result
     peak = {**shape, "outputs": 1}
     result += [(f"peak {name}", "peak", "", lambda name=name: Native(lib, "peak", **peak, model=name))
                for name in PEAKS if not cap or name.endswith(cap)]

@@ -17,15 +17,22 @@ PEAK_SHARE = 0.2
 
 def measure(case, folder, lib, settings):
     """Facts of every engine; settings: threads, isas, cap, engines, batches, rounds, round_s, longest,
-    program."""
-    entries, wanted = [], settings["engines"]
-    for name, precision, file, make in rnn_engines.makers(case, folder, lib, settings):
-        if name.startswith("Auspex") or precision == "peak" or any(fnmatch.fnmatch(name, pattern) for pattern in wanted):
-            share = PEAK_SHARE if precision == "peak" else 1
-            entries.append(Entry(name, f"{precision} {file}".strip(), make, share, precision=precision))
+    program; lengths: "full", or "random" for rows of different lengths beside full ones."""
     pool = rnn_models.rows_of(case, max(*settings["batches"], POOL_ROWS))
     checked = pool[:CHECKED_ROWS]
-    reference = rnn_models.reference(case, checked).reshape(-1)
+    wanted, varied = settings["engines"], settings["lengths"] == "random"
+    found = [(False, *maker) for maker in rnn_engines.makers(case, folder, lib, settings)]
+    references = {False: rnn_models.reference(case, checked).reshape(-1)}
+    if varied:
+        lengths = rnn_models.lengths_of(case, len(pool))
+        found = [(True, *maker) for maker in rnn_engines.makers(case, folder, lib, settings, lengths)] + [
+            maker for maker in found if maker[1] != "PyTorch compiled" and maker[2] != "peak"]
+        references[True] = rnn_models.reference(case, checked, lengths[:len(checked)]).reshape(-1)
+    entries = []
+    for has_lengths, name, precision, file, make in found:
+        if name.startswith("Auspex") or precision == "peak" or any(fnmatch.fnmatch(name, pattern) for pattern in wanted):
+            facts = {"precision": precision, **({"lengths": has_lengths} if varied else {})}
+            entries.append(Entry(name, f"{precision} {file}".strip(), make, PEAK_SHARE if precision == "peak" else 1, **facts))
     for entry in entries:
         if entry.facts["precision"] == "peak":
             operations = entry.check(pool[:1])
@@ -33,6 +40,7 @@ def measure(case, folder, lib, settings):
             continue
         answers = entry.check(checked)
         if answers is not None:
+            reference = references[entry.facts.get("lengths", False)]
             entry.facts["difference"] = float(np.max(np.abs(answers - reference)))
     start = time.monotonic()
     for rows in settings["batches"]:
@@ -44,7 +52,10 @@ def measure(case, folder, lib, settings):
             if name == "Auspex":
                 file = folder / entry.facts["file"].split()[1]
                 entry.facts["kernels"] = rnn_engines.plan(settings["program"], file, isa)
-    return {"case": case.name, "threads": settings["threads"], "cap": settings["cap"], "measured_s": time.monotonic() - start,
+    # Of the steps of full rows, how many count.
+    counted = {"lengths": "random", "steps_share": float(lengths.mean()) / case.steps} if varied else {}
+    return {"case": case.name, "threads": settings["threads"], "cap": settings["cap"], **counted,
+            "measured_s": time.monotonic() - start,
             "model": {"cell": case.cell, "inputs": case.inputs, "units": case.units, "dense": case.dense, "steps": case.steps,
                       "flop": case.flop()},
             "engines": [entry.facts for entry in entries]}

@@ -90,6 +90,14 @@ def rows_of(case, count):
     return random.uniform(-1, 1, (count, case.steps, case.inputs)).astype(np.float32)
 
 
+def lengths_of(case, count):
+    """Steps of each row that count, uniform in 1 to all of them: in random order, but each length once in as many rows as there
+    are steps, so that calls of the same size have nearly the same work."""
+    random = np.random.default_rng(3)
+    every = np.arange(1, case.steps + 1, dtype=np.int32)
+    return np.concatenate([random.permutation(every) for _ in range(0, count, case.steps)])[:count]
+
+
 def _sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
@@ -113,21 +121,23 @@ def _run(cell, layer, x):
     return np.stack(result, axis=1)
 
 
-def reference(case, x):
-    """What the network answers, in float64: [rows, outputs]."""
+def reference(case, x, lengths=None):
+    """What the network answers, in float64: [rows, outputs]. Steps that do not count come last, and no step hears of a later
+    one: a row's answer is that of its last step that counts."""
+    last_steps = np.full(len(x), x.shape[1]) if lengths is None else lengths
     value = x.astype(np.float64)
     last = None
     for layer in layers_of(case):
         if isinstance(layer, Recurrent):
             value = _run(case.cell, layer, value)
-            last = value[:, -1]
+            last = value[np.arange(len(x)), last_steps - 1]
         else:
             last = last @ layer.w.T.astype(np.float64) + layer.b
             last = np.maximum(last, 0) if layer.relu else last
     return last
 
 
-def _write_onnx(case, path):
+def _write_onnx(case, path, with_lengths):
     from onnx import TensorProto, checker, helper, numpy_helper, save
     nodes, constants = [helper.make_node("Transpose", ["window"], ["by_step"], perm=[1, 0, 2])], []
 
@@ -142,6 +152,7 @@ def _write_onnx(case, path):
         names = [flow, constant(f"w{index}", layer.w.reshape(1, gates * units, inputs)),
                  constant(f"r{index}", layer.r.reshape(1, gates * units, units)),
                  constant(f"b{index}", np.concatenate([layer.wb.reshape(1, -1), layer.rb.reshape(1, -1)], axis=1))]
+        names += ["lengths"] if with_lengths else []
         attributes = {"linear_before_reset": 1} if case.cell == "gru" else {}
         last = index + 1 == len(recurrent)
         outputs = ["", f"h{index}"] if last else [f"y{index}"]
@@ -157,9 +168,11 @@ def _write_onnx(case, path):
             nodes.append(helper.make_node("Relu", [flow], [f"relu{index}"]))
             flow = f"relu{index}"
     nodes[-1].output[0] = "forecast"
+    inputs = [helper.make_tensor_value_info("window", TensorProto.FLOAT, ["rows", case.steps, case.inputs])]
+    if with_lengths:
+        inputs.append(helper.make_tensor_value_info("lengths", TensorProto.INT32, ["rows"]))
     graph = helper.make_graph(
-        nodes, case.name,
-        [helper.make_tensor_value_info("window", TensorProto.FLOAT, ["rows", case.steps, case.inputs])],
+        nodes, case.name, inputs,
         [helper.make_tensor_value_info("forecast", TensorProto.FLOAT, ["rows", case.outputs])], constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     checker.check_model(model)
@@ -179,27 +192,37 @@ def _quantize_auspex(program, model, target, levels):
         raise RuntimeError(" ".join(done.stderr.split())[:160] or f"status {done.returncode}")
 
 
+# A network's files begin with this: as it is, and with a second input that says how many steps of each row count.
+FULL, WITH_LENGTHS = "model", "lengths"
+RUNTIME_INT8 = "-onnxruntime-int8.onnx"
 # Auspex's files of 8-bit weights, by the levels of a weight's magnitude; 63 permit a faster way with AVX2.
-LEVELS = {127: "model-int8.onnx", 63: "model-int7.onnx"}
+LEVELS = {127: "-int8.onnx", 63: "-int7.onnx"}
+
+
+def _prepare(case, folder, stem, program):
+    """{file: why it could not be made}."""
+    model = folder / f"{stem}.onnx"
+    if not model.exists():
+        _write_onnx(case, model, stem == WITH_LENGTHS)
+    makers = {stem + RUNTIME_INT8: lambda target: _quantize_onnxruntime(model, target)}
+    for levels, name in LEVELS.items():
+        makers[stem + name] = lambda target, levels=levels: _quantize_auspex(program, model, target, levels)
+        (folder / (stem + name)).unlink(missing_ok=True)  # of the build that is measured
+    failed = {}
+    for name, make in makers.items():
+        if not (folder / name).exists():
+            try:
+                make(folder / name)
+            except Exception as error:  # a quantiser may fail in any way
+                failed[name] = " ".join(f"{error}".split())[:160]
+    return failed
 
 
 def prepare(case, work, program):
     """Writes the model's files where they are missing. What could not be made is told in about.json."""
     folder = work / case.name
     folder.mkdir(parents=True, exist_ok=True)
-    model = folder / "model.onnx"
-    if not model.exists():
-        _write_onnx(case, model)
-    makers = {"model-onnxruntime-int8.onnx": lambda target: _quantize_onnxruntime(model, target)}
-    for levels, name in LEVELS.items():
-        makers[name] = lambda target, levels=levels: _quantize_auspex(program, model, target, levels)
     failed = {}
-    for name, make in makers.items():
-        if name.startswith("model-int"):  # Auspex's own: of the build that is measured
-            (folder / name).unlink(missing_ok=True)
-        if not (folder / name).exists():
-            try:
-                make(folder / name)
-            except Exception as error:  # a quantiser may fail in any way
-                failed[name] = " ".join(f"{error}".split())[:160]
+    for stem in (FULL, WITH_LENGTHS):
+        failed.update(_prepare(case, folder, stem, program))
     (folder / "about.json").write_text(json.dumps({"failed": failed}))

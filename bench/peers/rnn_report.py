@@ -13,20 +13,20 @@ def _engine(result, precision, name=None):
                  and e["engine"].startswith(name or "Auspex")), None)
 
 
-def _rounds(engine, rows):
+def rounds_of(engine, rows):
     batch = engine["batches"].get(str(rows)) if engine else None
     return batch["rounds"] if batch and batch["s_per_row"] else None
 
 
 def ratio(base, engine, rows):
     """How many times as long as `base` the engine takes, the median over the rounds; None if unknown."""
-    ours, theirs = _rounds(base, rows), _rounds(engine, rows)
+    ours, theirs = rounds_of(base, rows), rounds_of(engine, rows)
     return statistics.median(b / a for a, b in zip(ours, theirs)) if ours and theirs else None
 
 
 def peak_rate(peak, rows):
     """Operations a second, the median over the rounds."""
-    rounds = _rounds(peak, rows)
+    rounds = rounds_of(peak, rows)
     return peak["operations"] / (statistics.median(rounds) * rows) if rounds else None
 
 
@@ -43,7 +43,7 @@ def base_of(result, engine):
     return (_engine(result, "int8") if engine["precision"] != "fp32" else None) or _engine(result, "fp32")
 
 
-def _number(value):
+def number_text(value):
     return f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
 
 
@@ -55,7 +55,7 @@ def _cell(result, engine, rows):
         return batch["why"]
     a_row = batch["s_per_row"] * 1e6
     rate = result["model"]["flop"] / batch["s_per_row"]
-    text = f"{_number(a_row * rows)} us" + (f" ({_number(a_row)} a row)" if rows > 1 else "") + f", {rate * 1e-9:.1f} G/s"
+    text = f"{number_text(a_row * rows)} us" + (f" ({number_text(a_row)} a row)" if rows > 1 else "") + f", {rate * 1e-9:.1f} G/s"
     peak = _peak_for(result, engine, rows)
     text += f", {100 * rate / peak:.0f} %" if peak else ""
     base = base_of(result, engine)
@@ -70,7 +70,7 @@ def shape(model):
             f"{model['flop'] * 1e-6:.3g} Mflop a row")
 
 
-def _kept_to(cap):
+def kept_to(cap):
     return f", kept to {cap.upper()}" if cap else ""
 
 
@@ -79,10 +79,17 @@ def in_order(results):
     return sorted(results, key=lambda result: result.get("cap") or "")
 
 
+def heading(result):
+    return f"### {result['case']}, {result['threads']} thread{'s' * (result['threads'] > 1)}" + kept_to(result.get("cap"))
+
+
+def measured_of(result, batches):
+    return [rows for rows in batches if any(str(rows) in e["batches"] for e in result["engines"])]
+
+
 def table(result, batches):
-    measured = [rows for rows in batches if any(str(rows) in e["batches"] for e in result["engines"])]
-    lines = ["", f"### {result['case']}, {result['threads']} thread{'s' * (result['threads'] > 1)}"
-             + _kept_to(result.get("cap")), "", shape(result["model"]) + ".", "",
+    measured = measured_of(result, batches)
+    lines = ["", heading(result), "", shape(result["model"]) + ".", "",
              "| engine | precision | " + " | ".join(map(rows_text, measured)) + " | largest difference |",
              "|---" * (len(measured) + 3) + "|"]
     for engine in result["engines"]:
@@ -107,9 +114,18 @@ def _peers(result, precision):
     return [e for e in result["engines"] if e["precision"] == precision and not e["error"] and not e["engine"].startswith("Auspex")]
 
 
-def glance(results, batches, precision):
+def spread(values):
+    """The least, the median and the greatest of (value, model), with the model of the least."""
+    if not values:
+        return ""
+    values = sorted(values)
+    three = (values[0][0], statistics.median(value for value, _ in values), values[-1][0])
+    return f"{' - '.join(map(times_text, three))} ({values[0][1]})"
+
+
+def glance(results, batches, precision, what=""):
     """Least, median and greatest ratio of each engine to Auspex in this precision, over the models; and of the fastest peer, at
-    each batch of each model another."""
+    each batch of each model another. what: more of the heading."""
     found = {}
 
     def note(result, of, name, rows, value):
@@ -129,17 +145,10 @@ def glance(results, batches, precision):
                 note(result, of, "the fastest peer", rows, min((value for value in known if value is not None), default=None))
     if not found:
         return []
-    lines = ["", f"### Against Auspex in {precision}{_kept_to(results[0].get('cap'))}", "",
+    lines = ["", f"### Against Auspex in {precision}{kept_to(results[0].get('cap'))}{what}", "",
              "| engine | precision | threads | " + " | ".join(map(rows_text, batches)) + " |", "|---" * (len(batches) + 3) + "|"]
     for (threads, of, name), by_rows in sorted(found.items()):
-        cells = []
-        for rows in batches:
-            values = sorted(by_rows.get(rows, []))
-            if not values:
-                cells.append("")
-                continue
-            spread = (values[0][0], statistics.median(value for value, _ in values), values[-1][0])
-            cells.append(f"{' - '.join(map(times_text, spread))} ({values[0][1]})")
+        cells = [spread(by_rows.get(rows, [])) for rows in batches]
         lines.append(f"| {name} | {of} | {threads} | " + " | ".join(cells) + " |")
     return lines
 
@@ -152,6 +161,34 @@ def summary(results, batches):
         of_cap = [result for result in results if (result.get("cap") or "") == cap]
         for precision in ("fp32", "int8", "int7"):
             lines += glance(of_cap, batches, precision) if precision != "int7" or cap else []
+    return lines
+
+
+def threads(results, batches):
+    """Speed-ups of each engine by more threads than one. The two were measured in different processes, at different times."""
+    found = {}
+    one = {(result["case"], result.get("cap")): result for result in results if result["threads"] == 1}
+    for result in results:
+        alone = one.get((result["case"], result.get("cap")))
+        if result["threads"] == 1 or alone is None:
+            continue
+        before = {(e["engine"], e["file"]): e["batches"] for e in alone["engines"] if e["precision"] != "peak"}
+        for engine in result["engines"]:
+            for rows, batch in engine["batches"].items():
+                then = before.get((engine["engine"], engine["file"]), {}).get(rows)
+                if then and then["s_per_row"] and batch["s_per_row"]:
+                    key = result.get("cap") or "", engine["engine"], engine["precision"], result["threads"]
+                    found.setdefault(key, {}).setdefault(int(rows), []).append((then["s_per_row"] / batch["s_per_row"],
+                                                                                result["case"]))
+    if not found:
+        return []
+    lines = ["", "## Two threads and more against one", "",
+             "How many times as fast as on one thread: the least, the median and the greatest over the models below, with the "
+             "model of the least. Each number of threads had processes of its own, so that these are ratios of medians.", "",
+             "| engine | precision | threads | " + " | ".join(map(rows_text, batches)) + " |", "|---" * (len(batches) + 3) + "|"]
+    for (cap, name, precision, count), by_rows in sorted(found.items()):
+        lines.append(f"| {name}{kept_to(cap)} | {precision} | {count} | "
+                     + " | ".join(spread(by_rows.get(rows, [])) for rows in batches) + " |")
     return lines
 
 
@@ -173,7 +210,7 @@ def loading(results):
                 batch = engine["batches"].get(str(rows))
                 known = batch is not None and batch["s_per_row"] is not None
                 cells += [f"{batch['first_s'] * 1e3:.3g} ms", f"{batch['s_per_row'] * rows * 1e3:.3g} ms"] if known else ["", ""]
-            model = result["case"] + _kept_to(result.get("cap"))
+            model = result["case"] + kept_to(result.get("cap"))
             lines.append(f"| {model} | {engine['engine']} | {engine['precision']} | {engine['load_s'] * 1e3:.3g} ms | "
                          + " | ".join(cells) + " |")
     return lines
