@@ -141,6 +141,10 @@ struct apx_load_options {
                           batch runs, not its results. */
 };
 
+/* Are models loaded for this device (a word of apx_load_options.device) at all? APX_EINVAL: another
+ * word; APX_EDEVICE: "cuda", and there is no plug-in, driver or GPU (field "device") */
+enum apx_status apx_device_check(const char *device, struct apx_error *error);
+
 #define APX_LIMIT_FILE_BYTES ((size_t)2147483647) /* protobuf's own limit */
 
 /* Load an ONNX file. *out is NULL on failure.

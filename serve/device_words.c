@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* device_words.c - for the log: where the batches of a model go.
  *
- * The library's own description is asked. What was measured holds for as many threads as a session
- * has, and the server's have one. */
+ * The library's own description is asked, for sessions of one thread, which is what the server's
+ * are: both what was measured and what is estimated depend on it. */
 #include "serve/device_words.h"
 
 #include <jansson.h>
@@ -33,7 +33,7 @@ void apx_device_words(const struct apx_model *model, char *out, size_t room)
         return;
     json_t *about = json_loads(text, 0, NULL);
     const json_t *cuda = json_object_get(about, "cuda");
-    const json_t *from = json_object_get(cuda, "from_rows"), *measured = NULL;
+    const json_t *from = json_object_get(cuda, "from_rows_one_thread"), *measured = NULL;
     size_t i;
     json_t *entry;
     json_array_foreach (json_object_get(cuda, "measured"), i, entry)

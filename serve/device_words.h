@@ -7,7 +7,8 @@
 
 #include "runtime/auspex.h"
 
-/* "cpu", or "auto: GPU from 96 rows, measured" for sessions of one thread; "" out of memory. */
+/* "cpu", "cuda", or "auto: GPU from 96 rows, measured" for sessions of one thread; "" out of
+ * memory. */
 void apx_device_words(const struct apx_model *model, char *out, size_t room);
 
 #endif

@@ -164,11 +164,13 @@ static struct apx_served *load_pointer(struct apx_models *models, const struct e
     char digits[24], path[PATH_MAX];
     snprintf(digits, sizeof digits, "%" PRId64, version);
     int64_t start = apx_now_ns(), resolved;
+    const struct apx_load_options load = {
+        .size = sizeof load, .device = models->options.device, .cache = models->options.cache};
     enum apx_status status =
         apx_repo_resolve(models->repo, name, digits, &resolved, path, sizeof path, error);
     if (status == APX_OK)
-        status = apx_served_load(name, version, path, models->options.workers,
-                                 models->options.cache, &models->owner, &served, error);
+        status = apx_served_load(name, version, path, models->options.workers, &load,
+                                 &models->owner, &served, error);
     if (status == APX_OK) {
         char device[64];
         apx_device_words(served->model, device, sizeof device);

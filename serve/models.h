@@ -16,7 +16,7 @@ struct apx_models_options {
     const char *const *names; /* serve these; each must load for create to succeed */
     int name_count;           /* 0: all there are */
     int workers;
-    const char *cache;              /* as apx_load_options.cache */
+    const char *device, *cache;     /* as in apx_load_options */
     void (*changed)(void *context); /* something became served or ceased to be; may be NULL */
     void *context;
 };

@@ -26,6 +26,7 @@ static const char help[] =
     "  --max-queue-rows N    rows that may wait; beyond, calls get RESOURCE_EXHAUSTED\n"
     "                        (default 200000)\n"
     "  --drain-seconds N     on SIGTERM, how long calls under way may take (default 10)\n"
+    "  --device WORD         auto (default: each batch where it is done sooner), cpu or cuda\n"
     "  --cache DIR           where auspex calibrate --threads 1 put the times by which batches go "
     "to\n"
     "                        the CPU or the GPU (default: $XDG_CACHE_HOME/auspex or "
@@ -67,6 +68,7 @@ enum {
     OPT_QUEUE,
     OPT_DRAIN,
     OPT_PORT_FILE,
+    OPT_DEVICE,
     OPT_CACHE,
     OPT_LOG,
     OPT_VERSION,
@@ -81,6 +83,7 @@ static const struct option long_options[] = {
     {"max-message-mib", required_argument, NULL, OPT_MESSAGE},
     {"max-queue-rows", required_argument, NULL, OPT_QUEUE},
     {"drain-seconds", required_argument, NULL, OPT_DRAIN},
+    {"device", required_argument, NULL, OPT_DEVICE},
     {"cache", required_argument, NULL, OPT_CACHE},
     {"port-file", required_argument, NULL, OPT_PORT_FILE},
     {"log-level", required_argument, NULL, OPT_LOG},
@@ -131,6 +134,11 @@ static enum apx_options_result check(const struct apx_serve_options *options)
     return APX_OPTIONS_RUN;
 }
 
+static bool is_device(const char *word)
+{
+    return strcmp(word, "auto") == 0 || strcmp(word, "cpu") == 0 || strcmp(word, "cuda") == 0;
+}
+
 static bool is_address(const char *address)
 {
     if (strncmp(address, "unix:", 5) == 0)
@@ -143,8 +151,11 @@ static bool is_address(const char *address)
 enum apx_options_result apx_serve_options_parse(int argc, char **argv,
                                                 struct apx_serve_options *options)
 {
-    *options = (struct apx_serve_options){
-        .message_mib = 64, .queue_rows = 200000, .drain_seconds = 10, .log_level = APX_LOG_INFO};
+    *options = (struct apx_serve_options){.device = "auto",
+                                          .message_mib = 64,
+                                          .queue_rows = 200000,
+                                          .drain_seconds = 10,
+                                          .log_level = APX_LOG_INFO};
     opterr = 0;
     optind = 1;
     int index = 0;
@@ -167,6 +178,11 @@ enum apx_options_result apx_serve_options_parse(int argc, char **argv,
             break;
         case OPT_PORT_FILE:
             options->port_file = optarg;
+            break;
+        case OPT_DEVICE:
+            if (!is_device(optarg))
+                return wrong("--device takes auto, cpu or cuda", optarg);
+            options->device = optarg;
             break;
         case OPT_CACHE:
             options->cache = optarg;

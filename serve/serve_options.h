@@ -21,6 +21,7 @@ struct apx_serve_options {
     const char *models[APX_LIMIT_SERVE_MODELS]; /* none: all that the repository holds */
     int model_count;
     const char *port_file; /* NULL: none */
+    const char *device;    /* "auto", "cpu" or "cuda" */
     const char *cache;     /* as apx_load_options.cache; NULL: the user's */
     int workers;           /* 0: as many as the machine allows this process */
     int message_mib;

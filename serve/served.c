@@ -191,8 +191,9 @@ static enum apx_status try_sessions(struct apx_served *served, struct apx_error 
 }
 
 enum apx_status apx_served_load(const char *name, int64_t version, const char *path, int workers,
-                                const char *cache, struct apx_served_owner *owner,
-                                struct apx_served **out, struct apx_error *error)
+                                const struct apx_load_options *options,
+                                struct apx_served_owner *owner, struct apx_served **out,
+                                struct apx_error *error)
 {
     *out = NULL;
     struct apx_served *served = calloc(1, sizeof *served);
@@ -205,8 +206,7 @@ enum apx_status apx_served_load(const char *name, int64_t version, const char *p
     served->owner = owner;
     atomic_init(&served->references, 1);
     pthread_mutex_init(&served->shape_mutex, NULL);
-    const struct apx_load_options load = {.size = sizeof load, .cache = cache};
-    enum apx_status status = apx_model_load(path, &load, &served->model, error);
+    enum apx_status status = apx_model_load(path, options, &served->model, error);
     if (status != APX_OK)
         goto fail;
     served->rows_independent = apx_model_rows_are_independent(served->model);
@@ -219,9 +219,9 @@ enum apx_status apx_served_load(const char *name, int64_t version, const char *p
         status = apx_fail(error, APX_ENOMEM, "", "out of memory");
         goto fail;
     }
-    const struct apx_session_options options = {.size = sizeof options, .threads = 1};
+    const struct apx_session_options alone = {.size = sizeof alone, .threads = 1};
     for (int i = 0; i <= workers && status == APX_OK; i++)
-        status = apx_session_create(served->model, &options, &served->sessions[i], error);
+        status = apx_session_create(served->model, &alone, &served->sessions[i], error);
     if (status == APX_OK) {
         served->widens = takes_narrow(served);
         status = try_sessions(served, error);

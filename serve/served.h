@@ -56,12 +56,12 @@ struct apx_served {
 };
 
 /* Loads the file, checks that it can be served, makes a session for each worker and runs each once.
- * cache: as apx_load_options.cache.
  * The result carries one reference.
  *   what apx_model_load says, APX_EUNSUPPORTED (cannot be served; field: the input), APX_ENOMEM */
 enum apx_status apx_served_load(const char *name, int64_t version, const char *path, int workers,
-                                const char *cache, struct apx_served_owner *owner,
-                                struct apx_served **out, struct apx_error *error);
+                                const struct apx_load_options *options,
+                                struct apx_served_owner *owner, struct apx_served **out,
+                                struct apx_error *error);
 void apx_served_ref(struct apx_served *served);
 /* Accepts NULL. */
 void apx_served_unref(struct apx_served *served);

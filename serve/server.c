@@ -104,7 +104,11 @@ enum apx_status apx_server_create(const struct apx_serve_options *options, struc
     if (server == NULL)
         return apx_fail(error, APX_ENOMEM, "", "out of memory");
     int cores = 1;
-    enum apx_status status = count_cores(&cores, error);
+    /* Before any model is: one that cannot be loaded does not keep the others from being served,
+     * and a repository may be empty. */
+    enum apx_status status = apx_device_check(options->device, error);
+    if (status == APX_OK)
+        status = count_cores(&cores, error);
     if (status != APX_OK)
         goto fail;
     int workers = options->workers > 0 ? options->workers : cores;
@@ -115,6 +119,7 @@ enum apx_status apx_server_create(const struct apx_serve_options *options, struc
         .names = options->models,
         .name_count = options->model_count,
         .workers = workers,
+        .device = options->device,
         .cache = options->cache,
         .changed = models_changed,
         .context = server,

@@ -239,15 +239,14 @@ int64_t apx_auto_from_rows(const struct apx_program *opaque, const int64_t *symb
 }
 
 /* From how many rows on it takes batches of all sizes with these threads and steps; json_t. */
-static json_t *from_rows_json(const struct apx_program *program,
-                              const struct apx_crossover *crossover)
+static json_t *from_rows_json(const struct apx_program *program, int threads, int64_t steps)
 {
     struct apx_row_cost cost;
     int64_t symbols[APX_MAX_SYMBOLS];
     for (int i = 0; i < APX_MAX_SYMBOLS; i++)
-        symbols[i] = crossover->steps > 0 ? crossover->steps : 1;
+        symbols[i] = steps > 0 ? steps : 1;
     row_cost(program, symbols, &cost);
-    cost.threads = crossover->threads;
+    cost.threads = threads;
     const int64_t from = find_from_rows(model_of(program), cost);
     return from > 0 ? json_integer((json_int_t)from) : json_null();
 }
@@ -271,7 +270,7 @@ static const char *notice(const struct apx_program *program)
 /* ---- description ----------------------------------------------------------------------------- */
 
 /* The CPU's, and with it what the GPU would do and from how many rows on, the other free extents
- * counted as 1 and threads as a session has them by itself. */
+ * counted as 1; for a session's own number of threads, and for one, as the server's have. */
 static enum apx_status describe(const struct apx_program *opaque, void *json_object_pointer)
 {
     const struct auto_model *model = model_of(opaque);
@@ -301,11 +300,13 @@ static enum apx_status describe(const struct apx_program *opaque, void *json_obj
         json_object_set_new(cuda, "from_rows_by",
                             json_string(is_known ? "measurement" : "estimate"));
         json_object_set_new(cuda, "threads", json_integer(model->workers));
+        json_object_set_new(cuda, "from_rows_one_thread", from_rows_json(opaque, 1, 1));
         json_t *measured = json_array();
         for (int i = 0; i < model->measured.count; i++) {
             json_t *entry = apx_crossover_json(&model->measured.list[i]);
             json_object_set_new(entry, "auto_from_rows",
-                                from_rows_json(opaque, &model->measured.list[i]));
+                                from_rows_json(opaque, model->measured.list[i].threads,
+                                               model->measured.list[i].steps));
             json_array_append_new(measured, entry);
         }
         json_object_set_new(cuda, "measured", measured);

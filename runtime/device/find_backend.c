@@ -30,3 +30,9 @@ enum apx_status apx_backend_find(const char *device, const struct apx_backend **
         *out = &apx_backend_cuda;
     return status;
 }
+
+enum apx_status apx_device_check(const char *device, struct apx_error *error)
+{
+    const struct apx_backend *backend;
+    return apx_backend_find(device, &backend, error);
+}

@@ -108,6 +108,17 @@ static void tells_what_it_would_do(void)
     CHECK_STR(json_string_value(json_object_get(json, "isa")), "scalar");
     CHECK_STR(json_string_value(json_object_get(cuda, "isa")), "sm_90");
     CHECK_STR(json_string_value(json_object_get(cuda, "gpu")), "Fake GPU");
+    /* As a session has it by itself, and for one thread: more threads make the CPU sooner. */
+    const int64_t from = json_integer_value(json_object_get(cuda, "from_rows"));
+    const int64_t alone = json_integer_value(json_object_get(cuda, "from_rows_one_thread"));
+    CHECK(alone > 1 && alone <= from);
+    apx_backend_auto.lane_share(lane, 64);
+    json_t *shared = json_object();
+    CHECK_EQ(apx_backend_auto.describe(automatic, shared), APX_OK);
+    CHECK_EQ(json_integer_value(
+                 json_object_get(json_object_get(shared, "cuda"), "from_rows_one_thread")),
+             alone);
+    json_decref(shared);
     CHECK(json_is_integer(json_object_get(cuda, "from_rows")));
     CHECK(json_is_false(json_object_get(cuda, "is_broken")));
     json_decref(json);

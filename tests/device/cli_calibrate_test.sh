@@ -14,10 +14,6 @@ from_rows() {
 all_rows() { "$auspex" inspect "$model" --isa scalar "$@" --json | sed -n 's/.*"auto_from_rows": \([0-9a-z]*\).*/\1/p'; }
 # The file that `calibrate --json` has just stored.
 stored() { sed -n 's/.*"file": "\(.*\)".*/\1/p' "$dir/out"; }
-is() {
-    checks=$((checks + 1)) last="$1"
-    [ "$2" "$3" "$4" ] || fail "$2 $3 $4"
-}
 
 run 0 "$auspex" inspect $model --isa scalar
 out_has '(estimated; auspex calibrate measures)'

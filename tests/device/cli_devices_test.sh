@@ -77,4 +77,41 @@ err_has "the GPU's memory is full"
 FAKE_CUDA=full run 0 "$auspex" predict $model --input "$dir/g/in_0.npy" --isa scalar \
     --output "$dir/full.npy"
 run 0 cmp "$dir/cpu.npy" "$dir/full.npy"
+
+# The server: asked for by name or not, and refused before it listens where there is none.
+if [ -x "$APX_BIN/auspex-serve" ]; then
+    serve=(timeout 60 "$APX_BIN/auspex-serve" --listen "unix:$dir/socket" --repository)
+    # What model_loaded says of the device.
+    device_served() {
+        "${serve[@]}" "$dir/repository" --device "$1" --cache '' 2>"$dir/log" &
+        local server=$!
+        for _ in $(seq 300); do
+            grep -qs '"event":"listening"' "$dir/log" && break
+            sleep 0.1
+        done
+        kill $server
+        wait $server
+        sed -n 's/.*"event":"model_loaded".*"device":"\([^"]*\)".*/\1/p' "$dir/log"
+    }
+    run 0 "$auspex" repo add --repository "$dir/repository" --model m $model
+    run 0 "$auspex" inspect $model --cache '' --json
+    from=$(sed -n 's/.*"from_rows_one_thread": \([0-9]*\).*/\1/p' "$dir/out")
+    is 'a number' "$((from > 1))" = 1
+    is 'by estimate for one thread' "$(device_served auto)" = "auto: GPU from $from rows, estimated"
+    is 'the processor' "$(device_served cpu)" = cpu
+    is 'the GPU' "$(device_served cuda)" = cuda
+    mkdir "$dir/empty"
+    for repository in "$dir/repository" "$dir/empty"; do
+        FAKE_CUDA=no_device run 1 "${serve[@]}" "$repository" --device cuda
+        is 'one line for people' "$(grep -c '^auspex serve: device: .*no GPU is visible' "$dir/err")" = 1
+        is 'one for the log' "$(grep -c '"event":"failed","status":"APX_EDEVICE","field":"device"' "$dir/err")" = 1
+        is 'nothing was listened to' "$(grep -c '"event":"listening"' "$dir/err")" = 0
+    done
+    FAKE_CUDA=narrow run 1 "${serve[@]}" "$dir/repository" --model m --device cuda
+    is 'the model' "$(grep -c '^auspex serve: .*device "cuda" has no kernel' "$dir/err")" = 1
+    run 2 "${serve[@]}" "$dir/empty" --device gpu
+    err_has 'auspex serve: --device takes auto, cpu or cuda: gpu; see auspex serve --help'
+    run 2 "${serve[@]}" "$dir/empty" --device
+    err_has 'a value is missing after: --device'
+fi
 report

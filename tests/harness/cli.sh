@@ -34,6 +34,11 @@ err_has() {
     grep -qF -e "$1" "$dir/err" || fail "standard error lacks: $1"
     [ "$(wc -l <"$dir/err")" = 1 ] || fail "standard error is not one line"
 }
+# is WHAT A = B: any comparison that test(1) knows.
+is() {
+    checks=$((checks + 1)) last="$1"
+    [ "$2" "$3" "$4" ] || fail "$2 $3 $4"
+}
 err_empty() {
     checks=$((checks + 1))
     [ ! -s "$dir/err" ] || fail "standard error is not empty"
