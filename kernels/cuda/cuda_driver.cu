@@ -4,6 +4,7 @@
 #include <cuda_runtime.h>
 #include <string.h>
 
+#include "kernels/cuda/cublaslt.h"
 #include "kernels/cuda/cuda_driver.h"
 
 namespace
@@ -215,6 +216,7 @@ struct apx_cuda_driver make_table()
     table.capture_end = capture_end;
     table.graph_launch = graph_launch;
     table.graph_destroy = graph_destroy;
+    table.cublaslt = apx_lt_version;
     table.lstm = apx_cuda_lstm_rows(&table.lstm_count);
     table.gru = apx_cuda_gru_rows(&table.gru_count);
     table.dense = apx_cuda_dense_rows(&table.dense_count);

@@ -26,7 +26,7 @@ enum apx_cuda_fault {
     APX_CUDA_OTHER,
 };
 
-#define APX_CUDA_DRIVER_VERSION 2
+#define APX_CUDA_DRIVER_VERSION 3
 
 struct apx_cuda_driver {
     int version; /* APX_CUDA_DRIVER_VERSION */
@@ -57,6 +57,9 @@ struct apx_cuda_driver {
     int (*capture_end)(void *stream, void **out);
     int (*graph_launch)(void *graph, void *stream);
     void (*graph_destroy)(void *graph); /* accepts NULL */
+
+    /* Of the cuBLASLt that large layers use (130100: 13.1.0); 0: none is found. */
+    size_t (*cublaslt)(void);
 
     const struct apx_cuda_rnn_row *lstm, *gru;
     size_t lstm_count, gru_count;

@@ -13,7 +13,8 @@
  *
  * Same bits: an output row depends on its own input row alone, not on how many rows there are. A
  * row is therefore chosen by the descriptor and the device, never by the batch; a launch may cut a
- * batch differently by its size as long as no order of additions changes.
+ * batch differently by its size as long as no order of additions changes. Rows called *_lt* are
+ * cuBLASLt's: theirs are not the processor's bits.
  *
  * Rows beyond the caller's are zeros (lengths 0): a batch is filled up to a size of which there is
  * a graph. They cost time and nothing else.

@@ -247,8 +247,27 @@ static int simt_launch(void (*kernel)(Parameters...), const struct simt_shape &s
     return (int)cudaLaunchKernelEx(&config, kernel, Parameters(arguments)...);
 }
 
+/* The host's side. Makes a device current for this thread; before: for simt_leave. */
+static inline bool simt_enter(int device, int *before)
+{
+    return cudaGetDevice(before) == cudaSuccess && cudaSetDevice(device) == cudaSuccess;
+}
+static inline void simt_leave(int before)
+{
+    (void)cudaSetDevice(before);
+}
+
 #else
 #    include APX_SIMT_EMULATOR
 #endif
+
+/* Some of CUDA's error numbers. */
+enum {
+    SIMT_INVALID_VALUE = 1,
+    SIMT_NO_MEMORY = 2,
+    SIMT_LAUNCH_FAILED = 719,
+    SIMT_NOT_SUPPORTED = 801,
+    SIMT_UNKNOWN = 999,
+};
 
 #endif

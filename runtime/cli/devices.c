@@ -72,6 +72,18 @@ static json_t *describe_cuda_devices(void)
     return list;
 }
 
+/* The library that computes large layers: its version, null if it is not found. */
+static json_t *describe_cublaslt(void)
+{
+    const struct apx_cuda_driver *driver;
+    char text[32];
+    if (apx_cuda_load(&driver, NULL) != APX_OK || driver->cublaslt() == 0)
+        return json_null();
+    const size_t version = driver->cublaslt();
+    snprintf(text, sizeof text, "%zu.%zu.%zu", version / 10000, version / 100 % 100, version % 100);
+    return json_string(text);
+}
+
 static json_t *describe_backends(void)
 {
     static const char *const names[] = {"cpu", "cuda"};
@@ -85,8 +97,10 @@ static json_t *describe_backends(void)
         json_object_set_new(entry, "usable", json_boolean(usable));
         if (!usable)
             json_object_set_new(entry, "reason", json_string(error.message));
-        else if (strcmp(names[i], "cuda") == 0)
+        if (usable && strcmp(names[i], "cuda") == 0) {
             json_object_set_new(entry, "devices", describe_cuda_devices());
+            json_object_set_new(entry, "cublaslt", describe_cublaslt());
+        }
         json_array_append_new(list, entry);
     }
     return list;
@@ -195,6 +209,11 @@ static void print(const struct apx_topo *topo, json_t *json)
                    json_real_value(json_object_get(device, "capability")),
                    (long long)json_integer_value(json_object_get(device, "multiprocessors")),
                    (double)json_integer_value(json_object_get(device, "bytes")) / 1073741824);
+        const json_t *cublaslt = json_object_get(entry, "cublaslt");
+        if (json_is_string(cublaslt))
+            printf("          cuBLASLt %s computes large layers\n", json_string_value(cublaslt));
+        else if (json_is_null(cublaslt))
+            puts("          libcublasLt.so.13 is not found: our own kernels compute large layers");
     }
     const char *would = json_string_value(json_object_get(json, "would_run"));
     printf("would run %s\n", would != NULL ? would : "nothing");

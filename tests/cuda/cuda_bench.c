@@ -6,15 +6,16 @@
  *
  * One line a shape: microseconds a launch (the median of graphs of ten), the estimate that the row
  * gives of itself, and for recurrent layers microseconds a step. float and int8 rows must
- * give the processor's bits, rows of halves be within 1e-2. --cuts: each way to cut a launch,
- * timed, for the constants of the *_cut.c. Exit status 1 if a result is wrong, 77 without a
- * device. */
+ * give the processor's bits, cuBLASLt's be within 1e-4, rows of halves within 1e-2. --cuts: each
+ * way to cut a launch, timed, for the constants of the *_cut.c. Exit status 1 if a result is wrong,
+ * 77 without a device. */
 #include <getopt.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernels/cuda/cuda_tables.h"
 #include "kernels/cuda/rnn_f16_layout.h"
 #include "kernels/cuda/rnn_f32_layout.h"
 #include "kernels/cuda/rnn_s8_mma.h"
@@ -254,6 +255,94 @@ static void all_rnn(size_t most_rows, size_t steps, bool cuts)
                         cuts);
 }
 
+/* ---- dense layers ---------------------------------------------------------------------------- */
+
+struct dense_bench {
+    const struct apx_cuda_dense_row *row;
+    struct apx_dense_args args; /* on the device */
+};
+
+static int dense_launch(void *context, void *stream)
+{
+    const struct dense_bench *bench = context;
+    return bench->row->launch(device_open(), &bench->args, stream);
+}
+
+/* The first rows against float64. */
+static double dense_error(const struct apx_dense_desc *desc, const float *w, const float *x,
+                          const float *y, size_t rows)
+{
+    double worst = 0.0;
+    for (size_t n = 0; n < rows; n++)
+        for (size_t o = 0; o < desc->output; o += 7) {
+            double sum = 0.0;
+            for (size_t k = 0; k < desc->input; k++)
+                sum += (double)x[n * desc->input + k] * (double)w[o * desc->input + k];
+            const double error = fabs((double)y[n * desc->output + o] - fmax(sum, 0.0));
+            worst = error <= worst ? worst : error; /* NaN is worst */
+        }
+    return worst;
+}
+
+static void dense(const struct apx_cuda_dense_row *row, size_t input, size_t output, size_t rows)
+{
+    const struct apx_dense_desc desc = {
+        .input = input, .output = output, .act = {.kind = APX_ACT_RELU}};
+    struct rng rng = {input * 31 + output};
+    float *w = random_floats(&rng, input * output, 1.7f / sqrtf((float)input));
+    float *x = random_floats(&rng, rows * input, 1.0f);
+    float *packed = kcheck_alloc(row->packed_bytes(&desc));
+    const struct apx_dense_weights weights = {.w = w, .w_out = (ptrdiff_t)input, .w_in = 1};
+    row->pack(&desc, &weights, packed);
+    void *on_packed = upload(packed, row->packed_bytes(&desc));
+    float *on_x = upload(x, rows * input * sizeof *x);
+    float *on_y = device_alloc(rows * output * sizeof *on_y);
+    struct dense_bench bench = {.row = row,
+                                .args = {.desc = &desc,
+                                         .packed = on_packed,
+                                         .rows = rows,
+                                         .x = on_x,
+                                         .x_row = (ptrdiff_t)input,
+                                         .y = on_y,
+                                         .y_row = (ptrdiff_t)output}};
+    const double seconds = device_time(dense_launch, &bench);
+    device_check(row->name, 0);
+    const size_t checked = rows < CHECKED_ROWS ? rows : CHECKED_ROWS;
+    float *y = kcheck_alloc(checked * output * sizeof *y);
+    device_out(y, on_y, checked * output * sizeof *y);
+    const double error = dense_error(&desc, w, x, y, checked);
+    failures += !(error < 1e-4);
+    printf("%-17s K %4zu O %4zu N %5zu %10.1f us %6.2f TFLOP/s, estimate %10.1f us, error %.1e%s\n",
+           row->name, input, output, rows, 1e6 * seconds,
+           2e-12 * (double)(rows * input * output) / seconds,
+           1e6 * row->seconds(device_open(), &desc, rows), error, error < 1e-4 ? "" : " FAIL");
+    device_free(on_packed);
+    device_free(on_x);
+    device_free(on_y);
+    free(w);
+    free(x);
+    free(packed);
+    free(y);
+}
+
+/* Our own row and cuBLASLt's side by side: where its rule (dense_f32_lt.cu) should draw the line.
+ */
+static void all_dense(size_t most_rows)
+{
+    static const size_t shapes[][2] = {
+        {128, 128}, {256, 256}, {512, 512}, {1024, 1024}, {4096, 1024}};
+    static const size_t batches[] = {1, 128, 1024, 4096, 65536};
+    for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; s++)
+        for (size_t b = 0; b < sizeof batches / sizeof batches[0]; b++) {
+            const struct apx_dense_desc desc = {.input = shapes[s][0], .output = shapes[s][1]};
+            if (batches[b] > most_rows)
+                continue;
+            dense(&apx_dense_f32_cuda, desc.input, desc.output, batches[b]);
+            if (apx_dense_f32_lt_can(device_open(), &desc))
+                dense(&apx_dense_f32_lt_cuda, desc.input, desc.output, batches[b]);
+        }
+}
+
 /* ---- forests --------------------------------------------------------------------------------- */
 
 struct forest_bench {
@@ -365,6 +454,8 @@ int main(int argc, char **argv)
     printf("device: %s, %d.%d, %d multiprocessors, %zu KB of shared memory a block\n", device->name,
            device->major, device->minor, device->multiprocessors, device->shared_bytes / 1024);
     all_rnn(most_rows, steps, cuts);
+    if (!cuts)
+        all_dense(most_rows);
     all_forests(most_rows);
     printf("%zu wrong results\n", failures);
     return failures > 0;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "kernels/cuda/cuda_forest.h"
+#include "kernels/cuda/cuda_tables.h"
 #include "tests/cuda/device.h"
 #include "tests/harness/kcheck.h"
 
@@ -55,8 +56,9 @@ static size_t span(size_t rows, ptrdiff_t row, size_t steps, ptrdiff_t step, siz
 
 /* ---- recurrent layers ------------------------------------------------------------------------ */
 
-/* Functions of kernels.h carry no row, so each kind has functions of its own. */
-enum { FLOAT, INT8, KINDS };
+/* Functions of kernels.h carry no row, so each kind has functions of its own. Of dense layers
+ * cuBLASLt's row, with bits of its own and here for layers of any size, is one more. */
+enum { FLOAT, INT8, KINDS, LT = KINDS, DENSE_KINDS };
 static const char *const types_of[KINDS] = {"f32", "s8"}, *const precision_of[KINDS] = {"fp32",
                                                                                         "int8"};
 static const struct apx_cuda_rnn_row *lstm_source[KINDS], *gru_source[KINDS];
@@ -143,7 +145,7 @@ RNN(gru)
 
 /* ---- dense layers ---------------------------------------------------------------------------- */
 
-static const struct apx_cuda_dense_row *dense_source[KINDS];
+static const struct apx_cuda_dense_row *dense_source[DENSE_KINDS];
 
 static size_t dense_scratch_bytes(const struct apx_dense_desc *desc, size_t count)
 {
@@ -169,7 +171,8 @@ static void dense_run(const struct apx_cuda_dense_row *row, const struct apx_den
     static bool dense_supports_##type(const struct apx_dense_desc *desc)                           \
     {                                                                                              \
         return desc->act.kind != APX_ACT_SOFTPLUS &&                                               \
-               dense_source[type]->supports(device_open(), desc);                                  \
+               (type == LT ? apx_dense_f32_lt_can(device_open(), desc)                             \
+                           : dense_source[type]->supports(device_open(), desc));                   \
     }                                                                                              \
     static size_t dense_packed_bytes_##type(const struct apx_dense_desc *desc)                     \
     {                                                                                              \
@@ -187,36 +190,36 @@ static void dense_run(const struct apx_cuda_dense_row *row, const struct apx_den
 #define DENSE_ENTRY(type)                                                                          \
     (struct apx_dense_row)                                                                         \
     {                                                                                              \
-        .isa = "cuda", .types = types_of[type], .name = dense_source[type]->name,                  \
-        .match = APX_MATCH_EXACT, .supports = dense_supports_##type,                               \
+        .isa = "cuda", .types = types_of[type == INT8], .name = dense_source[type]->name,          \
+        .match = type == LT ? APX_MATCH_ULP : APX_MATCH_EXACT, .supports = dense_supports_##type,  \
         .packed_bytes = dense_packed_bytes_##type, .pack = dense_pack_##type,                      \
         .scratch_bytes = dense_scratch_bytes, .run = dense_run_##type, .tile_rows = 1              \
     }
 
 DENSE_KIND(FLOAT)
 DENSE_KIND(INT8)
+DENSE_KIND(LT)
 
 const struct apx_dense_row *checked_dense_rows(size_t *count);
 
 const struct apx_dense_row *checked_dense_rows(size_t *count)
 {
-    static struct apx_dense_row rows[2 * KINDS];
+    static struct apx_dense_row rows[5];
     size_t sources, plain;
-    *count = 2 * KINDS;
+    *count = sizeof rows / sizeof rows[0];
     if (rows[0].name != NULL)
         return rows;
     const struct apx_cuda_dense_row *source = apx_cuda_dense_rows(&sources);
     const struct apx_dense_row *scalar = apx_dense_rows(&plain);
-    for (size_t kind = 0; kind < KINDS; kind++) {
-        for (size_t i = sources; i-- > 0;)
-            if (strcmp(source[i].precision, precision_of[kind]) == 0)
-                dense_source[kind] = &source[i];
-        for (size_t i = 0; i < plain; i++)
-            if (strcmp(scalar[i].types, types_of[kind]) == 0)
-                rows[2 * kind + 1] = scalar[i]; /* the last one is the scalar row */
-    }
+    for (size_t i = 0; i < sources; i++)
+        dense_source[strcmp(source[i].name, apx_dense_f32_lt_cuda.name) == 0 ? LT
+                     : strcmp(source[i].precision, "int8") == 0              ? INT8
+                                                                             : FLOAT] = &source[i];
     rows[0] = DENSE_ENTRY(FLOAT);
-    rows[2] = DENSE_ENTRY(INT8);
+    rows[1] = DENSE_ENTRY(LT);
+    rows[3] = DENSE_ENTRY(INT8);
+    for (size_t i = 0; i < plain; i++) /* the last one of either is the scalar row */
+        rows[strcmp(scalar[i].types, types_of[INT8]) == 0 ? 4 : 2] = scalar[i];
     return rows;
 }
 

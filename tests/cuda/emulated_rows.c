@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernels/cuda/cuda_tables.h"
 #include "kernels/cuda/rnn_f32_layout.h"
 #include "kernels/cuda/rnn_s8_mma.h"
 #include "tests/harness/kcheck.h"
@@ -81,8 +82,9 @@ static const char *label(const char *row, size_t machine)
 /* ---- recurrent layers ------------------------------------------------------------------------ */
 
 /* Functions of kernels.h carry no row and no machine, so each pair has functions of its own: the
- * float row is number 0, the int8 row number 1. */
-enum { FLOAT, INT8, KINDS };
+ * float row is number 0, the int8 row number 1; of dense layers cuBLASLt's, with bits of its own
+ * and here for layers of any size, is number 2. */
+enum { FLOAT, INT8, KINDS, LT = KINDS, DENSE_KINDS };
 static const struct apx_cuda_rnn_row *lstm_source[KINDS], *gru_source[KINDS];
 static const char *const types_of[KINDS] = {"f32", "s8"};
 
@@ -311,7 +313,7 @@ const struct apx_forest_row *checked_forest_rows(size_t *count)
 
 /* ---- dense layers ---------------------------------------------------------------------------- */
 
-static const struct apx_cuda_dense_row *dense_source[KINDS]; /* float, int8 */
+static const struct apx_cuda_dense_row *dense_source[DENSE_KINDS]; /* float, int8, cuBLASLt's */
 
 static void dense_run(size_t kind, size_t machine, const struct apx_dense_args *args)
 {
@@ -330,7 +332,8 @@ static size_t dense_scratch_bytes(const struct apx_dense_desc *desc, size_t coun
 #define DENSE_KIND(kind)                                                                           \
     static bool dense_supports_##kind(const struct apx_dense_desc *desc)                           \
     {                                                                                              \
-        return dense_source[kind]->supports(&machines[0], desc);                                   \
+        return kind == LT ? apx_dense_f32_lt_can(&machines[0], desc)                               \
+                          : dense_source[kind]->supports(&machines[0], desc);                      \
     }                                                                                              \
     static size_t dense_packed_bytes_##kind(const struct apx_dense_desc *desc)                     \
     {                                                                                              \
@@ -353,29 +356,35 @@ static size_t dense_scratch_bytes(const struct apx_dense_desc *desc, size_t coun
 #define DENSE_ENTRY(kind, machine)                                                                 \
     (struct apx_dense_row)                                                                         \
     {                                                                                              \
-        .isa = "cuda", .types = types_of[kind], .name = label(dense_source[kind]->name, machine),  \
-        .match = APX_MATCH_EXACT, .supports = dense_supports_##kind,                               \
+        .isa = "cuda", .types = types_of[kind == INT8],                                            \
+        .name = label(dense_source[kind]->name, machine),                                          \
+        .match = kind == LT ? APX_MATCH_ULP : APX_MATCH_EXACT, .supports = dense_supports_##kind,  \
         .packed_bytes = dense_packed_bytes_##kind, .pack = dense_pack_##kind,                      \
         .scratch_bytes = dense_scratch_bytes, .run = dense_run_##kind##_##machine, .tile_rows = 1  \
     }
 
 DENSE_KIND(FLOAT)
 DENSE_KIND(INT8)
+DENSE_KIND(LT)
 
 const struct apx_dense_row *checked_dense_rows(size_t *count);
 
 const struct apx_dense_row *checked_dense_rows(size_t *count)
 {
-    static struct apx_dense_row rows[6];
+    static struct apx_dense_row rows[8];
     *count = sizeof rows / sizeof rows[0];
     if (rows[0].name != NULL)
         return rows;
     size_t sources, plain, put = 0;
     const struct apx_cuda_dense_row *source = apx_cuda_dense_rows(&sources);
     for (size_t i = 0; i < sources; i++)
-        dense_source[strcmp(source[i].precision, "int8") == 0 ? INT8 : FLOAT] = &source[i];
+        dense_source[strcmp(source[i].name, apx_dense_f32_lt_cuda.name) == 0 ? LT
+                     : strcmp(source[i].precision, "int8") == 0              ? INT8
+                                                                             : FLOAT] = &source[i];
     rows[put++] = DENSE_ENTRY(FLOAT, 0);
     rows[put++] = DENSE_ENTRY(FLOAT, 1);
+    rows[put++] = DENSE_ENTRY(LT, 0);
+    rows[put++] = DENSE_ENTRY(LT, 1);
     rows[put++] = DENSE_ENTRY(INT8, 0);
     rows[put++] = DENSE_ENTRY(INT8, 1);
     const struct apx_dense_row *scalar = apx_dense_rows(&plain);

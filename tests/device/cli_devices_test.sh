@@ -10,6 +10,9 @@ run 0 "$auspex" devices
 out_has 'backend   cuda: usable'
 out_has 'would run auto'
 out_has 'Fake GPU at 0000:3b:00.0, compute capability 9.0, 132 multiprocessors, 1 GiB'
+out_has 'cuBLASLt 13.1.0 computes large layers'
+FAKE_CUDA=no_cublaslt run 0 "$auspex" devices
+out_has 'libcublasLt.so.13 is not found: our own kernels compute large layers'
 FAKE_CUDA=no_device run 0 "$auspex" devices
 out_has 'no GPU is visible: see nvidia-smi and CUDA_VISIBLE_DEVICES'
 out_has 'would run cpu'

@@ -14,6 +14,7 @@ enum { DRIVER_ROWS = 37, DRIVER_INPUT = 19, DRIVER_OUTPUT = 8 };
 struct driver_work {
     const struct apx_cuda_driver *driver;
     struct apx_cuda_device device;
+    const struct apx_cuda_dense_row *row;
     struct apx_dense_desc desc;
     char *memory, *pinned; /* packed | x | y | z, and x | z */
     size_t packed, x, y;   /* bytes, in steps of 256 */
@@ -54,7 +55,7 @@ static inline int driver_enqueue(const struct driver_work *work)
                                         .y_row = DRIVER_OUTPUT};
     int code = driver->copy_in(x, work->pinned, work->x, work->stream);
     if (code == 0)
-        code = driver->dense[0].launch(&work->device, &args, work->stream);
+        code = work->row->launch(&work->device, &args, work->stream);
     if (code == 0)
         code = driver->ops->unary(APX_UNARY_RELU, (size_t)DRIVER_ROWS * DRIVER_OUTPUT,
                                   (const float *)(const void *)y, (float *)(void *)z, 0, 0,
@@ -104,7 +105,11 @@ static inline void driver_check(const struct apx_cuda_driver *driver)
     driver->stream_destroy(NULL);
     driver->graph_destroy(NULL);
 
-    work.packed = driver_round(driver->dense[0].packed_bytes(&work.desc));
+    for (size_t i = driver->dense_count; i-- > 0;)
+        if (driver->dense[i].supports(&work.device, &work.desc))
+            work.row = &driver->dense[i];
+    REQUIRE(work.row != NULL);
+    work.packed = driver_round(work.row->packed_bytes(&work.desc));
     work.x = driver_round(sizeof(float) * DRIVER_ROWS * DRIVER_INPUT);
     work.y = driver_round(sizeof(float) * DRIVER_ROWS * DRIVER_OUTPUT);
     REQUIRE(driver->alloc(work.packed + work.x + 2 * work.y, &memory) == 0);
@@ -114,7 +119,6 @@ static inline void driver_check(const struct apx_cuda_driver *driver)
     memset(pinned, 0, work.x + work.y);
     CHECK((uintptr_t)memory % 256 == 0 && (uintptr_t)pinned % 64 == 0);
     REQUIRE(driver->stream_create(&work.stream) == 0);
-    REQUIRE(driver->dense[0].supports(&work.device, &work.desc));
 
     /* Weights from memory that is not pinned. */
     for (size_t i = 0; i < sizeof w / sizeof w[0]; i++)
@@ -123,7 +127,7 @@ static inline void driver_check(const struct apx_cuda_driver *driver)
     void *packed = aligned_alloc(256, work.packed);
     REQUIRE(packed != NULL);
     memset(packed, 0, work.packed);
-    driver->dense[0].pack(&work.desc, &weights, packed);
+    work.row->pack(&work.desc, &weights, packed);
     CHECK_EQ(driver->copy_in(memory, packed, work.packed, work.stream), 0);
     CHECK_EQ(driver->stream_wait(work.stream), 0);
     free(packed);

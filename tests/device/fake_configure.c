@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fake_configure.c - the environment's FAKE_CUDA says what is wrong with the device: "no_device",
  * "old_driver", "old_device", "other_version", "full" (no memory but for weights), "two_devices",
- * "narrow" (layers of one unit alone); "idle=N": kernels do nothing, and each call takes N
- * microseconds; anything else, or nothing: one good device. */
+ * "narrow" (layers of one unit alone), "no_cublaslt"; "idle=N": kernels do nothing, and each call
+ * takes N microseconds; anything else, or nothing: one good device. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +16,7 @@ bool fake_cuda_configure(void)
     fake_cuda.devices = strcmp(word, "two_devices") == 0 ? 2 : 1;
     if (strcmp(word, "narrow") == 0)
         fake_cuda.most_hidden = 1;
+    fake_cuda.has_no_cublaslt = strcmp(word, "no_cublaslt") == 0;
     if (strcmp(word, "old_device") == 0)
         fake_cuda.major = 7;
     if (strcmp(word, "no_device") == 0 || strcmp(word, "old_driver") == 0) {

@@ -476,6 +476,11 @@ static void graph_destroy(void *graph)
     pthread_mutex_unlock(&lock);
 }
 
+static size_t cublaslt(void)
+{
+    return fake_cuda.has_no_cublaslt ? 0 : 130100;
+}
+
 const struct apx_cuda_driver fake_cuda_driver = {.version = APX_CUDA_DRIVER_VERSION,
                                                  .fault = fault,
                                                  .text = text,
@@ -495,6 +500,7 @@ const struct apx_cuda_driver fake_cuda_driver = {.version = APX_CUDA_DRIVER_VERS
                                                  .capture_end = capture_end,
                                                  .graph_launch = graph_launch,
                                                  .graph_destroy = graph_destroy,
+                                                 .cublaslt = cublaslt,
                                                  .lstm = fake_lstm_rows,
                                                  .lstm_count = 3,
                                                  .gru = fake_gru_rows,

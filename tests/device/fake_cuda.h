@@ -52,6 +52,7 @@ struct fake_cuda {
     size_t forest_scratch;    /* bytes for each of the first 64 rows of trees */
     bool is_idle;             /* kernels do nothing: the device's time is wait_us */
     long wait_us;             /* what each wait for a stream takes longer */
+    bool has_no_cublaslt;     /* auspex devices says so */
     bool has_no_ops;          /* elementwise, copies ... */
     bool fails_any;           /* fail_at counts calls of every kind */
     enum fake_call fail_call; /* else: of this kind */
