@@ -107,6 +107,9 @@ struct apx_tensor_info {
     int64_t dims[APX_MAX_RANK];          /* -1: free, set by each call */
     const char *dim_names[APX_MAX_RANK]; /* name of a free dimension, NULL for a fixed one */
     int row_axis;                        /* which dimension counts rows; -1: none */
+    const char *const *classes; /* [class_count] of an int64 output that stands for text in the
+                                   file: the word that each number from 0 means; NULL: none */
+    size_t class_count;
 };
 
 /* ---- models -------------------------------------------------------------------------------- */

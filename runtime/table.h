@@ -62,5 +62,9 @@ enum apx_status apx_npy_parse(const void *data, size_t bytes, struct apx_tensor 
 /* The file appears whole or not at all. APX_EIO, APX_ENOTFOUND (the directory), APX_ENOMEM */
 enum apx_status apx_npy_write(const char *path, const struct apx_tensor *tensor,
                               struct apx_error *error);
+/* The same of text: places holds int64 from 0 to below word_count, words UTF-8. */
+enum apx_status apx_npy_write_words(const char *path, const struct apx_tensor *places,
+                                    const char *const *words, size_t word_count,
+                                    struct apx_error *error);
 
 #endif

@@ -91,6 +91,19 @@ static void print_forests(json_t *json)
     }
 }
 
+/* What the numbers of an output mean, where they stand for words. */
+static void print_classes(json_t *json)
+{
+    size_t i;
+    json_t *output;
+    json_array_foreach (json_object_get(json, "outputs"), i, output) {
+        char *classes = json_dumps(json_object_get(output, "classes"), JSON_COMPACT);
+        if (classes != NULL)
+            printf("classes   %s: %s, numbered from 0\n", text_of(output, "name"), classes);
+        free(classes);
+    }
+}
+
 /* XGBoost's file tells where training stopped early; which trees are used is not in it. */
 static void print_best(json_t *metadata)
 {
@@ -209,6 +222,7 @@ static void print(const struct apx_model *model, json_t *json)
            text_of(json, "precision"));
     print_tensors("inputs", apx_model_input_count(model), model, apx_model_input);
     print_tensors("outputs", apx_model_output_count(model), model, apx_model_output);
+    print_classes(json);
     json_array_foreach (json_object_get(json, "left_out"), i, step)
         printf("left out  %s  text: the columns of the scores are the classes in their order\n",
                json_string_value(step));

@@ -29,6 +29,7 @@ static const char help[] =
     "  --output [NAME=]FILE     where an output goes; may repeat for a model with several. "
     "Without\n"
     "                           it the model's only output goes to standard output as CSV.\n"
+    "                           Classes that are words are written as words.\n"
     "                           The folder must be there\n"
     "  --margin                 of a tree ensemble, the sums before they become predictions\n"
     "  --leaf                   of a tree ensemble, the leaf of every tree that a row reaches,\n"

@@ -46,7 +46,8 @@ enum apx_status apx_rows_read(const char *path, const char *kind,
 
 /* Write an output whose rows lie along dimension row_axis (-1: the first). A .csv gets a header of
  * the output's name, numbered if a row has several elements, and numbers that read back to the same
- * bits. path NULL: CSV on standard output. The file appears whole or not at all. */
+ * bits; classes that are words are written as words. path NULL: CSV on standard output. The file
+ * appears whole or not at all. */
 enum apx_status apx_rows_write(const char *path, const struct apx_tensor_info *info,
                                const struct apx_tensor *tensor, struct apx_error *error);
 

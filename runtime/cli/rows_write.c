@@ -24,7 +24,23 @@ static void print_float(FILE *to, double value, bool is_wide)
     fputs(value != value ? "NaN" : text, to); /* printf may say -nan */
 }
 
-static void print_element(FILE *to, const struct apx_tensor *tensor, size_t at)
+static void print_name(FILE *to, const char *name)
+{
+    bool quote = name[strcspn(name, ",\"\r\n")] != '\0';
+    if (quote)
+        fputc('"', to);
+    for (; *name != '\0'; name++) {
+        if (*name == '"')
+            fputc('"', to);
+        fputc(*name, to);
+    }
+    if (quote)
+        fputc('"', to);
+}
+
+/* Of a classifier whose classes are words, the word. */
+static void print_element(FILE *to, const struct apx_tensor_info *info,
+                          const struct apx_tensor *tensor, size_t at)
 {
     const char *element = (const char *)tensor->data + at * apx_dtype_size(tensor->dtype);
     union {
@@ -47,7 +63,10 @@ static void print_element(FILE *to, const struct apx_tensor *tensor, size_t at)
         fprintf(to, "%" PRId32, value.i32);
         break;
     case APX_I64:
-        fprintf(to, "%" PRId64, value.i64);
+        if (info->classes != NULL)
+            print_name(to, info->classes[value.i64]);
+        else
+            fprintf(to, "%" PRId64, value.i64);
         break;
     case APX_I8:
         fprintf(to, "%d", value.i8);
@@ -56,20 +75,6 @@ static void print_element(FILE *to, const struct apx_tensor *tensor, size_t at)
         fprintf(to, "%d", value.u8);
         break;
     }
-}
-
-static void print_name(FILE *to, const char *name)
-{
-    bool quote = name[strcspn(name, ",\"\r\n")] != '\0';
-    if (quote)
-        fputc('"', to);
-    for (; *name != '\0'; name++) {
-        if (*name == '"')
-            fputc('"', to);
-        fputc(*name, to);
-    }
-    if (quote)
-        fputc('"', to);
 }
 
 static void print_csv(FILE *to, const struct apx_tensor_info *info, const struct apx_tensor *tensor)
@@ -96,7 +101,7 @@ static void print_csv(FILE *to, const struct apx_tensor_info *info, const struct
         for (size_t c = 0; c < outer * inner; c++) {
             if (c > 0)
                 fputc(',', to);
-            print_element(to, tensor, (c / inner * rows + r) * inner + c % inner);
+            print_element(to, info, tensor, (c / inner * rows + r) * inner + c % inner);
         }
         fputc('\n', to);
     }
@@ -110,7 +115,9 @@ enum apx_status apx_rows_write(const char *path, const struct apx_tensor_info *i
         return APX_OK; /* apx_cli_finish sees whether it could be written */
     }
     if (!apx_rows_is_csv(path))
-        return apx_npy_write(path, tensor, error);
+        return info->classes != NULL
+                   ? apx_npy_write_words(path, tensor, info->classes, info->class_count, error)
+                   : apx_npy_write(path, tensor, error);
     char *text = NULL;
     size_t bytes = 0;
     FILE *memory = open_memstream(&text, &bytes);

@@ -13,6 +13,7 @@
 #include "runtime/base/half_float.h"
 #include "runtime/table.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -327,41 +328,115 @@ enum apx_status apx_npy_read(const char *path, struct apx_tensor *tensor, struct
     return status;
 }
 
-enum apx_status apx_npy_write(const char *path, const struct apx_tensor *tensor,
-                              struct apx_error *error)
+/* ---- writing ------------------------------------------------------------------------------- */
+
+/* A file whose elements have `size` bytes each: all of it but the data, for which there is room at
+ * *data. NULL: out of memory. The caller frees it. */
+static char *start_file(const char *descr, size_t size, int rank, const int64_t *extents,
+                        char **data, size_t *file_bytes)
 {
-    const char *code = NULL;
-    for (size_t i = 0; i < sizeof types / sizeof types[0] && code == NULL; i++)
-        if (types[i].dtype == tensor->dtype)
-            code = types[i].code;
-    if (code == NULL)
-        return apx_fail(error, APX_EUNSUPPORTED, path, "%s: a .npy file cannot hold %s", path,
-                        apx_dtype_name(tensor->dtype));
-    char dims[APX_MAX_RANK * 24] = "";
-    size_t used = 0, bytes = apx_dtype_size(tensor->dtype);
-    for (int i = 0; i < tensor->rank; i++) {
+    char dims[APX_MAX_RANK * 24] = "", header[320];
+    size_t used = 0;
+    for (int i = 0; i < rank; i++) {
         used += (size_t)snprintf(dims + used, sizeof dims - used, "%s%lld", i > 0 ? ", " : "",
-                                 (long long)tensor->dims[i]);
-        bytes *= (size_t)tensor->dims[i];
+                                 (long long)extents[i]);
+        size *= (size_t)extents[i];
     }
-    char header[320];
-    size_t length = (size_t)snprintf(
-        header, sizeof header, "{'descr': '%c%s', 'fortran_order': False, 'shape': (%s%s), }",
-        apx_dtype_size(tensor->dtype) > 1 ? '<' : '|', code, dims, tensor->rank == 1 ? "," : "");
+    size_t length = (size_t)snprintf(header, sizeof header,
+                                     "{'descr': '%s', 'fortran_order': False, 'shape': (%s%s), }",
+                                     descr, dims, rank == 1 ? "," : "");
     size_t start = MAGIC_BYTES + 4;
     size_t offset = (start + length + 1 + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-    char *file = malloc(offset + bytes);
+    char *file = malloc(offset + size);
     if (file == NULL)
-        return apx_fail(error, APX_ENOMEM, path, "out of memory for %s", path);
+        return NULL;
     memcpy(file, MAGIC "\1\0", MAGIC_BYTES + 2);
     file[MAGIC_BYTES + 2] = (char)((offset - start) & 255);
     file[MAGIC_BYTES + 3] = (char)((offset - start) >> 8);
     memset(file + start, ' ', offset - start);
     memcpy(file + start, header, length);
     file[offset - 1] = '\n';
-    if (bytes > 0)
-        memcpy(file + offset, tensor->data, bytes);
-    enum apx_status status = apx_file_replace(path, file, offset + bytes, error);
+    *data = file + offset;
+    *file_bytes = offset + size;
+    return file;
+}
+
+enum apx_status apx_npy_write(const char *path, const struct apx_tensor *tensor,
+                              struct apx_error *error)
+{
+    const size_t size = apx_dtype_size(tensor->dtype);
+    const char *code = NULL;
+    char descr[8], *data;
+    size_t bytes;
+    for (size_t i = 0; i < sizeof types / sizeof types[0] && code == NULL; i++)
+        if (types[i].dtype == tensor->dtype)
+            code = types[i].code;
+    if (code == NULL)
+        return apx_fail(error, APX_EUNSUPPORTED, path, "%s: a .npy file cannot hold %s", path,
+                        apx_dtype_name(tensor->dtype));
+    snprintf(descr, sizeof descr, "%c%s", size > 1 ? '<' : '|', code);
+    char *file = start_file(descr, size, tensor->rank, tensor->dims, &data, &bytes);
+    if (file == NULL)
+        return apx_fail(error, APX_ENOMEM, path, "out of memory for %s", path);
+    if (file + bytes > data)
+        memcpy(data, tensor->data, (size_t)(file + bytes - data));
+    enum apx_status status = apx_file_replace(path, file, bytes, error);
+    free(file);
+    return status;
+}
+
+/* The character at *text, which goes on behind it; U+FFFD for a byte that begins none. */
+static uint32_t next_character(const unsigned char **text)
+{
+    const unsigned char *at = *text, first = *at;
+    const int more = first < 0x80 ? 0 : first < 0xc2 ? -1 : first < 0xe0 ? 1 : first < 0xf0 ? 2 : 3;
+    uint32_t character = more <= 0 ? first : first & (0x3fu >> more);
+    *text = at + 1;
+    for (int i = 1; i <= more; i++) {
+        if ((at[i] & 0xc0) != 0x80)
+            return 0xfffd;
+        character = character << 6 | (at[i] & 0x3fu);
+    }
+    if (more < 0 || first > 0xf4 || character > 0x10ffff)
+        return 0xfffd;
+    *text = at + 1 + more;
+    return character;
+}
+
+static size_t count_characters(const char *text)
+{
+    size_t count = 0;
+    for (const unsigned char *at = (const unsigned char *)text; *at != '\0'; count++)
+        next_character(&at);
+    return count;
+}
+
+enum apx_status apx_npy_write_words(const char *path, const struct apx_tensor *places,
+                                    const char *const *words, size_t word_count,
+                                    struct apx_error *error)
+{
+    const int64_t *place = places->data;
+    size_t width = 1, bytes;
+    char descr[24], *data;
+    for (size_t i = 0; i < word_count; i++) {
+        const size_t count = count_characters(words[i]);
+        width = count > width ? count : width;
+    }
+    snprintf(descr, sizeof descr, "<U%zu", width);
+    const size_t size = width * sizeof(uint32_t);
+    char *file = start_file(descr, size, places->rank, places->dims, &data, &bytes);
+    if (file == NULL)
+        return apx_fail(error, APX_ENOMEM, path, "out of memory for %s", path);
+    memset(data, 0, (size_t)(file + bytes - data)); /* shorter words end in zeros */
+    for (; data < file + bytes; data += size, place++) {
+        assert(*place >= 0 && (uint64_t)*place < word_count);
+        const unsigned char *at = (const unsigned char *)words[*place];
+        for (size_t i = 0; *at != '\0'; i++) {
+            const uint32_t character = next_character(&at);
+            memcpy(data + i * sizeof character, &character, sizeof character);
+        }
+    }
+    enum apx_status status = apx_file_replace(path, file, bytes, error);
     free(file);
     return status;
 }

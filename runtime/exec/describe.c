@@ -6,6 +6,17 @@
 #include "runtime/base/fail.h"
 #include "runtime/exec/model_impl.h"
 
+/* null for a word that is not UTF-8. */
+static json_t *describe_classes(const struct apx_tensor_info *info)
+{
+    json_t *classes = json_array();
+    for (size_t i = 0; i < info->class_count; i++) {
+        json_t *word = json_string(info->classes[i]);
+        json_array_append_new(classes, word != NULL ? word : json_null());
+    }
+    return classes;
+}
+
 static json_t *describe_tensor(const struct apx_tensor_info *info)
 {
     json_t *json = json_object(), *dims = json_array();
@@ -22,6 +33,8 @@ static json_t *describe_tensor(const struct apx_tensor_info *info)
     json_object_set_new(json, "dims", dims);
     json_object_set_new(json, "row_axis",
                         info->row_axis >= 0 ? json_integer(info->row_axis) : json_null());
+    if (info->classes != NULL)
+        json_object_set_new(json, "classes", describe_classes(info));
     return json;
 }
 

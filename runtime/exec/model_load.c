@@ -84,6 +84,8 @@ static void fill_info(const struct apx_graph *graph, int v, int row_symbol,
     info->dtype = value->dtype;
     info->rank = value->rank;
     info->row_axis = -1;
+    info->classes = value->words;
+    info->class_count = value->word_count;
     for (int i = 0; i < value->rank; i++) {
         int symbol;
         if (apx_dim_is_constant(&value->dims[i], &info->dims[i]))

@@ -66,6 +66,9 @@ struct apx_value {
     bool is_filled;
     double fill;
     int producer; /* node index; -1 for graph inputs and constants */
+    /* An int64 that says which of these words the file's text is, from 0; NULL: no text. */
+    const char *const *words; /* [word_count] */
+    size_t word_count;
 };
 
 enum apx_attr_type {
@@ -188,8 +191,10 @@ bool apx_graph_add_metadata(struct apx_graph *graph, const char *key, const char
  * out of memory. */
 bool apx_graph_add_names(struct apx_graph *graph, const char *key, const char *const *names,
                          size_t count);
-/* Of an inferred graph, outputs that hold text go, where others remain: a classifier's scores are
- * of use without the words for its classes. False if out of memory. */
+/* Of an inferred graph, classes that are words become int64, their places in the list of words, if
+ * all that becomes of them are outputs. False if out of memory. */
+bool apx_graph_number_words(struct apx_graph *graph);
+/* Of an inferred graph, outputs that hold text go, where others remain. False if out of memory. */
 bool apx_graph_leave_out_text(struct apx_graph *graph);
 /* Mark nodes none of whose outputs are needed as dead. */
 void apx_graph_sweep(struct apx_graph *graph);

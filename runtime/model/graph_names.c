@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* graph_names.c - what a graph says of itself in words: lists of names among its metadata, and the
- * outputs that it leaves out because they are words. */
+/* graph_names.c - what a graph says of itself in words: lists of names among its metadata. */
 #include <stdio.h>
 #include <string.h>
 
@@ -93,33 +92,4 @@ bool apx_graph_add_names(struct apx_graph *graph, const char *key, const char *c
     writer.length = 0;
     put_list(&writer, names, count);
     return append(graph, key, writer.text);
-}
-
-bool apx_graph_leave_out_text(struct apx_graph *graph)
-{
-    int kept = 0, left_out = 0;
-    for (int i = 0; i < graph->output_count; i++)
-        left_out += graph->values[graph->outputs[i]].dtype == APX_STRING;
-    if (left_out == 0 || left_out == graph->output_count)
-        return true; /* an output that is refused says so itself */
-    graph->left_out = apx_graph_alloc(graph, (size_t)left_out * sizeof *graph->left_out);
-    if (graph->left_out == NULL)
-        return false;
-    for (int i = 0; i < graph->output_count; i++) {
-        const struct apx_value *value = &graph->values[graph->outputs[i]];
-        if (value->dtype == APX_STRING)
-            graph->left_out[graph->left_out_count++] = value->name;
-        else
-            graph->outputs[kept++] = graph->outputs[i];
-    }
-    graph->output_count = kept;
-    apx_graph_sweep(graph);
-    for (int n = 0; n < graph->node_count; n++) {
-        struct apx_node *node = &graph->nodes[n];
-        for (int i = 0; !node->is_dead && i < node->out_count; i++)
-            if (node->out[i] >= 0 && graph->values[node->out[i]].dtype == APX_STRING &&
-                apx_graph_use_count(graph, node->out[i]) == 0)
-                node->out[i] = -1;
-    }
-    return true;
 }

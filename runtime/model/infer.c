@@ -432,7 +432,7 @@ enum apx_status apx_graph_infer(struct apx_graph *graph, struct apx_error *error
     }
     if (status != APX_OK)
         return status;
-    if (!apx_graph_leave_out_text(graph))
+    if (!apx_graph_number_words(graph) || !apx_graph_leave_out_text(graph))
         return apx_fail(error, APX_ENOMEM, NULL, "out of memory");
     compact_symbols(graph);
     return check_merged(graph, error);

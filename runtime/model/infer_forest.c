@@ -35,9 +35,10 @@ enum apx_status apx_infer_forest(struct apx_graph *graph, struct apx_node *node,
     if (status == APX_OK)
         status = apx_infer_set(graph, node, 0, forest->output_double ? APX_F64 : APX_F32, 2, dims,
                                error);
+    const struct apx_value *label = apx_node_out(graph, node, 1);
+    const bool is_text = forest->labels_are_text && label != NULL && label->words == NULL;
     if (status == APX_OK)
-        status = apx_infer_set(graph, node, 1, forest->labels_are_text ? APX_STRING : APX_I64, 1,
-                               dims, error);
+        status = apx_infer_set(graph, node, 1, is_text ? APX_STRING : APX_I64, 1, dims, error);
     dims[1] = apx_dim_constant((int64_t)desc->outputs);
     if (status == APX_OK)
         status = apx_infer_set(graph, node, 2, margin, 2, dims, error);

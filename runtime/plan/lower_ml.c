@@ -109,7 +109,8 @@ static void set_labels(struct apx_lowering *lo, const struct apx_node *node,
         apx_lower_storage(lo, APX_I64, 1, &(int64_t){(int64_t)labels->count}, &table);
     if (label_table == NULL)
         return;
-    memcpy(table, labels->ints, labels->count * sizeof labels->ints[0]);
+    for (size_t i = 0; i < labels->count; i++) /* words are answered by their places */
+        ((int64_t *)table)[i] = labels->type == APX_ATTR_INTS ? labels->ints[i] : (int64_t)i;
     if (is_binary)
         index = apx_emit_cast(
             lo, apx_emit_compare(lo, APX_COMPARE_GT, raw, apx_lower_scalar(lo, APX_F32, 0)),
@@ -132,7 +133,8 @@ void apx_lower_ml_linear_classifier(struct apx_lowering *lo, const struct apx_no
         return;
     if (texts != NULL && texts->count > 0)
         labels = texts;
-    if (labels == NULL || labels->count == 0 || (labels == texts && node->out[0] >= 0)) {
+    if (labels == NULL || labels->count == 0 ||
+        (node->out[0] >= 0 && lo->graph->values[node->out[0]].dtype == APX_STRING)) {
         apx_lower_fail(lo, APX_EUNSUPPORTED, "labels that are text");
         return;
     }

@@ -39,12 +39,6 @@ def onnxruntime_outputs(model, inputs):
     return session.run(None, inputs)
 
 
-def without_text(model, outputs):
-    """[(name, output)]: the engine leaves labels that are text out, where other outputs remain."""
-    return [(value.name, output) for value, output in zip(model.graph.output, outputs)
-            if not (isinstance(output, np.ndarray) and output.dtype.kind in "OSU")]
-
-
 def reference_outputs(case, inputs=None):
     if case.outputs is not None and inputs is None:
         return case.outputs

@@ -35,7 +35,8 @@ class Tensor(ctypes.Structure):
 class TensorInfo(ctypes.Structure):
     _fields_ = [("name", ctypes.c_char_p), ("dtype", ctypes.c_int), ("rank", ctypes.c_int),
                 ("dims", ctypes.c_int64 * MAX_RANK), ("dim_names", ctypes.c_char_p * MAX_RANK),
-                ("row_axis", ctypes.c_int)]
+                ("row_axis", ctypes.c_int), ("classes", ctypes.POINTER(ctypes.c_char_p)),
+                ("class_count", ctypes.c_size_t)]
 
 
 class LoadOptions(ctypes.Structure):
@@ -152,7 +153,14 @@ class Model:
             tensor.data = result.ctypes.data
             results.append(result)
         check(self.lib.apx_session_run(session, given, len(given), wanted, len(wanted), ctypes.byref(error)), error)
-        return results
+        return [words_of(info, result) for info, result in zip(self.outputs, results)]
+
+
+def words_of(info, places):
+    """What the places mean, where an output's elements stand for words."""
+    if not info.classes:
+        return places
+    return np.array([info.classes[k].decode() for k in range(info.class_count)])[places]
 
 
 def predict(model, inputs, arguments=()):

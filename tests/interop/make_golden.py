@@ -21,7 +21,7 @@ import random_recurrent
 import random_trees
 import sklearn_models
 import torch_models
-from cases import onnxruntime_outputs, without_text
+from cases import onnxruntime_outputs
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 GOLDEN = os.path.join(HERE, "..", "golden")
@@ -75,13 +75,26 @@ def wanted():
         yield case
 
 
-def record(data, name, array):
-    """Append the values of a tensor, row-major and little-endian; where they are and what they are."""
+def classes_of(model):
+    """The words that a classifier's label may be, in the model's order; [] if there are none."""
+    lists = [attribute.strings for node in model.graph.node for attribute in node.attribute
+             if attribute.name == "classlabels_strings"]
+    lists += [tensor.string_data for tensor in model.graph.initializer if tensor.data_type == onnx.TensorProto.STRING]
+    return [word.decode() for word in next(filter(len, lists), [])]
+
+
+def record(data, name, array, classes):
+    """Append the values of a tensor, row-major and little-endian; where they are and what they are. Words are their
+    places among `classes`."""
+    words = {}
     if not isinstance(array, np.ndarray):
         # A sequence of maps (ZipMap): the scores under it, one column a class.
         array = np.array([list(row.values()) for row in array], np.float32)
+    if array.dtype.kind in "OSU":
+        array = np.array([classes.index(word) for word in array.flat], np.int64).reshape(array.shape)
+        words = {"classes": classes}
     data.extend(b"\0" * (-len(data) % 8))
-    described = {"name": name, "dtype": str(array.dtype), "dims": list(array.shape), "offset": len(data)}
+    described = {"name": name, "dtype": str(array.dtype), "dims": list(array.shape), "offset": len(data), **words}
     data.extend(np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<")).tobytes())
     return described
 
@@ -97,11 +110,12 @@ def main():
         onnx.save(case.model, os.path.join(GOLDEN, file))
         initializers = {tensor.name for tensor in case.model.graph.initializer}
         names = [value.name for value in case.model.graph.input if value.name not in initializers]
-        sets, data = [], bytearray()
+        sets, data, classes = [], bytearray(), classes_of(case.model)
         for inputs in [case.inputs] + case.more_inputs[:1]:
             outputs = case.outputs if case.outputs is not None else onnxruntime_outputs(case.model, inputs)
-            sets.append({"inputs": [record(data, name, inputs[name]) for name in names],
-                         "outputs": [record(data, name, output) for name, output in without_text(case.model, outputs)]})
+            sets.append({"inputs": [record(data, name, inputs[name], classes) for name in names],
+                         "outputs": [record(data, value.name, output, classes)
+                                     for value, output in zip(case.model.graph.output, outputs)]})
         with open(os.path.join(GOLDEN, case.name + ".bin"), "wb") as out:
             out.write(data)
         models.append({"name": case.name, "family": case.family, "model": file, "data": case.name + ".bin", "made_by": case.made_by,

@@ -19,7 +19,7 @@ import traceback
 
 import numpy as np
 
-from cases import onnxruntime_outputs, without_text, worst_error
+from cases import onnxruntime_outputs, worst_error
 
 # These go through the program `auspex predict` as well.
 THROUGH_PROGRAM = ("torch_legacy_lstm_2_time", "torch_dynamo_gru_bi_hidden", "torch_legacy_lstm_states",
@@ -68,17 +68,18 @@ class Table:
 
 
 def as_arrays(outputs):
-    """ONNX Runtime's outputs; a list of maps (ZipMap) becomes the scores under it."""
-    return [value if isinstance(value, np.ndarray) else
-            np.array([list(row.values()) for row in value], np.float32) for value in outputs]
+    """ONNX Runtime's outputs; a list of maps (ZipMap) becomes the scores under it, words are objects."""
+    arrays = [value if isinstance(value, np.ndarray) else
+              np.array([list(row.values()) for row in value], np.float32) for value in outputs]
+    return [array.astype(object) if array.dtype.kind == "U" else array for array in arrays]
 
 
 def compare(table, family, case, got, want, label):
     if len(got) != len(want):
         table.failed(family, case.name, f"{label}: {len(got)} outputs, expected {len(want)}")
         return
-    worst = 0.0
-    names = [value.name for value in case.model.graph.output][-len(got):]  # labels that are text, left out, come first
+    got, worst = as_arrays(got), 0.0
+    names = [value.name for value in case.model.graph.output]
     for name, ours, theirs in zip(names, got, want):
         if ours.dtype != theirs.dtype or ours.shape != theirs.shape:
             table.failed(family, case.name, f"{label}: {name} is {ours.dtype}{list(ours.shape)}, expected "
@@ -95,7 +96,7 @@ def references(case):
     """[(inputs, outputs)], the first being the case's own."""
     sets = [(case.inputs, case.outputs if case.outputs is not None else onnxruntime_outputs(case.model, case.inputs))]
     sets += [(inputs, onnxruntime_outputs(case.model, inputs)) for inputs in case.more_inputs]
-    return [(inputs, as_arrays([output for _, output in without_text(case.model, outputs)])) for inputs, outputs in sets]
+    return [(inputs, as_arrays(outputs)) for inputs, outputs in sets]
 
 
 def judge_reference(table, case):

@@ -49,6 +49,19 @@ run 0 "$auspex" predict $golden/$name.onnx --input "$dir/g/in_0.csv" --output pr
 near "$dir/p.csv" "$dir/g/out_1.npy"
 near "$dir/l.csv" "$dir/g/out_0.npy"
 
+# Classes that are words: as words in a table, quoted where that is needed, and as NumPy's text.
+name=sklearn_boost_two_words
+unpack $name
+run 0 "$auspex" inspect $golden/$name.onnx
+out_has 'classes   label: ["low","mid \"2\""], numbered from 0'
+run 0 "$auspex" predict $golden/$name.onnx --input "$dir/g/in_0.csv" --output label="$dir/words.csv" --quiet
+run 0 "$auspex" predict $golden/$name.onnx --input "$dir/g/in_0.csv" --output probabilities="$dir/p.csv" --quiet
+{ echo label && awk -F , 'NR > 1 { print ($2 > $1 ? "\"mid \"\"2\"\"\"" : "low") }' "$dir/p.csv"; } >"$dir/expected.csv"
+run 0 cmp "$dir/words.csv" "$dir/expected.csv"
+run 0 grep -q mid "$dir/words.csv"
+run 0 "$auspex" predict $golden/$name.onnx --input "$dir/g/in_0.csv" --output label="$dir/words.npy" --quiet
+run 0 grep -aqF "'descr': '<U7', 'fortran_order': False, 'shape': (7,)" "$dir/words.npy"
+
 # Several inputs, by name in any order.
 name=torch_legacy_lstm_states
 unpack $name

@@ -119,6 +119,16 @@ static bool are_same(const struct apx_tensor *a, const struct apx_tensor *b)
     return a->bytes == b->bytes && memcmp(a->data, b->data, a->bytes) == 0;
 }
 
+/* The words of a label are those of the manifest, in its order; without any there are none. */
+static void check_classes(const struct apx_tensor_info *info, const json_t *expected)
+{
+    const json_t *classes = json_object_get(expected, "classes");
+    REQUIRE(info->class_count == json_array_size(classes));
+    CHECK((info->classes != NULL) == (classes != NULL));
+    for (size_t i = 0; i < info->class_count; i++)
+        CHECK_STR(info->classes[i], json_string_value(json_array_get(classes, i)));
+}
+
 /* models[0] has this processor's best kernels, the others those of one word of `isas` each. */
 static void check_set(const char *name, struct apx_model *const *models, const json_t *set,
                       char *data, double tolerance)
@@ -130,6 +140,9 @@ static void check_set(const char *name, struct apx_model *const *models, const j
         inputs[i] = tensor_of(json_array_get(ins, i), data);
     for (size_t i = 0; i < output_count; i++)
         expected[i] = tensor_of(json_array_get(outs, i), data);
+    REQUIRE(apx_model_output_count(models[0]) == output_count);
+    for (size_t i = 0; i < output_count; i++)
+        check_classes(apx_model_output(models[0], i), json_array_get(outs, i));
     if (run_set(name, models[0], 1, 0, inputs, input_count, one, output_count)) {
         for (size_t i = 0; i < output_count; i++) {
             double error = largest_error(&one[i], &expected[i]);

@@ -264,6 +264,36 @@ static void round_trips(void)
     CHECK_EQ(apx_npy_write(path, &text, NULL), APX_EUNSUPPORTED);
 }
 
+/* numpy.save of numpy.array([["né", "\U0001f600a"], ["", "né"]]): four bytes a character, filled up
+ * with zeros. Bytes that are no UTF-8 become U+FFFD. */
+static void writes_words(void)
+{
+    static const char *const words[] = {"", "n\xc3\xa9",
+                                        "\xf0\x9f\x98\x80"
+                                        "a",
+                                        "\xff\xc3"};
+    static const int64_t places[4] = {1, 2, 0, 1}, odd[1] = {3};
+    static const uint32_t expected[8] = {'n', 0xe9, 0x1f600, 'a', 0, 0, 'n', 0xe9};
+    struct apx_tensor tensor = {
+        .dtype = APX_I64, .rank = 2, .dims = {2, 2}, .data = (void *)(uintptr_t)places};
+    char found[256];
+    REQUIRE(apx_npy_write_words(path, &tensor, words, 4, NULL) == APX_OK);
+    FILE *file = fopen(path, "rb");
+    CHECK_EQ(fread(found, 1, sizeof found, file), 128 + sizeof expected);
+    fclose(file);
+    CHECK(memcmp(found + 128, expected, sizeof expected) == 0);
+    static const char header[] = "{'descr': '<U2', 'fortran_order': False, 'shape': (2, 2), }";
+    CHECK(memcmp(found + 10, header, strlen(header)) == 0);
+    tensor.rank = 1;
+    tensor.dims[0] = 1;
+    tensor.data = (void *)(uintptr_t)odd;
+    REQUIRE(apx_npy_write_words(path, &tensor, words, 4, NULL) == APX_OK);
+    file = fopen(path, "rb");
+    CHECK_EQ(fread(found, 1, sizeof found, file), 128 + 8);
+    fclose(file);
+    CHECK(memcmp(found + 128, (uint32_t[2]){0xfffd, 0xfffd}, 8) == 0);
+}
+
 /* Byte for byte what NumPy 1.24 saves for numpy.arange(3, dtype="f4"). */
 static void writes_what_numpy_writes(void)
 {
@@ -297,6 +327,7 @@ int main(void)
     RUN(cut_files);
     RUN(round_trips);
     RUN(writes_what_numpy_writes);
+    RUN(writes_words);
     unlink(path);
     return check_report();
 }

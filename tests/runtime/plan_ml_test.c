@@ -111,11 +111,53 @@ static void answers_empty_tensors_at_once(void)
     CHECK_EQ(run_out[0].bytes, 0);
 }
 
+/* The place of the largest score chooses a word of a constant row, as skl2onnx writes it. */
+static struct apx_onnx *words_of_scores(const char *outputs)
+{
+    static const char *const words[] = {"low", "", "high"};
+    struct apx_onnx *m = case_begin(17, "x:f[b,3]", outputs);
+    apx_onnx_tensor(m, "words", APX_STRING, 2, (const int64_t[2]){1, 3}, words);
+    apx_onnx_tensor(m, "flat", APX_I64, 1, (const int64_t[1]){1}, (const int64_t[1]){-1});
+    case_node(m, "ArgMax", "x", "place");
+    apx_onnx_int(m, "axis", 1);
+    case_node_of(m, "ai.onnx.ml", "ArrayFeatureExtractor", "words place", "word");
+    case_node(m, "Reshape", "word flat", "label");
+    return m;
+}
+
+static void numbers_chosen_words(void)
+{
+    static const float x[] = {0, 1, 2, 2, 1, 0, 0, 1, 0};
+    struct apx_tensor rows = run_tensor(APX_F32, 2, (const int64_t[2]){3, 3});
+    memcpy(rows.data, x, sizeof x);
+    REQUIRE(run_case(words_of_scores("label"), 1, rows));
+    CHECK_EQ(run_out[0].dtype, APX_I64);
+    CHECK_EQ(run_out[0].rank, 1);
+    CHECK_EQ(run_at(0, 0), 2);
+    CHECK_EQ(run_at(0, 1), 0);
+    CHECK_EQ(run_at(0, 2), 1);
+    CHECK_HAS(run_plan,
+              "\"classes\": [\n        \"low\",\n        \"\",\n        \"high\"\n      ]");
+}
+
+/* More is done to a word than to hand it on: none has a number, and the texts are left out. */
+static void leaves_out_other_text(void)
+{
+    struct apx_onnx *m = words_of_scores("label place both");
+    case_node(m, "Concat", "label label", "both");
+    apx_onnx_int(m, "axis", 0);
+    REQUIRE(run_case(m, 1, run_random(&rng, 2, 4, 3)));
+    CHECK_EQ(run_out_count, 1);
+    CHECK_HAS(run_plan, "\"left_out\": [\n    \"label\",\n    \"both\"\n  ]");
+}
+
 int main(void)
 {
     RUN(refuses_lists_of_another_type);
     RUN(binarizer_keeps_the_type);
     RUN(one_hot_encodes);
+    RUN(numbers_chosen_words);
+    RUN(leaves_out_other_text);
     RUN(refuses_one_hot_of_text);
     RUN(refuses_imputer_of_integers);
     RUN(refuses_unknown_norms);

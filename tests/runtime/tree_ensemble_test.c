@@ -184,17 +184,46 @@ static void labels_of_the_largest_score(void)
     CHECK_NEAR(run_at(1, 1), exp(0.5) / sum, 1e-6);
 }
 
-static void leaves_out_labels_that_are_text(void)
+/* The place of the word is answered, whatever shape it has on its way out. */
+static void numbers_labels_that_are_text(void)
 {
     static const char *const words[] = {"no", "\"yes\""};
     const float x[] = {0, 1};
     struct tree_lists t = pair(0.25f, 0.75f, NULL);
     t.text_labels = words;
     REQUIRE(run_case(tree_model(&t, 1), 1, tree_column(x, 2)));
-    CHECK_EQ(run_out_count, 1);
-    CHECK_NEAR(run_at(0, 3), 0.75, 1e-6);
-    CHECK_HAS(run_plan, "\"left_out\": [\n    \"label\"");
+    CHECK_EQ(run_out_count, 2);
+    CHECK_EQ(run_at(0, 0), 0);
+    CHECK_EQ(run_at(0, 1), 1);
+    CHECK_NEAR(run_at(1, 3), 0.75, 1e-6);
+    CHECK_HAS(run_plan, "\"left_out\": []");
+    CHECK_HAS(run_plan, "\"classes\": [\n        \"no\",\n        \"\\\"yes\\\"\"\n      ]");
     CHECK_HAS(run_plan, "\"classes\": \"[\\\"no\\\", \\\"\\\\\\\"yes\\\\\\\"\\\"]\"");
+    struct apx_onnx *m = case_begin(17, "x:f[n,1]", "column same");
+    tree_node(m, &t, "x", "label y");
+    apx_onnx_tensor(m, "shape", APX_I64, 1, &(int64_t){2}, (int64_t[]){-1, 1});
+    case_node(m, "Reshape", "label shape", "column");
+    case_node(m, "Identity", "column", "same");
+    REQUIRE(run_case(m, 1, tree_column(x, 2)));
+    for (size_t i = 0; i < 2; i++) {
+        CHECK_EQ(run_out[i].rank, 2);
+        CHECK_EQ(run_at(i, 0), 0);
+        CHECK_EQ(run_at(i, 1), 1);
+    }
+    CHECK_HAS(strstr(run_plan, "\"same\""), "\"classes\": [\n        \"no\"");
+}
+
+/* A class has a number and no word: the label goes, the scores stay; alone it is refused. */
+static void leaves_out_labels_without_words(void)
+{
+    static const char *const words[] = {"yes"};
+    const float x[] = {0, 1};
+    struct tree_lists t = pair(0.25f, 0.75f, NULL);
+    t.targets = 1;
+    t.text_labels = words;
+    REQUIRE(run_case(tree_model(&t, 1), 1, tree_column(x, 2)));
+    CHECK_EQ(run_out_count, 1);
+    CHECK_HAS(run_plan, "\"left_out\": [\n    \"label\"");
     struct apx_onnx *m = case_begin(17, "x:f[n,1]", "label"); /* nothing else would be left */
     tree_node(m, &t, "x", "label y");
     CHECK(!run_case(m, 1, tree_column(x, 2)));
@@ -436,7 +465,8 @@ int main(void)
     RUN(extremes_need_a_vote_always);
     RUN(two_classes_of_one_sum);
     RUN(labels_of_the_largest_score);
-    RUN(leaves_out_labels_that_are_text);
+    RUN(numbers_labels_that_are_text);
+    RUN(leaves_out_labels_without_words);
     RUN(chains_of_equalities_become_sets);
     RUN(reads_trees_by_position);
     RUN(huge_integers_are_looked_up);

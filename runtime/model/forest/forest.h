@@ -38,7 +38,10 @@ struct apx_forest {
     double label_threshold;
     const int64_t *labels; /* [label_count]; NULL: the index itself */
     size_t label_count;
-    bool labels_are_text;    /* which a run does not answer */
+    bool labels_are_text;     /* then a label is its index */
+    const char *const *words; /* [word_count] of the graph's memory: the word of each index; NULL:
+                                 there are indices without one */
+    size_t word_count;
     struct apx_forest *next; /* of the graph's forests */
     struct apx_forest_memory *memory;
     const struct apx_allocator *allocator;

@@ -67,7 +67,8 @@ struct apx_tree_attrs {
     struct apx_tree_ints trueleafs, falseleafs, targetids, roots;
     struct apx_tree_reals membership;
     struct apx_tree_ints labels;
-    size_t text_labels; /* how many labels are text */
+    const char *const *words; /* [word_count] labels that are text, of the graph's memory */
+    size_t word_count;
     bool has_targets;
     int64_t targets;
     enum apx_tree_aggregate {

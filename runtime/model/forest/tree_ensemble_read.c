@@ -51,7 +51,7 @@ static const struct known {
     {"class_weights", CLASSIFIER, FLOATS, AT(weights)},
     {"class_weights_as_tensor", CLASSIFIER, REALS_TENSOR, AT(weights)},
     {"classlabels_int64s", CLASSIFIER, INTS, AT(labels)},
-    {"classlabels_strings", CLASSIFIER, TEXTS, AT(text_labels)},
+    {"classlabels_strings", CLASSIFIER, TEXTS, AT(words)},
     {"base_values", LISTS, FLOATS, AT(base)},
     {"base_values_as_tensor", LISTS, REALS_TENSOR, AT(base)},
     {"leaf_targetids", FIVE, INTS, AT(targetids)},
@@ -217,11 +217,10 @@ static enum apx_status read_list(struct trees *t, const Onnx__AttributeProto *fr
     return APX_OK;
 }
 
-/* Names of classes: for people, as metadata. */
+/* Names of classes: also for people, as metadata. */
 static enum apx_status read_texts(struct trees *t, const Onnx__AttributeProto *from)
 {
     const char **names = apx_graph_alloc(t->reader->graph, from->n_strings * sizeof *names);
-    t->attrs.text_labels = from->n_strings;
     for (size_t i = 0; names != NULL && i < from->n_strings; i++) {
         const char *data = (const char *)from->strings[i].data;
         size_t length = from->strings[i].len;
@@ -234,6 +233,8 @@ static enum apx_status read_texts(struct trees *t, const Onnx__AttributeProto *f
     if (names == NULL || (from->n_strings > 0 && !apx_graph_add_names(t->reader->graph, "classes",
                                                                       names, from->n_strings)))
         return apx_onnx_cannot_grow(t->reader);
+    t->attrs.words = names;
+    t->attrs.word_count = from->n_strings;
     return APX_OK;
 }
 

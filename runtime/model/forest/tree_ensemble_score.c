@@ -28,7 +28,7 @@ static bool is_any_negative(const struct apx_tree_reals *reals)
 
 static size_t count_labels(const struct apx_tree_attrs *attrs)
 {
-    return attrs->text_labels > 0 ? attrs->text_labels : attrs->labels.count;
+    return attrs->word_count > 0 ? attrs->word_count : attrs->labels.count;
 }
 
 static bool is_first_alone(const struct apx_tree_attrs *attrs)
@@ -42,7 +42,7 @@ static bool is_first_alone(const struct apx_tree_attrs *attrs)
 static enum apx_status plan_classes(const struct apx_tree_attrs *attrs,
                                     struct apx_tree_score *score, struct apx_error *error)
 {
-    if (attrs->text_labels > 0 && attrs->labels.count > 0)
+    if (attrs->word_count > 0 && attrs->labels.count > 0)
         return apx_fail(error, APX_EFORMAT, "",
                         "two lists of labels: classlabels_int64s and classlabels_strings exclude "
                         "each other");
@@ -180,9 +180,12 @@ static enum apx_status choose_labels(const struct apx_tree_attrs *attrs,
         from = yes_or_no;
         count = 2;
     }
-    forest->labels_are_text = attrs->text_labels > 0;
-    if (forest->labels_are_text)
+    forest->labels_are_text = attrs->word_count > 0;
+    if (forest->labels_are_text) {
+        forest->words = score->targets > 1 ? attrs->words : NULL; /* one has the indices 0 and 1 */
+        forest->word_count = score->targets > 1 ? attrs->word_count : 0;
         return APX_OK;
+    }
     int64_t *labels = apx_forest_alloc(forest, count * sizeof *labels);
     if (labels == NULL)
         return apx_fail(error, APX_ENOMEM, "", "out of memory for the trees");
