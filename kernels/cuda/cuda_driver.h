@@ -26,7 +26,7 @@ enum apx_cuda_fault {
     APX_CUDA_OTHER,
 };
 
-#define APX_CUDA_DRIVER_VERSION 3
+#define APX_CUDA_DRIVER_VERSION 4
 
 struct apx_cuda_driver {
     int version; /* APX_CUDA_DRIVER_VERSION */

@@ -47,6 +47,9 @@ struct apx_cuda_device {
  * those). Of the rows of the precision asked for, the first that supports the descriptor is taken.
  */
 
+/* Layers of one stack. */
+enum { APX_CUDA_MOST_STACKED = 4 };
+
 /* One direction of one layer. */
 struct apx_cuda_rnn_row {
     const char *name; /* for reports */
@@ -63,6 +66,17 @@ struct apx_cuda_rnn_row {
     /* Estimate of the device's time, without the launch's own. */
     double (*seconds)(const struct apx_cuda_device *device, const struct apx_rnn_desc *desc,
                       size_t rows, size_t steps);
+    /* A stack: 2 to APX_CUDA_MOST_STACKED layers that this row supports, each of which takes the y
+     * of the one before as its x, in one launch and with the bits of one launch each. Both NULL:
+     * the row has none. args: [layers], with the same rows, steps and lengths; x of all but the
+     * first and scratch are not looked at, and y of all but the last may be NULL even so. What one
+     * layer reads overlaps with nothing that another one writes. */
+    int (*launch_stack)(const struct apx_cuda_device *device, const struct apx_rnn_args *args,
+                        size_t layers, int32_t *fault, void *stream);
+    /* As seconds; infinite for layers that cannot be launched so. descs: [layers] */
+    double (*stack_seconds)(const struct apx_cuda_device *device,
+                            const struct apx_rnn_desc *const *descs, size_t layers, size_t rows,
+                            size_t steps);
 };
 
 struct apx_cuda_dense_row {

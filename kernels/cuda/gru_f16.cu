@@ -79,6 +79,13 @@ int apx_gru_f16_cuda_launch(const struct rnn_f16_cut *cut, const struct apx_rnn_
                                    : launch_form<false>(job, stream);
 }
 
-const struct apx_cuda_rnn_row apx_gru_f16_cuda = {
-    "gru_f16_cuda",        "fp16",        supports, apx_rnn_f16_packed_bytes,
-    apx_gru_f16_cuda_pack, scratch_bytes, launch,   seconds};
+const struct apx_cuda_rnn_row apx_gru_f16_cuda = {"gru_f16_cuda",
+                                                  "fp16",
+                                                  supports,
+                                                  apx_rnn_f16_packed_bytes,
+                                                  apx_gru_f16_cuda_pack,
+                                                  scratch_bytes,
+                                                  launch,
+                                                  seconds,
+                                                  nullptr,
+                                                  nullptr};

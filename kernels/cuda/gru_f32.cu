@@ -3,8 +3,10 @@
  *
  *   reset after:  four sums, the candidate's halves apart; one pass.
  *   reset before: three sums; z and r first, r h is published, then the candidate goes on. */
+#include <math.h>
+
 #include "kernels/cuda/cuda_tables.h"
-#include "kernels/cuda/rnn_f32_body.cuh"
+#include "kernels/cuda/rnn_f32_stack.cuh"
 
 namespace
 {
@@ -63,7 +65,13 @@ template <bool AFTER> struct gru_f32_cell {
 template <bool AFTER, int TILE>
 __global__ void __launch_bounds__(TILE > 1 ? 512 : 1024, 1) gru_f32_kernel(const rnn_f32_job job)
 {
-    rnn_f32_run<gru_f32_cell<AFTER>, TILE>(job);
+    rnn_f32_run_alone<gru_f32_cell<AFTER>, TILE>(job);
+}
+
+template <bool AFTER, int TILE>
+__global__ void __launch_bounds__(512, 1) gru_f32_stack_kernel(const rnn_f32_stack stack)
+{
+    rnn_f32_run_stack<gru_f32_cell<AFTER>, TILE>(stack);
 }
 
 bool supports(const struct apx_cuda_device *device, const struct apx_rnn_desc *desc)
@@ -115,6 +123,41 @@ double seconds(const struct apx_cuda_device *device, const struct apx_rnn_desc *
     apx_rnn_f32_cut(device, desc, 3, !desc->reset_after, rows, steps, &cut);
     return cut.seconds;
 }
+
+template <bool AFTER>
+int launch_stack_form(const struct rnn_f32_stack &stack, const struct simt_shape &shape,
+                      void *stream)
+{
+    switch (stack.layer[0].cut.tile) {
+    case 1:
+        return simt_launch(gru_f32_stack_kernel<AFTER, 1>, shape, stream, stack);
+    case 2:
+        return simt_launch(gru_f32_stack_kernel<AFTER, 2>, shape, stream, stack);
+    default:
+        return simt_launch(gru_f32_stack_kernel<AFTER, 4>, shape, stream, stack);
+    }
+}
+
+int launch_stack(const struct apx_cuda_device *device, const struct apx_rnn_args *args,
+                 size_t layers, int32_t *fault, void *stream)
+{
+    struct rnn_f32_stack_cut cut = {};
+    const struct apx_rnn_desc *descs[APX_CUDA_MOST_STACKED];
+    rnn_f32_descs(args, layers, descs);
+    apx_rnn_f32_stack_cut(device, descs, layers, 3, !descs[0]->reset_after, args->rows, args->steps,
+                          &cut);
+    return apx_gru_f32_cuda_launch_stack(&cut, args, fault, stream);
+}
+
+double stack_seconds(const struct apx_cuda_device *device, const struct apx_rnn_desc *const *descs,
+                     size_t layers, size_t rows, size_t steps)
+{
+    struct rnn_f32_stack_cut cut = {};
+    return apx_rnn_f32_stack_cut(device, descs, layers, 3, !descs[0]->reset_after, rows, steps,
+                                 &cut)
+               ? cut.seconds
+               : INFINITY;
+}
 } // namespace
 
 int apx_gru_f32_cuda_launch(const struct rnn_f32_cut *cut, const struct apx_rnn_args *args,
@@ -125,6 +168,15 @@ int apx_gru_f32_cuda_launch(const struct rnn_f32_cut *cut, const struct apx_rnn_
                                    : launch_form<false>(job, stream);
 }
 
+int apx_gru_f32_cuda_launch_stack(const struct rnn_f32_stack_cut *cut,
+                                  const struct apx_rnn_args *args, int32_t *fault, void *stream)
+{
+    const struct rnn_f32_stack stack = rnn_f32_make_stack(*cut, args, fault);
+    const struct simt_shape shape = rnn_f32_stack_shape(*cut, args->rows);
+    return args->desc->reset_after ? launch_stack_form<true>(stack, shape, stream)
+                                   : launch_stack_form<false>(stack, shape, stream);
+}
+
 const struct apx_cuda_rnn_row apx_gru_f32_cuda = {
-    "gru_f32_cuda",        "fp32",        supports, packed_bytes,
-    apx_gru_f32_cuda_pack, scratch_bytes, launch,   seconds};
+    "gru_f32_cuda", "fp32", supports, packed_bytes, apx_gru_f32_cuda_pack,
+    scratch_bytes,  launch, seconds,  launch_stack, stack_seconds};

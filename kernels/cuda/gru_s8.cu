@@ -79,6 +79,13 @@ int apx_gru_s8_cuda_launch(const struct rnn_s8_cut *cut, const struct apx_rnn_ar
                        : launch_form<false, false>(job, stream);
 }
 
-const struct apx_cuda_rnn_row apx_gru_s8_cuda = {
-    "gru_s8_cuda",        "int8",        supports, apx_gru_s8_cuda_packed_bytes,
-    apx_gru_s8_cuda_pack, scratch_bytes, launch,   seconds};
+const struct apx_cuda_rnn_row apx_gru_s8_cuda = {"gru_s8_cuda",
+                                                 "int8",
+                                                 supports,
+                                                 apx_gru_s8_cuda_packed_bytes,
+                                                 apx_gru_s8_cuda_pack,
+                                                 scratch_bytes,
+                                                 launch,
+                                                 seconds,
+                                                 nullptr,
+                                                 nullptr};

@@ -70,6 +70,13 @@ int apx_lstm_f16_cuda_launch(const struct rnn_f16_cut *cut, const struct apx_rnn
     }
 }
 
-const struct apx_cuda_rnn_row apx_lstm_f16_cuda = {
-    "lstm_f16_cuda",        "fp16",        supports, apx_rnn_f16_packed_bytes,
-    apx_lstm_f16_cuda_pack, scratch_bytes, launch,   seconds};
+const struct apx_cuda_rnn_row apx_lstm_f16_cuda = {"lstm_f16_cuda",
+                                                   "fp16",
+                                                   supports,
+                                                   apx_rnn_f16_packed_bytes,
+                                                   apx_lstm_f16_cuda_pack,
+                                                   scratch_bytes,
+                                                   launch,
+                                                   seconds,
+                                                   nullptr,
+                                                   nullptr};

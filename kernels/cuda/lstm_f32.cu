@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* lstm_f32.cu - the fp32 LSTM row: rnn_f32_body.cuh with LSTM's cell. */
+#include <math.h>
+
 #include "kernels/cuda/cuda_tables.h"
-#include "kernels/cuda/rnn_f32_body.cuh"
+#include "kernels/cuda/rnn_f32_stack.cuh"
 
 namespace
 {
@@ -55,7 +57,13 @@ struct lstm_f32_cell {
 template <int TILE>
 __global__ void __launch_bounds__(TILE > 1 ? 512 : 1024, 1) lstm_f32_kernel(const rnn_f32_job job)
 {
-    rnn_f32_run<lstm_f32_cell, TILE>(job);
+    rnn_f32_run_alone<lstm_f32_cell, TILE>(job);
+}
+
+template <int TILE>
+__global__ void __launch_bounds__(512, 1) lstm_f32_stack_kernel(const rnn_f32_stack stack)
+{
+    rnn_f32_run_stack<lstm_f32_cell, TILE>(stack);
 }
 
 bool supports(const struct apx_cuda_device *device, const struct apx_rnn_desc *desc)
@@ -93,6 +101,27 @@ double seconds(const struct apx_cuda_device *device, const struct apx_rnn_desc *
     apx_rnn_f32_cut(device, desc, lstm_f32_cell::GATES, false, rows, steps, &cut);
     return cut.seconds;
 }
+
+int launch_stack(const struct apx_cuda_device *device, const struct apx_rnn_args *args,
+                 size_t layers, int32_t *fault, void *stream)
+{
+    struct rnn_f32_stack_cut cut = {};
+    const struct apx_rnn_desc *descs[APX_CUDA_MOST_STACKED];
+    rnn_f32_descs(args, layers, descs);
+    apx_rnn_f32_stack_cut(device, descs, layers, lstm_f32_cell::GATES, false, args->rows,
+                          args->steps, &cut);
+    return apx_lstm_f32_cuda_launch_stack(&cut, args, fault, stream);
+}
+
+double stack_seconds(const struct apx_cuda_device *device, const struct apx_rnn_desc *const *descs,
+                     size_t layers, size_t rows, size_t steps)
+{
+    struct rnn_f32_stack_cut cut = {};
+    return apx_rnn_f32_stack_cut(device, descs, layers, lstm_f32_cell::GATES, false, rows, steps,
+                                 &cut)
+               ? cut.seconds
+               : INFINITY;
+}
 } // namespace
 
 int apx_lstm_f32_cuda_launch(const struct rnn_f32_cut *cut, const struct apx_rnn_args *args,
@@ -112,6 +141,21 @@ int apx_lstm_f32_cuda_launch(const struct rnn_f32_cut *cut, const struct apx_rnn
     }
 }
 
+int apx_lstm_f32_cuda_launch_stack(const struct rnn_f32_stack_cut *cut,
+                                   const struct apx_rnn_args *args, int32_t *fault, void *stream)
+{
+    const struct rnn_f32_stack stack = rnn_f32_make_stack(*cut, args, fault);
+    const struct simt_shape shape = rnn_f32_stack_shape(*cut, args->rows);
+    switch (cut->layer[0].tile) {
+    case 1:
+        return simt_launch(lstm_f32_stack_kernel<1>, shape, stream, stack);
+    case 2:
+        return simt_launch(lstm_f32_stack_kernel<2>, shape, stream, stack);
+    default:
+        return simt_launch(lstm_f32_stack_kernel<4>, shape, stream, stack);
+    }
+}
+
 const struct apx_cuda_rnn_row apx_lstm_f32_cuda = {
-    "lstm_f32_cuda",        "fp32",        supports, packed_bytes,
-    apx_lstm_f32_cuda_pack, scratch_bytes, launch,   seconds};
+    "lstm_f32_cuda", "fp32", supports, packed_bytes, apx_lstm_f32_cuda_pack,
+    scratch_bytes,   launch, seconds,  launch_stack, stack_seconds};

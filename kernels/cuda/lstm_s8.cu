@@ -70,6 +70,13 @@ int apx_lstm_s8_cuda_launch(const struct rnn_s8_cut *cut, const struct apx_rnn_a
     return job.factor > 0.0f ? launch_form<true>(job, stream) : launch_form<false>(job, stream);
 }
 
-const struct apx_cuda_rnn_row apx_lstm_s8_cuda = {
-    "lstm_s8_cuda",        "int8",        supports, apx_lstm_s8_cuda_packed_bytes,
-    apx_lstm_s8_cuda_pack, scratch_bytes, launch,   seconds};
+const struct apx_cuda_rnn_row apx_lstm_s8_cuda = {"lstm_s8_cuda",
+                                                  "int8",
+                                                  supports,
+                                                  apx_lstm_s8_cuda_packed_bytes,
+                                                  apx_lstm_s8_cuda_pack,
+                                                  scratch_bytes,
+                                                  launch,
+                                                  seconds,
+                                                  nullptr,
+                                                  nullptr};

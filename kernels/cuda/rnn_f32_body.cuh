@@ -19,7 +19,10 @@
  *   cell   the new h
  *
  * Weights that do not fit shared memory are the first ones in the order of k; they are read from
- * global memory, in practice from L2, at every step. */
+ * global memory, in practice from L2, at every step.
+ *
+ * In a stack (rnn_f32_stack.cuh) the layer has some of the cluster's blocks only: what differs is
+ * behind STACK, so that a layer alone pays nothing for it. */
 #ifndef APX_CUDA_RNN_F32_BODY_CUH
 #define APX_CUDA_RNN_F32_BODY_CUH
 
@@ -46,11 +49,21 @@ struct rnn_f32_job {
     int32_t *fault;
 };
 
+/* A block's part in its cluster. A layer that is alone has all blocks and nobody to wait for. */
+struct rnn_f32_role {
+    unsigned cluster; /* blocks of all layers */
+    unsigned first;   /* rank of the layer's first one; it has job.cut.cluster of them */
+    unsigned above;   /* blocks of the layer above, which come next; 0: none */
+    unsigned
+        late; /* turns that the layer begins after the lowest; above 0 its x comes from below */
+    unsigned extra; /* turns beyond a layer's steps until the highest is done */
+};
+
 /* What a thread knows about its place. */
 struct rnn_f32_place {
     unsigned unit, local;      /* its unit in the layer, in the block */
     unsigned row;              /* the first of its rows in the tile */
-    bool exists;               /* the unit */
+    bool exists;               /* the unit, and the row */
     unsigned x_pitch, h_pitch; /* floats from row to row */
     float *weights;            /* shared: of the block's units, from first_k on */
     float *x, *h, *rh;         /* shared: three tiles of x, two of h, one of r h */
@@ -63,20 +76,26 @@ SIMT_INLINE unsigned rnn_f32_pitch(unsigned width)
     return (width + 3) / 4 * 4 + 4;
 }
 
-SIMT_INLINE struct rnn_f32_place rnn_f32_enter(const struct rnn_f32_job &job, bool reset_before)
+template <bool STACK>
+SIMT_INLINE struct rnn_f32_place rnn_f32_enter(const struct rnn_f32_job &job,
+                                               const struct rnn_f32_role &role, bool reset_before)
 {
     struct rnn_f32_place at;
     const unsigned rows = job.cut.rows, units = job.cut.units;
-    const unsigned rank = job.cut.cluster > 1 ? simt_cluster_rank() : 0;
+    const unsigned rank = role.cluster > 1 ? simt_cluster_rank() : 0;
     at.local = threadIdx.x % units;
-    at.unit = rank * units + at.local;
+    at.unit = (rank - role.first) * units + at.local;
     at.exists = at.unit < job.hidden;
     at.row = threadIdx.x / units * job.cut.tile;
+    if (STACK && at.row >= rows) { /* another layer needs more threads */
+        at.exists = false;
+        at.row = 0;
+    }
     at.x_pitch = rnn_f32_pitch(job.input);
     at.h_pitch = rnn_f32_pitch(job.hidden);
-    at.first_row = (size_t)(blockIdx.x / job.cut.cluster) * rows;
+    at.first_row = (size_t)(blockIdx.x / role.cluster) * rows;
     float *next = (float *)(simt_shared() + VF_TABLE_BYTES);
-    at.x = next;
+    at.x = next; /* at the same place in every layer: the one below writes there */
     next += 3 * rows * at.x_pitch;
     at.h = next;
     next += 2 * rows * at.h_pitch;
@@ -208,27 +227,28 @@ SIMT_INLINE void rnn_f32_half(const struct rnn_f32_job &job, const struct rnn_f3
             job.cut.units, at.local, count - far, values + far, pitch);
 }
 
-/* Put this unit's value of a row where all blocks of the cluster see it. */
-SIMT_INLINE void rnn_f32_publish(const struct rnn_f32_job &job, float *to, float value)
+/* Put a value of this unit where `count` blocks from `first` on see it. */
+SIMT_INLINE void rnn_f32_publish(const struct rnn_f32_role &role, unsigned first, unsigned count,
+                                 float *to, float value)
 {
-    if (job.cut.cluster == 1) {
+    if (role.cluster == 1) {
         *to = value;
         return;
     }
-    for (unsigned rank = 0; rank < job.cut.cluster; rank++)
+    for (unsigned rank = first; rank < first + count; rank++)
         *simt_peer(to, rank) = value;
 }
 
 /* The two halves of the barrier that ends a step. */
-SIMT_INLINE void rnn_f32_arrive(const struct rnn_f32_job &job)
+SIMT_INLINE void rnn_f32_arrive(const struct rnn_f32_role &role)
 {
     simt_copy_wait();
-    if (job.cut.cluster > 1)
+    if (role.cluster > 1)
         simt_cluster_arrive();
 }
-SIMT_INLINE void rnn_f32_wait(const struct rnn_f32_job &job)
+SIMT_INLINE void rnn_f32_wait(const struct rnn_f32_role &role)
 {
-    if (job.cut.cluster > 1)
+    if (role.cluster > 1)
         simt_cluster_wait();
     else
         simt_sync();
@@ -272,9 +292,10 @@ SIMT_INLINE void rnn_f32_store(const struct rnn_f32_job &job, const struct rnn_f
         job.c_last[n * job.c_last_row + at.unit] = c;
 }
 
-template <class Cell, int TILE> SIMT_INLINE void rnn_f32_run(const struct rnn_f32_job &job)
+template <class Cell, int TILE, bool STACK>
+SIMT_INLINE void rnn_f32_run(const struct rnn_f32_job &job, const struct rnn_f32_role &role)
 {
-    const struct rnn_f32_place at = rnn_f32_enter(job, Cell::RESET_BEFORE);
+    const struct rnn_f32_place at = rnn_f32_enter<STACK>(job, role, Cell::RESET_BEFORE);
     const unsigned steps = rnn_f32_begin<Cell>(job, at);
     float c[TILE], bias[Cell::SUMS];
     for (int s = 0; s < Cell::SUMS; s++)
@@ -286,55 +307,74 @@ template <class Cell, int TILE> SIMT_INLINE void rnn_f32_run(const struct rnn_f3
         if (Cell::HAS_C && n < job.rows && at.exists && job.c0 != nullptr)
             c[j] = job.c0[(ptrdiff_t)n * job.c0_row + at.unit];
     }
-    rnn_f32_fetch(job, at, 0);
-    rnn_f32_fetch(job, at, 1);
+    const bool fetches = !STACK || role.late == 0;
+    if (fetches) {
+        rnn_f32_fetch(job, at, 0);
+        rnn_f32_fetch(job, at, 1);
+    }
     simt_copy_wait();
     simt_sync();
-    rnn_f32_arrive(job);
-    for (unsigned step = 0; step < steps; step++) {
+    rnn_f32_arrive(role);
+    for (unsigned turn = 0; turn < steps + role.extra; turn++) {
+        const unsigned step = turn - role.late; /* wraps before the first */
+        const bool works = !STACK || (at.exists && step < steps);
         float sums[TILE][Cell::SUMS];
 #pragma unroll
         for (int j = 0; j < TILE; j++)
 #pragma unroll
             for (int s = 0; s < Cell::SUMS; s++)
                 sums[j][s] = bias[s];
-        rnn_f32_half<Cell, TILE, PART_X>(job, at, sums, at.x + step % 3 * job.cut.rows * at.x_pitch,
-                                         at.x_pitch);
-        rnn_f32_wait(job);
-        rnn_f32_fetch(job, at, step + 2);
+        if (works)
+            rnn_f32_half<Cell, TILE, PART_X>(
+                job, at, sums, at.x + step % 3 * job.cut.rows * at.x_pitch, at.x_pitch);
+        rnn_f32_wait(role);
+        if (fetches)
+            rnn_f32_fetch(job, at, step + 2);
         const unsigned h_tile = job.cut.rows * at.h_pitch;
         const float *h = at.h + step % 2 * h_tile;
         float *h_new = at.h + (step + 1) % 2 * h_tile + at.row * at.h_pitch + at.unit;
-        rnn_f32_half<Cell, TILE, PART_H>(job, at, sums, h, at.h_pitch);
-        float out[TILE]; /* what the second half of a cell wants of the first */
+        float out[TILE] = {}; /* what the second half of a cell wants of the first */
+        if (works) {
+            rnn_f32_half<Cell, TILE, PART_H>(job, at, sums, h, at.h_pitch);
 #pragma unroll
-        for (int j = 0; j < TILE; j++)
-            out[j] = Cell::gates(sums[j], &c[j]);
+            for (int j = 0; j < TILE; j++)
+                out[j] = Cell::gates(sums[j], &c[j]);
+        }
         if (Cell::RESET_BEFORE) {
 #pragma unroll
             for (int j = 0; j < TILE; j++) {
                 const unsigned place = (at.row + j) * at.h_pitch + at.unit;
-                if (at.exists)
-                    rnn_f32_publish(job, at.rh + place, simt_mul(sums[j][1], h[place]));
+                if (works && at.exists)
+                    rnn_f32_publish(role, role.first, job.cut.cluster, at.rh + place,
+                                    simt_mul(sums[j][1], h[place]));
             }
-            if (job.cut.cluster > 1)
+            if (role.cluster > 1)
                 simt_cluster_arrive();
-            rnn_f32_wait(job);
-            rnn_f32_half<Cell, TILE, PART_RH>(job, at, sums, at.rh, at.h_pitch);
+            rnn_f32_wait(role);
+            if (works)
+                rnn_f32_half<Cell, TILE, PART_RH>(job, at, sums, at.rh, at.h_pitch);
         }
-        if (at.exists) {
+        if (works && at.exists) {
 #pragma unroll
             for (int j = 0; j < TILE; j++) {
-                const float old = h[(at.row + j) * at.h_pitch + at.unit];
-                const float next = Cell::cell(sums[j], old, c[j], out[j]);
-                rnn_f32_publish(job, h_new + j * at.h_pitch, next);
+                const unsigned place = (at.row + j) * at.h_pitch + at.unit;
+                const float next = Cell::cell(sums[j], h[place], c[j], out[j]);
+                rnn_f32_publish(role, role.first, job.cut.cluster, h_new + j * at.h_pitch, next);
+                if (STACK) /* x there is as wide as h is here */
+                    rnn_f32_publish(role, role.first + job.cut.cluster, role.above,
+                                    at.x + step % 3 * h_tile + place, next);
                 rnn_f32_store(job, at, j, step, next, c[j]);
             }
         }
-        rnn_f32_arrive(job);
+        rnn_f32_arrive(role);
     }
-    rnn_f32_wait(job); /* no block leaves while others may still write to it */
+    rnn_f32_wait(role); /* no block leaves while others may still write to it */
     rnn_f32_fill<TILE>(job, at);
+}
+
+template <class Cell, int TILE> SIMT_INLINE void rnn_f32_run_alone(const struct rnn_f32_job &job)
+{
+    rnn_f32_run<Cell, TILE, false>(job, {job.cut.cluster, 0, 0, 0, 0});
 }
 
 /* What the launches of LSTM and GRU have in common. */

@@ -17,6 +17,7 @@
 #include "runtime/base/fail.h"
 #include "runtime/base/memory.h"
 #include "runtime/device/bind_steps.h"
+#include "runtime/device/cuda_stack.h"
 #include "runtime/device/cuda_stage.h"
 #include "runtime/device/row_order.h"
 
@@ -452,15 +453,19 @@ static int enqueue(struct apx_cuda_engine *engine, const struct shape *shape,
     *step = NULL;
     int code =
         driver->copy_in(engine->memory, engine->pinned_in, shape->in_bytes + FAULT, engine->stream);
-    for (int s = 0; s < program->plan->step_count && code == 0; s++) {
+    const char *weights = program->weights[engine->device];
+    for (int s = 0, taken = 1; s < program->plan->step_count && code == 0; s += taken) {
         const struct apx_cuda_step *here = &program->steps[s];
+        taken = apx_cuda_stack_take(program, s, shape->symbols, NULL);
         if (here->is_on_host)
             continue;
         *step = program->plan->steps[s];
         frame->choice = here->choice;
         frame->header = here->header;
-        frame->packed = (char *)program->weights[engine->device] + here->offset;
-        code = (*step)->type->cuda->launch(*step, shape->args + (*step)->args_offset, frame);
+        frame->packed = weights + here->offset;
+        code = taken > 1
+                   ? apx_cuda_stack_launch(program, s, taken, shape->args, weights, frame)
+                   : (*step)->type->cuda->launch(*step, shape->args + (*step)->args_offset, frame);
     }
     frame->place = NULL;
     if (code != 0)

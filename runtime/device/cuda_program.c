@@ -8,6 +8,7 @@
 #include "runtime/base/fail.h"
 #include "runtime/base/memory.h"
 #include "runtime/device/bind_steps.h"
+#include "runtime/device/cuda_stack.h"
 #include "runtime/plan/step_rnn.h"
 
 #define ALIGN ((size_t)256) /* what CUDA's own allocations have */
@@ -269,6 +270,7 @@ static enum apx_status fill(struct apx_cuda_program *program, struct apx_error *
         return status;
     find_homes(program);
     program->lengths_input = find_lengths(program);
+    apx_cuda_stack_find(program);
     return load_weights(program, error);
 }
 
@@ -348,31 +350,33 @@ bool apx_cuda_slot_bytes(const struct apx_slot *slot, const int64_t *symbols, si
 /* ---- cost ------------------------------------------------------------------------------------ */
 
 /* Nominal, until they are measured on the machine at hand: a call that is enqueued and waited for,
- * a kernel inside a graph, a core copying into pinned memory, and the bus. */
+ * a core copying into pinned memory, and the bus. */
 #define CALL_SECONDS 12e-6
-#define STEP_SECONDS 2.5e-6
 #define STAGE_RATE   10e9
 #define BUS_RATE     20e9
 #define HOST_RATE    1e9 /* operations a second of steps that run on the host */
 
-static double step_seconds(const struct apx_cuda_program *program, int s,
-                           const struct apx_bound *bounds)
+double apx_cuda_step_seconds(const struct apx_cuda_program *program, int s, const int64_t *symbols)
 {
     const struct apx_step *step = program->plan->steps[s];
     const struct apx_cuda_step *here = &program->steps[s];
+    struct apx_bound bounds[APX_BIND_OPERANDS];
     const struct apx_bound *in = bounds, *out = bounds + step->in_count;
+    if (!apx_bind_operands(step, symbols, bounds))
+        return INFINITY;
     if (here->is_on_host)
         return (double)apx_bound_count(out) / HOST_RATE;
     if (step->type->cuda->seconds != NULL)
-        return STEP_SECONDS + step->type->cuda->seconds(step, &program->place, &here->choice,
-                                                        here->header, in, out);
+        return APX_CUDA_STEP_SECONDS + step->type->cuda->seconds(step, &program->place,
+                                                                 &here->choice, here->header, in,
+                                                                 out);
     double bytes = 0;
     for (int i = 0; i < step->in_count + step->out_count; i++)
         if (operand(step, i) != NULL)
             bytes += (double)apx_bound_count(&bounds[i]) *
                      (double)apx_dtype_size(operand(step, i)->dtype);
     double rate = program->place.device.memory_rate;
-    return STEP_SECONDS + bytes / (rate > 0 ? rate : 1e12);
+    return APX_CUDA_STEP_SECONDS + bytes / (rate > 0 ? rate : 1e12);
 }
 
 /* Of a step on the device; 0: none. */
@@ -396,13 +400,17 @@ void apx_cuda_measure(const struct apx_cuda_program *program, const int64_t *bat
     apx_cuda_symbols(program, batch_symbols, apx_cuda_bucket(rows), symbols);
     size_t scratch = 0; /* one for all steps, the largest */
     *out = (struct apx_cuda_cost){.seconds = CALL_SECONDS};
+    for (int s = 0; s < plan->step_count;) {
+        double seconds;
+        s += apx_cuda_stack_take(program, s, symbols, &seconds);
+        out->seconds += seconds;
+    }
     for (int s = 0; s < plan->step_count; s++) {
         const struct apx_step *step = plan->steps[s];
         if (!apx_bind_operands(step, symbols, bounds)) {
             *out = (struct apx_cuda_cost){.seconds = INFINITY};
             return;
         }
-        out->seconds += step_seconds(program, s, bounds);
         const size_t bytes = scratch_bytes(program, s, bounds);
         scratch = bytes > scratch ? bytes : scratch;
         out->flops += step->type->flops != NULL
@@ -431,10 +439,11 @@ double apx_cuda_recurrent_seconds(const struct apx_cuda_program *program,
 {
     struct apx_bound bounds[APX_BIND_OPERANDS];
     int64_t symbols[APX_MAX_SYMBOLS];
-    double seconds = 0;
+    double seconds = 0, time;
     apx_cuda_symbols(program, batch_symbols, rows, symbols);
     *steps = 0;
-    for (int s = 0; s < program->plan->step_count; s++) {
+    for (int s = 0, taken; s < program->plan->step_count; s += taken) {
+        taken = 1;
         if (!takes_lengths(program, s))
             continue;
         if (!apx_bind_operands(program->plan->steps[s], symbols, bounds)) {
@@ -443,7 +452,8 @@ double apx_cuda_recurrent_seconds(const struct apx_cuda_program *program,
         }
         const int64_t own = bounds[APX_RNN_X].extent[0];
         *steps = own > *steps ? own : *steps;
-        seconds += step_seconds(program, s, bounds);
+        taken = apx_cuda_stack_take(program, s, symbols, &time); /* all with these lengths */
+        seconds += time;
     }
     return seconds;
 }

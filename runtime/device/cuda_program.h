@@ -25,6 +25,8 @@ struct apx_cuda_step {
     struct apx_cuda_choice choice;
     void *header;         /* the start of the weights, NULL: not wanted */
     size_t offset, bytes; /* of the weights among all */
+    int stack;            /* it and the steps behind it that one launch may take: at least 1 */
+    bool is_between;      /* then what it hands to the next is read by nobody else */
 };
 
 struct apx_cuda_program {
@@ -63,6 +65,13 @@ void apx_cuda_symbols(const struct apx_cuda_program *program, const int64_t *sym
                       int64_t *out);
 /* Bytes of a slot for these symbols; false if there is no such size. */
 bool apx_cuda_slot_bytes(const struct apx_slot *slot, const int64_t *symbols, size_t *bytes);
+
+/* A kernel inside a graph, beside its work: nominal, until it is measured on the machine at hand.
+ */
+#define APX_CUDA_STEP_SECONDS 2.5e-6
+/* Of step s by itself, for symbols as steps see them; infinite for extents that the plan does not
+ * allow. */
+double apx_cuda_step_seconds(const struct apx_cuda_program *program, int s, const int64_t *symbols);
 
 /* All zero but for seconds, which is infinite, for extents that the plan does not allow. */
 void apx_cuda_measure(const struct apx_cuda_program *program, const int64_t *symbols, int64_t rows,

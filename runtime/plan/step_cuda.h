@@ -37,6 +37,13 @@ struct apx_cuda_frame {
     void *stream;
 };
 
+/* A step of a stack while it is enqueued. */
+struct apx_cuda_stacked {
+    const struct apx_step *step;
+    const void *args, *packed; /* as launch gets them */
+    bool is_between;           /* its first output is read by the next one alone */
+};
+
 struct apx_step_cuda {
     /* False: this device cannot run this step; out->precision then says which was looked for. */
     bool (*choose)(const struct apx_step *step, const struct apx_cuda_place *place,
@@ -55,6 +62,16 @@ struct apx_step_cuda {
     double (*seconds)(const struct apx_step *step, const struct apx_cuda_place *place,
                       const struct apx_cuda_choice *choice, const void *header,
                       const struct apx_bound *in, const struct apx_bound *out);
+    /* Stacks: steps of this class and with one row, each of which takes the first output of the one
+     * before as its first input, in one launch. NULL, all three: none. follows: `above` may be that
+     * to `below`, whose y it is known to take. stack_seconds: as seconds, infinite if there is no
+     * such launch. 2 to APX_CUDA_MOST_STACKED steps; in: of the first */
+    bool (*follows)(const struct apx_step *below, const struct apx_step *above);
+    int (*launch_stack)(const struct apx_cuda_stacked *steps, int count,
+                        const struct apx_cuda_frame *frame);
+    double (*stack_seconds)(const struct apx_step *const *steps, int count,
+                            const struct apx_cuda_place *place,
+                            const struct apx_cuda_choice *choice, const struct apx_bound *in);
 };
 
 #endif

@@ -3,6 +3,7 @@
  * of the kernel, x and y through strides. */
 #include "runtime/plan/step_rnn.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "runtime/plan/step_cuda.h"
@@ -178,12 +179,55 @@ static double rnn_cuda_seconds(const struct apx_step *step, const struct apx_cud
                         (size_t)in[APX_RNN_X].extent[0]);
 }
 
+/* Step number n of either is the same time of the same row. */
+static bool rnn_follows(const struct apx_step *below, const struct apx_step *above)
+{
+    const struct apx_rnn_params *first = below->params, *second = above->params;
+    const struct apx_view *lengths = below->in[APX_RNN_LENGTHS];
+    return first->desc.reverse == second->desc.reverse &&
+           (lengths == NULL ? above->in[APX_RNN_LENGTHS] == NULL
+                            : apx_view_equal(lengths, above->in[APX_RNN_LENGTHS]));
+}
+
+static int rnn_launch_stack(const struct apx_cuda_stacked *steps, int count,
+                            const struct apx_cuda_frame *frame)
+{
+    const struct apx_cuda_rnn_row *row = frame->choice.row;
+    struct apx_rnn_args args[APX_CUDA_MOST_STACKED];
+    for (int i = 0; i < count; i++) {
+        args[i] = place_args(steps[i].args, &frame->frame);
+        args[i].packed = steps[i].packed;
+        if (steps[i].is_between)
+            args[i].y = NULL;
+    }
+    return args[0].rows > 0 ? row->launch_stack(&frame->place->device, args, (size_t)count,
+                                                frame->fault, frame->stream)
+                            : 0;
+}
+
+static double rnn_stack_seconds(const struct apx_step *const *steps, int count,
+                                const struct apx_cuda_place *place,
+                                const struct apx_cuda_choice *choice, const struct apx_bound *in)
+{
+    const struct apx_cuda_rnn_row *row = choice->row;
+    const struct apx_rnn_desc *descs[APX_CUDA_MOST_STACKED];
+    for (int i = 0; i < count; i++)
+        descs[i] = &((const struct apx_rnn_params *)steps[i]->params)->desc;
+    return row->stack_seconds != NULL ? row->stack_seconds(&place->device, descs, (size_t)count,
+                                                           (size_t)in[APX_RNN_X].extent[1],
+                                                           (size_t)in[APX_RNN_X].extent[0])
+                                      : INFINITY;
+}
+
 static const struct apx_step_cuda rnn_cuda = {.choose = rnn_choose,
                                               .packed_bound = rnn_cuda_bound,
                                               .pack = rnn_cuda_pack,
                                               .scratch = rnn_cuda_scratch,
                                               .launch = rnn_launch,
-                                              .seconds = rnn_cuda_seconds};
+                                              .seconds = rnn_cuda_seconds,
+                                              .follows = rnn_follows,
+                                              .launch_stack = rnn_launch_stack,
+                                              .stack_seconds = rnn_stack_seconds};
 
 const struct apx_step_class apx_lstm_class = {.name = "lstm",
                                               .args_bytes = sizeof(struct rnn_args),

@@ -69,6 +69,18 @@ bool apx_view_is_standard(const struct apx_view *view)
     return true;
 }
 
+bool apx_view_equal(const struct apx_view *a, const struct apx_view *b)
+{
+    if (a == NULL || b == NULL || a->slot != b->slot || a->dtype != b->dtype ||
+        a->rank != b->rank || !apx_dim_equal(&a->offset, &b->offset))
+        return false;
+    for (int i = 0; i < a->rank; i++)
+        if (!apx_dim_equal(&a->extent[i], &b->extent[i]) ||
+            !apx_dim_equal(&a->stride[i], &b->stride[i]))
+            return false;
+    return true;
+}
+
 void apx_view_transpose(const struct apx_view *view, const int *perm, struct apx_view *out)
 {
     *out = *view;

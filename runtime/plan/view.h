@@ -42,6 +42,8 @@ void apx_view_make_dense(struct apx_view *view, const int *order);
 bool apx_view_order(const struct apx_view *view, int *order);
 /* Dense with the axes in their own order. */
 bool apx_view_is_standard(const struct apx_view *view);
+/* The same elements in the same order, for all symbols; false, too, if either is NULL. */
+bool apx_view_equal(const struct apx_view *a, const struct apx_view *b);
 
 /* out axis i is axis perm[i]. */
 void apx_view_transpose(const struct apx_view *view, const int *perm, struct apx_view *out);

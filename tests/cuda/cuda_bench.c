@@ -5,10 +5,10 @@
  *   cuda_bench [--cuts] [--most-rows N] [--steps T]
  *
  * One line a shape: microseconds a launch (the median of graphs of ten), the estimate that the row
- * gives of itself, and for recurrent layers microseconds a step. float and int8 rows must
- * give the processor's bits, cuBLASLt's be within 1e-4, rows of halves within 1e-2. --cuts: each
- * way to cut a launch, timed, for the constants of the *_cut.c. Exit status 1 if a result is wrong,
- * 77 without a device. */
+ * gives of itself, and for recurrent layers microseconds a step; of layers one behind the other, in
+ * one launch and in one each. float and int8 rows must give the processor's bits, cuBLASLt's be
+ * within 1e-4, rows of halves within 1e-2. --cuts: each way to cut a launch, timed, for the
+ * constants of the *_cut.c. Exit status 1 if a result is wrong, 77 without a device. */
 #include <getopt.h>
 #include <math.h>
 #include <stdio.h>
@@ -54,6 +54,11 @@ static void *upload(const void *from, size_t bytes)
 }
 
 /* ---- recurrent layers ------------------------------------------------------------------------ */
+
+static const char *form(bool is_lstm, bool reset_after)
+{
+    return is_lstm ? "" : reset_after ? " after" : " before";
+}
 
 struct rnn_bench {
     const struct apx_cuda_rnn_row *row;
@@ -149,26 +154,33 @@ static double rnn_error(const struct apx_rnn_desc *desc, bool is_lstm,
     return worst;
 }
 
-static void rnn(const struct apx_cuda_rnn_row *row, bool is_lstm, bool reset_after, size_t input,
-                size_t hidden, size_t rows, size_t steps, bool cuts)
+/* One layer's weights, here and packed on the device. */
+struct layer {
+    struct apx_rnn_weights weights;
+    float *w, *bias, *scales;
+    int8_t *levels;
+    void *packed;
+};
+
+static struct apx_rnn_desc make_desc(const struct apx_cuda_rnn_row *row, bool reset_after,
+                                     size_t input, size_t hidden)
 {
     const bool is_int8 = strcmp(row->precision, "int8") == 0;
-    const struct apx_rnn_desc desc = {
+    return (struct apx_rnn_desc){
         .input = input,
         .hidden = hidden,
         .reset_after = reset_after,
         .int8 = {.levels = is_int8 ? 127 : 0, .input_scale = 1.0f / 127.0f},
         .act = {{.kind = APX_ACT_SIGMOID}, {.kind = APX_ACT_TANH}, {.kind = APX_ACT_TANH}}};
-    if (!row->supports(device_open(), &desc)) {
-        printf("%-14s I %3zu H %3zu: not supported\n", row->name, input, hidden);
-        return;
-    }
-    struct rng rng = {hidden * 31 + input};
-    const size_t gates = is_lstm ? 4 : 3;
+}
+
+static struct layer make_layer(struct rng *rng, const struct apx_cuda_rnn_row *row, bool is_lstm,
+                               const struct apx_rnn_desc *desc)
+{
+    const size_t input = desc->input, hidden = desc->hidden, gates = is_lstm ? 4 : 3;
     const float scale = 1.7f / sqrtf((float)(input + hidden));
-    float *w = random_floats(&rng, gates * hidden * (input + hidden), scale);
-    float *bias = random_floats(&rng, 2 * gates * hidden, 0.5f);
-    float *x = random_floats(&rng, rows * steps * input, 1.0f);
+    float *w = random_floats(rng, gates * hidden * (input + hidden), scale);
+    float *bias = random_floats(rng, 2 * gates * hidden, 0.5f);
     int8_t *levels = kcheck_alloc(gates * hidden * (input + hidden));
     float *scales = kcheck_alloc(gates * hidden * sizeof *scales);
     for (size_t i = 0; i < gates * hidden * (input + hidden); i++)
@@ -183,13 +195,38 @@ static void rnn(const struct apx_cuda_rnn_row *row, bool is_lstm, bool reset_aft
                                             .r_s8 = levels + gates * hidden * input,
                                             .w_scale = scales,
                                             .r_scale = scales};
-    void *packed = kcheck_alloc(row->packed_bytes(&desc));
-    row->pack(&desc, &weights, packed);
+    void *packed = kcheck_alloc(row->packed_bytes(desc));
+    row->pack(desc, &weights, packed);
+    void *on_device = upload(packed, row->packed_bytes(desc));
+    free(packed);
+    return (struct layer){weights, w, bias, scales, levels, on_device};
+}
+
+static void free_layer(struct layer *layer)
+{
+    device_free(layer->packed);
+    free(layer->w);
+    free(layer->bias);
+    free(layer->scales);
+    free(layer->levels);
+}
+
+static void rnn(const struct apx_cuda_rnn_row *row, bool is_lstm, bool reset_after, size_t input,
+                size_t hidden, size_t rows, size_t steps, bool cuts)
+{
+    const struct apx_rnn_desc desc = make_desc(row, reset_after, input, hidden);
+    if (!row->supports(device_open(), &desc)) {
+        printf("%-14s I %3zu H %3zu: not supported\n", row->name, input, hidden);
+        return;
+    }
+    struct rng rng = {hidden * 31 + input};
+    struct layer layer = make_layer(&rng, row, is_lstm, &desc);
+    float *x = random_floats(&rng, rows * steps * input, 1.0f);
     const int32_t no_fault = 0;
     struct rnn_bench bench = {.row = row, .is_lstm = is_lstm};
     bench.fault = upload(&no_fault, sizeof no_fault);
     bench.args = (struct apx_rnn_args){.desc = &desc,
-                                       .packed = upload(packed, row->packed_bytes(&desc)),
+                                       .packed = layer.packed,
                                        .rows = rows,
                                        .steps = steps,
                                        .x = upload(x, rows * steps * input * sizeof(float)),
@@ -206,33 +243,147 @@ static void rnn(const struct apx_cuda_rnn_row *row, bool is_lstm, bool reset_aft
     const size_t bytes = host.rows * steps * hidden * sizeof(float);
     float *y = kcheck_alloc(bytes);
     device_out(y, bench.args.y, bytes);
-    const double error = rnn_error(&desc, is_lstm, &weights, &host, y);
+    const double error = rnn_error(&desc, is_lstm, &layer.weights, &host, y);
     const bool good = strcmp(row->precision, "fp16") == 0 ? error < 1e-2 : error == 0.0;
     failures += !good;
     printf("%-14s%s I %3zu H %3zu T %2zu N %5zu %10.1f us %8.2f us a step, estimate %8.2f, "
            "error %.1e%s\n",
-           row->name,
-           is_lstm       ? ""
-           : reset_after ? " after"
-                         : " before",
-           input, hidden, steps, rows, 1e6 * seconds, 1e6 * seconds / (double)steps,
+           row->name, form(is_lstm, reset_after), input, hidden, steps, rows, 1e6 * seconds,
+           1e6 * seconds / (double)steps,
            1e6 * row->seconds(device_open(), &desc, rows, steps) / (double)steps, error,
            good ? "" : " FAIL");
     if (cuts)
         rnn_cuts(&bench);
-    const void *on_device[] = {bench.args.packed, bench.args.x, bench.args.y, bench.fault};
+    const void *on_device[] = {bench.args.x, bench.args.y, bench.fault};
     for (size_t i = 0; i < sizeof on_device / sizeof on_device[0]; i++) {
         void *memory;
         memcpy(&memory, &on_device[i], sizeof memory);
         device_free(memory);
     }
-    free(w);
-    free(levels);
-    free(scales);
-    free(bias);
+    free_layer(&layer);
     free(x);
-    free(packed);
     free(y);
+}
+
+/* ---- layers one behind the other ------------------------------------------------------------- */
+
+struct stack_bench {
+    const struct apx_cuda_rnn_row *row;
+    struct apx_rnn_args args[APX_CUDA_MOST_STACKED]; /* on the device */
+    size_t layers;
+    int32_t *fault;
+    bool is_together;
+};
+
+static int stack_launch(void *context, void *stream)
+{
+    const struct stack_bench *bench = context;
+    int code = 0;
+    if (bench->is_together)
+        return bench->row->launch_stack(device_open(), bench->args, bench->layers, bench->fault,
+                                        stream);
+    for (size_t l = 0; l < bench->layers && code == 0; l++)
+        code = bench->row->launch(device_open(), &bench->args[l], bench->fault, stream);
+    return code;
+}
+
+/* The worst of all layers, each on the processor with the device's y of the one below. */
+static double stack_error(const struct stack_bench *bench, bool is_lstm, const struct layer *layer,
+                          const float *x)
+{
+    double worst = 0.0;
+    float *below = NULL;
+    for (size_t l = 0; l < bench->layers; l++) {
+        struct apx_rnn_args host = bench->args[l];
+        const size_t bytes = host.rows * host.steps * host.desc->hidden * sizeof(float);
+        float *y = kcheck_alloc(bytes);
+        device_out(y, host.y, bytes);
+        host.x = l > 0 ? below : x;
+        const double error = rnn_error(host.desc, is_lstm, &layer[l].weights, &host, y);
+        worst = error <= worst ? worst : error;
+        free(below);
+        below = y;
+    }
+    free(below);
+    return worst;
+}
+
+/* `width`: of x, then of each layer. */
+static void stack(const struct apx_cuda_rnn_row *row, bool is_lstm, bool reset_after,
+                  const size_t *width, size_t layers, size_t rows, size_t steps)
+{
+    struct apx_rnn_desc desc[APX_CUDA_MOST_STACKED];
+    const struct apx_rnn_desc *descs[APX_CUDA_MOST_STACKED];
+    double estimate = 0.0; /* of launches apart */
+    for (size_t l = 0; l < layers; l++) {
+        desc[l] = make_desc(row, reset_after, width[l], width[l + 1]);
+        descs[l] = &desc[l];
+        estimate += row->seconds(device_open(), &desc[l], rows, steps);
+    }
+    if (isinf(row->stack_seconds(device_open(), descs, layers, rows, steps)))
+        return; /* no clusters here */
+    struct rng rng = {width[1] * 31 + width[0]};
+    struct layer layer[APX_CUDA_MOST_STACKED];
+    float *x = random_floats(&rng, rows * steps * width[0], 1.0f);
+    const int32_t no_fault = 0;
+    const double a_step = 1e6 / (double)steps;
+    struct stack_bench bench = {.row = row, .layers = layers, .is_together = true};
+    void *on_x = upload(x, rows * steps * width[0] * sizeof(float));
+    bench.fault = upload(&no_fault, sizeof no_fault);
+    for (size_t l = 0; l < layers; l++) {
+        layer[l] = make_layer(&rng, row, is_lstm, &desc[l]);
+        bench.args[l] =
+            (struct apx_rnn_args){.desc = &desc[l],
+                                  .packed = layer[l].packed,
+                                  .rows = rows,
+                                  .steps = steps,
+                                  .x = l > 0 ? bench.args[l - 1].y : on_x,
+                                  .x_row = (ptrdiff_t)(steps * width[l]),
+                                  .x_step = (ptrdiff_t)width[l],
+                                  .y = device_alloc(rows * steps * width[l + 1] * sizeof(float)),
+                                  .y_row = (ptrdiff_t)(steps * width[l + 1]),
+                                  .y_step = (ptrdiff_t)width[l + 1]};
+    }
+    const double together = device_time(stack_launch, &bench);
+    device_check(row->name, 0);
+    const double error = stack_error(&bench, is_lstm, layer, x);
+    bench.is_together = false; /* and writes the same once more */
+    const double apart = device_time(stack_launch, &bench);
+    const bool good = error == 0.0;
+    failures += !good;
+    printf("%-14s%s %zu layers", row->name, form(is_lstm, reset_after), layers);
+    for (size_t l = 0; l <= layers; l++)
+        printf(" %zu", width[l]);
+    printf(" T %2zu N %5zu %10.1f us %8.2f us a step, estimate %8.2f; apart %8.2f, estimate %8.2f, "
+           "error %.1e%s\n",
+           steps, rows, 1e6 * together, a_step * together,
+           a_step * row->stack_seconds(device_open(), descs, layers, rows, steps), a_step * apart,
+           a_step * estimate, error, good ? "" : " FAIL");
+    for (size_t l = 0; l < layers; l++) {
+        free_layer(&layer[l]);
+        device_free(bench.args[l].y);
+    }
+    device_free(on_x);
+    device_free(bench.fault);
+    free(x);
+}
+
+static void all_stacks(size_t most_rows, size_t steps)
+{
+    static const size_t widths[][5] = {{128, 128, 128}, {64, 256, 128}, {32, 64, 64, 64}};
+    static const size_t layers[] = {2, 2, 3};
+    static const size_t batches[] = {1, 16, 128};
+    for (int kind = 0; kind < 3; kind++) {
+        size_t count;
+        const struct apx_cuda_rnn_row *rows =
+            kind == 0 ? apx_cuda_lstm_rows(&count) : apx_cuda_gru_rows(&count);
+        for (size_t r = 0; r < count; r++)
+            for (size_t w = 0; w < sizeof layers / sizeof layers[0]; w++)
+                for (size_t b = 0; b < sizeof batches / sizeof batches[0]; b++)
+                    if (batches[b] <= most_rows && rows[r].stack_seconds != NULL)
+                        stack(&rows[r], kind == 0, kind == 1, widths[w], layers[w], batches[b],
+                              steps);
+    }
 }
 
 static void all_rnn(size_t most_rows, size_t steps, bool cuts)
@@ -454,8 +605,10 @@ int main(int argc, char **argv)
     printf("device: %s, %d.%d, %d multiprocessors, %zu KB of shared memory a block\n", device->name,
            device->major, device->minor, device->multiprocessors, device->shared_bytes / 1024);
     all_rnn(most_rows, steps, cuts);
-    if (!cuts)
+    if (!cuts) {
+        all_stacks(most_rows, steps);
         all_dense(most_rows);
+    }
     all_forests(most_rows);
     printf("%zu wrong results\n", failures);
     return failures > 0;

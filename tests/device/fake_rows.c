@@ -26,6 +26,12 @@ struct kernel {
             struct apx_rnn_args args;
         } rnn;
         struct {
+            size_t layers;
+            const struct apx_rnn_row *row;
+            struct apx_rnn_desc desc[APX_CUDA_MOST_STACKED];
+            struct apx_rnn_args args[APX_CUDA_MOST_STACKED];
+        } stack;
+        struct {
             struct apx_dense_desc desc;
             struct apx_dense_args args;
         } dense;
@@ -53,24 +59,61 @@ static const struct apx_rnn_row *scalar_row(bool is_lstm, bool is_int8)
     abort();
 }
 
+static void run_layer(const struct apx_rnn_row *row, struct apx_rnn_args args, int32_t *fault)
+{
+    int32_t *lengths = NULL;
+    if (args.lengths != NULL) {
+        lengths = malloc(args.rows * sizeof *lengths);
+        assert(lengths != NULL);
+        for (size_t n = 0; n < args.rows; n++) {
+            bool is_bad = args.lengths[n] < 0 || (size_t)args.lengths[n] > args.steps;
+            lengths[n] = is_bad ? 0 : args.lengths[n];
+            *fault |= is_bad;
+        }
+        args.lengths = lengths;
+    }
+    row->run(&args);
+    free(lengths);
+}
+
 static void run_rnn(const struct fake_op *op)
 {
     struct kernel kernel = *(const struct kernel *)(const void *)op;
-    struct apx_rnn_args *args = &kernel.rnn.args;
-    int32_t *lengths = NULL;
-    args->desc = &kernel.rnn.desc;
-    if (args->lengths != NULL) {
-        lengths = malloc(args->rows * sizeof *lengths);
-        assert(lengths != NULL);
-        for (size_t n = 0; n < args->rows; n++) {
-            bool is_bad = args->lengths[n] < 0 || (size_t)args->lengths[n] > args->steps;
-            lengths[n] = is_bad ? 0 : args->lengths[n];
-            *kernel.fault |= is_bad;
+    kernel.rnn.args.desc = &kernel.rnn.desc;
+    run_layer(kernel.rnn.row, kernel.rnn.args, kernel.fault);
+}
+
+/* Twice: on a GPU all layers are under way at once, so that nothing that one of them reads may lie
+ * where another one writes. */
+static void run_stack(const struct fake_op *op)
+{
+    struct kernel kernel = *(const struct kernel *)(const void *)op;
+    for (int pass = 0; pass < 2; pass++) {
+        float *below = NULL;
+        for (size_t l = 0; l < kernel.stack.layers; l++) {
+            struct apx_rnn_args args = kernel.stack.args[l];
+            const size_t width = kernel.stack.desc[l].hidden;
+            args.desc = &kernel.stack.desc[l];
+            args.scratch = malloc(kernel.stack.row->scratch_bytes(args.desc, args.rows) + 1);
+            float *y = malloc(args.rows * args.steps * width * sizeof *y + 1);
+            assert(args.scratch != NULL && y != NULL);
+            if (l > 0) {
+                args.x = below;
+                args.x_row = (ptrdiff_t)(args.steps * args.desc->input);
+                args.x_step = (ptrdiff_t)args.desc->input;
+            }
+            run_layer(kernel.stack.row, args, kernel.fault);
+            args.y = y; /* for the next, whether the caller wants it or not */
+            args.y_row = (ptrdiff_t)(args.steps * width);
+            args.y_step = (ptrdiff_t)width;
+            args.h_last = args.c_last = NULL;
+            run_layer(kernel.stack.row, args, kernel.fault);
+            free(args.scratch);
+            free(below);
+            below = y;
         }
-        args->lengths = lengths;
+        free(below);
     }
-    kernel.rnn.row->run(args);
-    free(lengths);
 }
 
 static int launch_rnn(bool is_lstm, const struct apx_rnn_args *args, int32_t *fault, void *stream)
@@ -82,6 +125,33 @@ static int launch_rnn(bool is_lstm, const struct apx_rnn_args *args, int32_t *fa
     kernel.rnn.args = *args;
     kernel.rnn.args.desc = NULL;
     return put(&kernel, stream);
+}
+
+static int launch_stack(bool is_lstm, const struct apx_rnn_args *args, size_t layers,
+                        int32_t *fault, void *stream)
+{
+    struct kernel kernel = {.op = {run_stack}, .fault = fault};
+    assert(layers >= 2 && layers <= APX_CUDA_MOST_STACKED && args->rows > 0);
+    kernel.stack.layers = layers;
+    kernel.stack.row = scalar_row(is_lstm, false);
+    for (size_t l = 0; l < layers; l++) {
+        assert(l == 0 || args[l].desc->input == args[l - 1].desc->hidden);
+        assert(args[l].rows == args->rows && args[l].steps == args->steps);
+        assert(args[l].lengths == args->lengths);
+        kernel.stack.desc[l] = *args[l].desc;
+        kernel.stack.args[l] = args[l];
+        kernel.stack.args[l].desc = NULL;
+    }
+    return put(&kernel, stream);
+}
+
+/* Sooner than one launch each for some hundred rows at most. */
+static double stack_seconds(const struct apx_cuda_device *device,
+                            const struct apx_rnn_desc *const *descs, size_t layers, size_t rows,
+                            size_t steps)
+{
+    (void)device, (void)descs;
+    return 1e-6 * (double)(steps + layers) + 5e-9 * (double)(steps * rows * layers);
 }
 
 static double rnn_seconds(const struct apx_cuda_device *device, const struct apx_rnn_desc *desc,
@@ -120,20 +190,30 @@ static double rnn_seconds(const struct apx_cuda_device *device, const struct apx
     {                                                                                              \
         (void)device;                                                                              \
         return launch_rnn(is_lstm, args, fault, stream);                                           \
+    }                                                                                              \
+    static int cell##_launch_stack(const struct apx_cuda_device *device,                           \
+                                   const struct apx_rnn_args *args, size_t layers, int32_t *fault, \
+                                   void *stream)                                                   \
+    {                                                                                              \
+        (void)device;                                                                              \
+        return launch_stack(is_lstm, args, layers, fault, stream);                                 \
     }
-#define ROW(cell, type, word, check)                                                               \
+#define ROW(cell, type, word, check, ...)                                                          \
     {                                                                                              \
         .name = "fake_" #cell "_" type, .precision = word, .supports = cell##_##check##_supports,  \
         .packed_bytes = cell##_bytes, .pack = cell##_pack, .scratch_bytes = cell##_scratch,        \
-        .launch = cell##_launch, .seconds = rnn_seconds                                            \
+        .launch = cell##_launch, .seconds = rnn_seconds, __VA_ARGS__                               \
     }
+#define STACKED(cell) .launch_stack = cell##_launch_stack, .stack_seconds = stack_seconds
+#define ALONE         .launch_stack = NULL, .stack_seconds = NULL
 CELL(lstm, true)
 CELL(gru, false)
-const struct apx_cuda_rnn_row fake_lstm_rows[3] = {ROW(lstm, "f32", "fp32", float),
-                                                   ROW(lstm, "f16", "fp16", float),
-                                                   ROW(lstm, "s8", "int8", int8)};
-const struct apx_cuda_rnn_row fake_gru_rows[3] = {
-    ROW(gru, "f32", "fp32", float), ROW(gru, "f16", "fp16", float), ROW(gru, "s8", "int8", int8)};
+const struct apx_cuda_rnn_row fake_lstm_rows[3] = {ROW(lstm, "f32", "fp32", float, STACKED(lstm)),
+                                                   ROW(lstm, "f16", "fp16", float, ALONE),
+                                                   ROW(lstm, "s8", "int8", int8, ALONE)};
+const struct apx_cuda_rnn_row fake_gru_rows[3] = {ROW(gru, "f32", "fp32", float, STACKED(gru)),
+                                                  ROW(gru, "f16", "fp16", float, ALONE),
+                                                  ROW(gru, "s8", "int8", int8, ALONE)};
 
 /* ---- dense ----------------------------------------------------------------------------------- */
 
