@@ -162,3 +162,28 @@ enum apx_status apx_infer_qlinear_matmul(struct apx_graph *graph, struct apx_nod
             check_places(graph, node, places[i].input, places[i].of, places[i].by_columns, error);
     return status;
 }
+
+/* a, its scale and zero point; b, its; y's. Element by element. */
+enum apx_status apx_infer_qlinear_pair(struct apx_graph *graph, struct apx_node *node,
+                                       struct apx_error *error)
+{
+    const struct apx_value *a = apx_node_in(graph, node, 0), *b = apx_node_in(graph, node, 3);
+    struct apx_dim dims[APX_MAX_RANK];
+    int rank = 0;
+    if (b == NULL || !is_byte(a) || b->dtype != a->dtype)
+        return apx_fail(error, APX_EUNSUPPORTED, node->name, "%s of %s and %s",
+                        apx_op_info(node->op)->name, apx_dtype_name(a->dtype),
+                        b != NULL ? apx_dtype_name(b->dtype) : "nothing");
+    enum apx_status status = APX_OK;
+    static const int scales[] = {1, 4, 6}; /* and a zero point behind each */
+    for (int i = 0; i < 3 && status == APX_OK; i++) {
+        status = check_places(graph, node, scales[i], -1, false, error);
+        if (status == APX_OK)
+            status = check_places(graph, node, scales[i] + 1, 0, false, error);
+    }
+    if (status == APX_OK)
+        status = apx_infer_broadcast_dims(graph, node, dims, &rank, a->dims, a->rank, error);
+    if (status == APX_OK)
+        status = apx_infer_broadcast_dims(graph, node, dims, &rank, b->dims, b->rank, error);
+    return status == APX_OK ? apx_infer_set(graph, node, 0, a->dtype, rank, dims, error) : status;
+}

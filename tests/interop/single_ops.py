@@ -96,7 +96,7 @@ class Maker:
             values.append(helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(array.dtype), dims))
         graph = helper.make_graph([node], op, values, [onnx.ValueInfoProto(name=name) for name in names],
                                   self.constants)
-        imports = [helper.make_opsetid("", opset), helper.make_opsetid("ai.onnx.ml", 3)]
+        imports = [helper.make_opsetid("", opset), helper.make_opsetid("ai.onnx.ml", 3), helper.make_opsetid("com.microsoft", 1)]
         return helper.make_model(graph, opset_imports=imports, ir_version=8)
 
 
@@ -231,6 +231,25 @@ def integer_product(m, op):
     m.give(scale([]) * np.float32(inner))
     m.give(whole(kind, []))
     return m.model(op, {}, 17)
+
+
+def integer_pair(m, op):
+    """All pairs of bytes at times, so that every rounding is seen; broadcasting along any axis."""
+    kind = m.pick([np.uint8, np.int8])
+    least, most = np.iinfo(kind).min, np.iinfo(kind).max
+    bytes_of = lambda shape: m.rng.integers(least, most, shape, endpoint=True).astype(kind)
+    if m.chance(0.5):
+        a, b = (x.astype(kind) for x in np.meshgrid(np.arange(least, most + 1), np.arange(least, most + 1)))
+    else:
+        shape = m.shape(1, 3)
+        a, b = (bytes_of([1 if m.chance(0.3) else d for d in shape][m.integer(0, len(shape)):]) for _ in range(2))
+    tenths = m.chance(0.5)  # ties come often
+    for array in (a, b, None):
+        if array is not None:
+            m.give(array, False)
+        m.number(np.float32(m.integer(1, 9) / 10 if tenths else m.rng.uniform(0.01, 0.1)))
+        m.number(bytes_of([]))
+    return m.model(op, {}, 17, domain="com.microsoft")
 
 
 def logic_not(m, op):
@@ -682,6 +701,7 @@ MAKERS = {
     **dict.fromkeys(("Identity", "Dropout"), identity), **dict.fromkeys(("Cast", "CastLike"), cast), "Not": logic_not,
     **dict.fromkeys(("QuantizeLinear", "DequantizeLinear"), quantize_linear), "DynamicQuantizeLinear": dynamic_quantize,
     **dict.fromkeys(("MatMulInteger", "QLinearMatMul"), integer_product),
+    **dict.fromkeys(("QLinearAdd", "QLinearMul"), integer_pair),
     **dict.fromkeys(("Add", "Sub", "Mul", "Div", "Pow", "Mod", "PRelu", "Equal", "Less", "LessOrEqual", "Greater",
                      "GreaterOrEqual", "And", "Or", "Xor"), binary),
     **dict.fromkeys(("Min", "Max", "Sum", "Mean"), chain), "Where": where, **dict.fromkeys(REDUCES, reduce),

@@ -35,6 +35,8 @@ static inline enum apx_dtype case_dtype(char letter)
         return APX_STRING;
     case 'u':
         return APX_U8;
+    case 'c':
+        return APX_I8;
     default:
         return APX_F32;
     }

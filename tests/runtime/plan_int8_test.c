@@ -569,6 +569,80 @@ static void looks_at_the_whole_batch(void)
     free(x.data);
 }
 
+/* All pairs of bytes, with scales that make every step exact, so that ties are ties. */
+static void pairs_are_rounded_once(void)
+{
+    enum { BYTES = 256, PAIRS = BYTES * BYTES };
+    const float scales[3] = {0.25f, 0.5f, 1};
+    for (int form = 0; form < 4; form++) {
+        const bool is_sum = form % 2 == 0, is_signed = form / 2 == 1;
+        const int least = is_signed ? -128 : 0, zeros[3] = {least + 3, least + 130, least + 127};
+        const enum apx_dtype dtype = is_signed ? APX_I8 : APX_U8;
+        struct apx_onnx *m =
+            case_begin(17, is_signed ? "a:c[n,256] b:c[n,256]" : "a:u[n,256] b:u[n,256]", "y");
+        apx_onnx_opset(m, "com.microsoft", 1);
+        for (int i = 0; i < 3; i++) {
+            const uint8_t zero = (uint8_t)zeros[i];
+            apx_onnx_tensor(m, (const char *const[]){"sa", "sb", "sy"}[i], APX_F32, 0, NULL,
+                            &scales[i]);
+            apx_onnx_tensor(m, (const char *const[]){"za", "zb", "zy"}[i], dtype, 0, NULL, &zero);
+        }
+        case_node_of(m, "com.microsoft", is_sum ? "QLinearAdd" : "QLinearMul",
+                     "a sa za b sb zb sy zy", "y");
+        struct apx_tensor in[2];
+        for (int i = 0; i < 2; i++) {
+            in[i] = run_tensor(dtype, 2, (int64_t[]){BYTES, BYTES});
+            for (int k = 0; k < PAIRS; k++)
+                ((uint8_t *)in[i].data)[k] = (uint8_t)((i == 0 ? k / BYTES : k % BYTES) + least);
+        }
+        REQUIRE(run_case_list(m, 2, in));
+        CHECK_EQ(run_out[0].dtype, dtype);
+        CHECK(run_independent);
+        int wrong = 0;
+        for (int k = 0; k < PAIRS; k++) {
+            const double a = 0.25 * (k / BYTES + least - zeros[0]),
+                         b = 0.5 * (k % BYTES + least - zeros[1]);
+            const double y = rint((is_sum ? a + b : a * b) + zeros[2]);
+            const uint8_t found = ((const uint8_t *)run_out[0].data)[k];
+            wrong += (is_signed ? (int8_t)found : found) !=
+                     (int)fmin(fmax(y, (double)least), (double)(least + 255));
+        }
+        CHECK_EQ(wrong, 0);
+        run_release(in, 2);
+    }
+}
+
+static void refuses_other_pairs(void)
+{
+    static const char *const forms[][2] = {
+        {"a:u[n,4] b:c[n,4]", "a one zero b one zero one zero"}, /* two types */
+        {"a:f[n,4] b:f[n,4]", "a one zero b one zero one zero"},
+        {"a:u[n,4] b:u[n,4]", "a one zero b one zero none zero"}, /* a scale of 0 */
+        {"a:u[n,4] b:u[n,4]", "a one zero b four zero one zero"}, /* one for each column */
+        {"a:u[n,4] b:u[n,4]", "a zero zero b one zero one zero"}, /* an integer for a scale */
+        {"a:u[n,4] b:u[n,4]", "a one one b one zero one zero"},
+    };
+    static const float one = 1, none = 0, four[4] = {1, 1, 1, 1};
+    for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+        struct apx_onnx *m = case_begin(17, forms[i][0], "y");
+        apx_onnx_opset(m, "com.microsoft", 1);
+        apx_onnx_tensor(m, "one", APX_F32, 0, NULL, &one);
+        apx_onnx_tensor(m, "none", APX_F32, 0, NULL, &none);
+        apx_onnx_tensor(m, "four", APX_F32, 1, (int64_t[]){4}, four);
+        apx_onnx_tensor(m, "zero", APX_U8, 0, NULL, &(uint8_t){0});
+        case_node_of(m, "com.microsoft", "QLinearAdd", forms[i][1], "y");
+        struct apx_tensor in[2] = {run_tensor(i == 1 ? APX_F32 : APX_U8, 2, (int64_t[]){2, 4}),
+                                   run_tensor(i == 1   ? APX_F32
+                                              : i == 0 ? APX_I8
+                                                       : APX_U8,
+                                              2, (int64_t[]){2, 4})};
+        CHECK(!run_case_list(m, 2, in));
+        CHECK(run_status == APX_EUNSUPPORTED || run_status == APX_EFORMAT);
+        CHECK_HAS(run_error.message, "QLinearAdd");
+        run_release(in, 2);
+    }
+}
+
 static void refuses_other_integers(void)
 {
     static const char *const forms[][2] = {
@@ -596,7 +670,7 @@ static void refuses_other_integers(void)
     CHECK(!run_case_list(m, 1, &x));
     CHECK_EQ(run_status, APX_EUNSUPPORTED);
     CHECK_HAS(run_error.message, "auspex quantize");
-    static const char *const of_quantizers[] = {"QGemm", "QLinearAdd", "MatMulNBits",
+    static const char *const of_quantizers[] = {"QGemm", "QLinearConcat", "MatMulNBits",
                                                 "DynamicQuantizeMatMul", "DequantizeLinear"};
     for (size_t i = 0; i < sizeof of_quantizers / sizeof of_quantizers[0]; i++) {
         m = case_begin(17, "x:f[t,n,3]", "y");
@@ -622,6 +696,8 @@ int main(void)
     RUN(refuses_other_scales);
     RUN(adds_integers_exactly);
     RUN(looks_at_the_whole_batch);
+    RUN(pairs_are_rounded_once);
+    RUN(refuses_other_pairs);
     RUN(refuses_other_integers);
     RUN(multiplies_by_definition);
     RUN(refuses_other_products);
