@@ -18,6 +18,7 @@
  *
  * Included by gru_<isa>.c after simd_f32_<isa>.h. */
 #include "kernels/dense/panel.h"
+#include "kernels/rnn/rnn_between.h"
 #include "kernels/rnn/rnn_cell.h"
 #include "kernels/rnn/rnn_layout.h"
 #include "kernels/rnn/rnn_weight.h"
@@ -143,6 +144,16 @@ APX_INLINE void gru_sums(const struct gru_block *block, const struct gru_row *ro
         gru_column(w, next, h, k, m, columns, of_h, acc);
 }
 
+/* Reset after: from the sums to the new h. */
+APX_INLINE void gru_cell_after(const struct gru_block *block, const struct gru_row *row,
+                               const vf acc[4])
+{
+    vf z = acc[0], r = acc[1];
+    gru_gates(block, &z, &r);
+    const vf candidate = vf_fma(r, acc[3], acc[2]);
+    gru_store(row, 0, row->lanes, gru_new_h(block, candidate, z, vf_load(row->h_old)));
+}
+
 APX_TILE void gru_tile(const struct gru_block *block, const struct gru_row *row, const int m,
                        const bool after, const bool side, const enum gru_part part)
 {
@@ -154,17 +165,15 @@ APX_TILE void gru_tile(const struct gru_block *block, const struct gru_row *row,
                 vf_store(row[j].sums + g * VF_LANES, acc[j][g]);
             continue;
         }
+        if (after) {
+            gru_cell_after(block, &row[j], acc[j]);
+            continue;
+        }
         vf z = acc[j][0], r = acc[j][1];
         gru_gates(block, &z, &r);
-        vf h_old = vf_load(row[j].h_old);
-        if (after) {
-            vf candidate = vf_fma(r, acc[j][3], acc[j][2]);
-            gru_store(&row[j], 0, row[j].lanes, gru_new_h(block, candidate, z, h_old));
-        } else {
-            vf_store(row[j].z, z);
-            vf_store(row[j].rh, vf_mul(r, h_old));
-            vf_store(row[j].g, acc[j][2]);
-        }
+        vf_store(row[j].z, z);
+        vf_store(row[j].rh, vf_mul(r, vf_load(row[j].h_old)));
+        vf_store(row[j].g, acc[j][2]);
     }
 }
 
@@ -520,6 +529,70 @@ void APX_ENTRY(GRU_TYPES, pack)(const struct apx_rnn_desc *desc,
     apx_gru_pack(desc, weights, VF_LANES, packed);
 }
 
+/* ---- a single row, x between h: reset after ---- */
+
+/* From sums and h to the new h in one block, and between its columns of R those of W. */
+static void gru_between_tile(const struct gru_block *block, const struct gru_row *row,
+                             const struct rnn_between *piece)
+{
+    static const int of_h[3] = {0, 1, 3};
+    const size_t hidden = block->desc->hidden;
+    vf acc[VF_TILE_ROWS][4], ahead[BETWEEN_BATCH][BETWEEN_GATES];
+    APX_UNROLL_FOR (g, 3)
+        acc[0][g] = vf_load(row->sums + g * VF_LANES);
+    acc[0][3] = vf_load(block->bias + 3 * VF_LANES);
+    rnn_between_load(piece, 3, ahead);
+    const rnn_weight *w = block->weights + block->desc->input * 3 * VF_LANES;
+    const rnn_weight *of_x = piece->weights + piece->first * 3 * VF_LANES;
+    const float *x = piece->x + piece->first;
+    for (size_t k = 0, due = 0; k < hidden; k++, w += 3 * VF_LANES) {
+        gru_column(w, 0, &row->h, k, 1, 3, of_h, acc);
+        for (due += piece->columns; due >= hidden; due -= hidden, x++, of_x += 3 * VF_LANES)
+            rnn_between_column(of_x, x, piece->x_step, 3, ahead);
+    }
+    rnn_between_store(piece, 3, ahead);
+    gru_cell_after(block, row, acc[0]);
+}
+
+/* One step of row 0, and pass number `pass` over the x sums of the batch that begins at `first`. */
+static void gru_between_step(const struct apx_rnn_args *args, const struct gru_state *state,
+                             struct gru_block *block, size_t step, size_t pass, size_t first)
+{
+    const size_t blocks = state->padded / VF_LANES;
+    for (size_t turn = 0; turn < blocks; turn++) {
+        struct gru_row row;
+        struct rnn_between piece;
+        size_t number;
+        rnn_between_cut(args->desc->input, blocks, pass, turn, &number, &piece);
+        gru_enter_block(block, args->packed, number);
+        piece.bias = block->bias;
+        piece.weights = block->weights;
+        for (size_t j = BETWEEN_BATCH; j-- > 0;) {
+            gru_locate(args, state, 0, first + j, (first + j) % RNN_AHEAD_STEPS, number, &row);
+            piece.sums[j] = row.sums;
+        }
+        piece.x = row.x;
+        piece.x_step = args->desc->reverse ? -args->x_step : args->x_step;
+        number = rnn_turn(step, turn, blocks);
+        gru_enter_block(block, args->packed, number);
+        gru_locate(args, state, 0, step, step % RNN_AHEAD_STEPS, number, &row);
+        gru_between_tile(block, &row, &piece);
+    }
+}
+
+/* One step of a row whose x goes between h. */
+static void gru_single_step(const struct apx_rnn_args *args, const struct gru_state *state,
+                            struct gru_block *block, size_t step)
+{
+    const size_t length = rnn_length(args, 0), next = rnn_between_next(length, step);
+    if (step == 0)
+        gru_ahead(args, state, block, 1, 0, rnn_between_lead(length));
+    if (next < length && step + BETWEEN_PASSES >= next)
+        gru_between_step(args, state, block, step, step + BETWEEN_PASSES - next, next);
+    else
+        gru_first_pass(args, state, block, 1, step);
+}
+
 void APX_ENTRY(GRU_TYPES, run)(const struct apx_rnn_args *args)
 {
     const struct apx_rnn_desc *desc = args->desc;
@@ -534,6 +607,7 @@ void APX_ENTRY(GRU_TYPES, run)(const struct apx_rnn_args *args)
     state.g = desc->reset_after ? state.h_new : state.rh + floats;
     float *end = state.g + floats;
     const bool ahead = ahead_bytes > 0 && rows < VF_TILE_ROWS;
+    const bool between = ahead && desc->reset_after && rnn_between_pays(args);
     state.sums = ahead ? end : NULL;
     state.active = (uint32_t *)(void *)(end + ahead_bytes / sizeof(float));
 
@@ -550,9 +624,11 @@ void APX_ENTRY(GRU_TYPES, run)(const struct apx_rnn_args *args)
         if (count == 0)
             break;
         const size_t since = step % RNN_AHEAD_STEPS;
-        if (ahead && since == 0)
+        if (ahead && !between && since == 0)
             gru_ahead(args, &state, &block, count, step, step + RNN_AHEAD_STEPS);
-        if (block.plain && !ahead && count > 1)
+        if (between)
+            gru_single_step(args, &state, &block, step);
+        else if (block.plain && !ahead && count > 1)
             gru_full_step(args, &state, &block, count, step);
         else
             gru_first_pass(args, &state, &block, count, step);

@@ -19,6 +19,7 @@
 #include <assert.h>
 
 #include "kernels/cpu/activations.h"
+#include "kernels/rnn/rnn_between.h"
 #include "kernels/rnn/rnn_cell.h"
 #include "kernels/rnn/rnn_layout.h"
 #include "kernels/rnn/rnn_weight.h"
@@ -485,6 +486,68 @@ static void lstm_step(const struct apx_rnn_args *args, const struct lstm_state *
     }
 }
 
+/* ---- a single row, x between h ---- */
+
+/* From sums and h to the new h and c in one block, and between its columns of R those of W. */
+static void lstm_between_tile(const struct lstm_block *block, const struct lstm_row *row,
+                              const struct rnn_between *piece)
+{
+    const size_t hidden = block->desc->hidden;
+    vf acc[1][GATES], ahead[BETWEEN_BATCH][BETWEEN_GATES];
+    APX_UNROLL_FOR (g, GATES)
+        acc[0][g] = vf_load(row->sums + g * VF_LANES);
+    rnn_between_load(piece, GATES, ahead);
+    const rnn_weight *w = block->weights + block->desc->input * GATES * VF_LANES;
+    const rnn_weight *of_x = piece->weights + piece->first * GATES * VF_LANES;
+    const float *x = piece->x + piece->first;
+    for (size_t k = 0, due = 0; k < hidden; k++, w += GATES * VF_LANES) {
+        lstm_column(w, 0, &row->h, k, 1, GATES, acc);
+        for (due += piece->columns; due >= hidden; due -= hidden, x++, of_x += GATES * VF_LANES)
+            rnn_between_column(of_x, x, piece->x_step, GATES, ahead);
+    }
+    rnn_between_store(piece, GATES, ahead);
+    lstm_cell(block, block->peephole, row, acc[0]);
+}
+
+/* One step of row 0, and pass number `pass` over the x sums of the batch that begins at `first`. */
+static void lstm_between_step(const struct apx_rnn_args *args, const struct lstm_state *state,
+                              struct lstm_block *block, size_t step, size_t pass, size_t first)
+{
+    const size_t blocks = state->padded / VF_LANES;
+    for (size_t turn = 0; turn < blocks; turn++) {
+        struct lstm_row row;
+        struct rnn_between piece;
+        size_t number;
+        rnn_between_cut(args->desc->input, blocks, pass, turn, &number, &piece);
+        lstm_enter_block(block, args->packed, number);
+        piece.bias = block->bias;
+        piece.weights = block->weights;
+        for (size_t j = BETWEEN_BATCH; j-- > 0;) {
+            lstm_locate(args, state, 0, first + j, (first + j) % RNN_AHEAD_STEPS, number, &row);
+            piece.sums[j] = row.sums;
+        }
+        piece.x = row.x;
+        piece.x_step = args->desc->reverse ? -args->x_step : args->x_step;
+        number = rnn_turn(step, turn, blocks);
+        lstm_enter_block(block, args->packed, number);
+        lstm_locate(args, state, 0, step, step % RNN_AHEAD_STEPS, number, &row);
+        lstm_between_tile(block, &row, &piece);
+    }
+}
+
+/* One step of a row whose x goes between h. */
+static void lstm_single_step(const struct apx_rnn_args *args, const struct lstm_state *state,
+                             struct lstm_block *block, size_t step)
+{
+    const size_t length = rnn_length(args, 0), next = rnn_between_next(length, step);
+    if (step == 0)
+        lstm_ahead(args, state, block, 1, 0, rnn_between_lead(length));
+    if (next < length && step + BETWEEN_PASSES >= next)
+        lstm_between_step(args, state, block, step, step + BETWEEN_PASSES - next, next);
+    else
+        lstm_step(args, state, block, 1, step);
+}
+
 void APX_ENTRY(LSTM_TYPES, run)(const struct apx_rnn_args *args)
 {
     const struct apx_rnn_desc *desc = args->desc;
@@ -496,6 +559,7 @@ void APX_ENTRY(LSTM_TYPES, run)(const struct apx_rnn_args *args)
     state.c = state.h_new + floats;
     float *end = state.c + floats;
     const bool ahead = ahead_bytes > 0 && rows < VF_TILE_ROWS;
+    const bool between = ahead && rnn_between_pays(args);
     state.sums = ahead ? end : NULL;
     state.active = (uint32_t *)(void *)(end + ahead_bytes / sizeof(float));
 
@@ -509,9 +573,12 @@ void APX_ENTRY(LSTM_TYPES, run)(const struct apx_rnn_args *args)
         if (count == 0)
             break;
         const size_t since = step % RNN_AHEAD_STEPS;
-        if (ahead && since == 0)
+        if (ahead && !between && since == 0)
             lstm_ahead(args, &state, &block, count, step, step + RNN_AHEAD_STEPS);
-        lstm_step(args, &state, &block, count, step);
+        if (between)
+            lstm_single_step(args, &state, &block, step);
+        else
+            lstm_step(args, &state, &block, count, step);
         apx_rnn_store_last(args, step, state.h_new, padded, args->h_last, args->h_last_row);
         apx_rnn_store_last(args, step, state.c, padded, args->c_last, args->c_last_row);
         float *swap = state.h_old;

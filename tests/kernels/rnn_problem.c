@@ -86,6 +86,12 @@ void rnn_problem_random(struct rng *rng, bool lstm, struct rnn_problem *out)
         p.rows = 1 + rng_below(rng, 4);
         p.steps = 8 + rng_below(rng, 18);
     }
+    if (rng_once(rng, 20)) { /* and rows of wide layers, whose x goes between h if there is one */
+        p.desc.input = 120 + rng_below(rng, 30);
+        p.desc.hidden = 120 + rng_below(rng, 30);
+        p.rows = rng_once(rng, 4) ? 2 : 1;
+        p.steps = rng_below(rng, 41);
+    }
     p.desc.reset_after = !lstm && rng_once(rng, 2);
     p.desc.act[0] = (struct apx_activation){.kind = APX_ACT_SIGMOID};
     p.desc.act[1] = p.desc.act[2] = (struct apx_activation){.kind = APX_ACT_TANH};
