@@ -3,7 +3,7 @@
  *
  *   constants  float [2][outputs, padded to 16]: bias, what sums are multiplied by
  *   then for each 16 outputs, each 32 inputs (filled up with zeros): [lane][4 words], the A operand
- *   of simt_mma_s8 with the order of k of rnn_s8_mma.h */
+ *   of simt_mma_s8 with the order of k of rnn_mma.h */
 #ifndef APX_CUDA_DENSE_S8_MMA_H
 #define APX_CUDA_DENSE_S8_MMA_H
 

@@ -28,6 +28,17 @@
 
 #include "kernels/kernels.h"
 
+/* Nothing beyond the operators' defaults (LSTM: 3 activations, GRU: 2). */
+static inline bool rnn_has_defaults(const struct apx_rnn_desc *desc, int activations)
+{
+    if (desc->has_peephole || desc->input_forget || desc->clip > 0.0f)
+        return false;
+    for (int i = 0; i < activations; i++)
+        if (desc->act[i].kind != (i == 0 ? APX_ACT_SIGMOID : APX_ACT_TANH))
+            return false;
+    return true;
+}
+
 /* Hidden width rounded up to whole vectors. */
 static inline size_t rnn_padded(size_t hidden, size_t lanes)
 {

@@ -13,12 +13,7 @@
 /* Int8, and nothing beyond the operators' defaults (LSTM: 3 activations, GRU: 2). */
 static inline bool rnn_s8_takes(const struct apx_rnn_desc *desc, int activations)
 {
-    if (desc->int8.levels == 0 || desc->has_peephole || desc->input_forget || desc->clip > 0.0f)
-        return false;
-    for (int i = 0; i < activations; i++)
-        if (desc->act[i].kind != (i == 0 ? APX_ACT_SIGMOID : APX_ACT_TANH))
-            return false;
-    return true;
+    return desc->int8.levels != 0 && rnn_has_defaults(desc, activations);
 }
 
 static inline bool rnn_s8_quantises_x(const struct apx_rnn_desc *desc)

@@ -16,9 +16,8 @@
 #include <string.h>
 
 #include "kernels/cuda/cuda_tables.h"
-#include "kernels/cuda/rnn_f16_layout.h"
 #include "kernels/cuda/rnn_f32_layout.h"
-#include "kernels/cuda/rnn_s8_mma.h"
+#include "kernels/cuda/rnn_mma.h"
 #include "tests/cuda/device.h"
 #include "tests/harness/rng.h"
 #include "tests/kernels/forest_problem.h"
@@ -65,8 +64,7 @@ struct rnn_bench {
     struct apx_rnn_args args; /* on the device */
     int32_t *fault;
     const struct rnn_f32_cut *f32; /* or the row's own choice */
-    const struct rnn_f16_cut *f16;
-    const struct rnn_s8_cut *s8;
+    const struct rnn_mma_cut *mma;
     bool is_lstm;
 };
 
@@ -76,12 +74,12 @@ static int rnn_launch(void *context, void *stream)
     if (bench->f32 != NULL)
         return (bench->is_lstm ? apx_lstm_f32_cuda_launch : apx_gru_f32_cuda_launch)(
             bench->f32, &bench->args, bench->fault, stream);
-    if (bench->f16 != NULL)
-        return (bench->is_lstm ? apx_lstm_f16_cuda_launch : apx_gru_f16_cuda_launch)(
-            bench->f16, &bench->args, bench->fault, stream);
-    if (bench->s8 != NULL)
+    if (bench->mma != NULL && bench->args.desc->int8.levels > 0)
         return (bench->is_lstm ? apx_lstm_s8_cuda_launch : apx_gru_s8_cuda_launch)(
-            bench->s8, &bench->args, bench->fault, stream);
+            bench->mma, &bench->args, bench->fault, stream);
+    if (bench->mma != NULL)
+        return (bench->is_lstm ? apx_lstm_f16_cuda_launch : apx_gru_f16_cuda_launch)(
+            bench->mma, &bench->args, bench->fault, stream);
     return bench->row->launch(device_open(), &bench->args, bench->fault, stream);
 }
 
@@ -89,36 +87,26 @@ static void rnn_cuts(struct rnn_bench *bench)
 {
     const struct apx_rnn_args *args = &bench->args;
     const bool before = !bench->is_lstm && !args->desc->reset_after;
+    const unsigned gates = bench->is_lstm ? 4 : 3;
     const double steps = (double)args->steps;
     for (unsigned i = 0; i < 4 * 4 * 5; i++) {
         struct rnn_f32_cut f32 = {
             .cluster = 1u << i % 4, .tile = 1u << i / 4 % 4, .groups = 1u << i / 16};
-        struct rnn_f16_cut f16 = {.cluster = 1u << i % 4, .tiles = 1u << i / 4 % 4};
-        struct rnn_s8_cut s8 = {.cluster = f16.cluster, .tiles = f16.tiles};
+        struct rnn_mma_cut mma = {.cluster = 1u << i % 4, .tiles = 1u << i / 4 % 4};
         if (strcmp(bench->row->precision, "fp32") == 0) {
             if ((f32.groups > 1 && f32.tile * f32.groups / 2 >= args->rows) ||
-                !apx_rnn_f32_cut_complete(device_open(), args->desc, bench->is_lstm ? 4 : 3, before,
-                                          &f32))
+                !apx_rnn_f32_cut_complete(device_open(), args->desc, gates, before, &f32))
                 continue;
             bench->f32 = &f32;
             printf("    cluster %u tile %u x %u first k %u: %.2f us a step\n", f32.cluster,
                    f32.tile, f32.groups, f32.first_k, 1e6 * device_time(rnn_launch, bench) / steps);
             bench->f32 = NULL;
-        } else if (strcmp(bench->row->precision, "int8") == 0) {
-            if (i >= 12 ||
-                !apx_rnn_s8_cut_complete(device_open(), args->desc, bench->is_lstm ? 4 : 3, &s8))
-                continue;
-            bench->s8 = &s8;
-            printf("    cluster %u tiles %u %s: %.2f us a step\n", s8.cluster, s8.tiles,
-                   s8.resident ? "resident" : "from L2",
+        } else if (i < 12 && apx_rnn_mma_cut_complete(device_open(), args->desc, gates, &mma)) {
+            bench->mma = &mma;
+            printf("    cluster %u tiles %u %s: %.2f us a step\n", mma.cluster, mma.tiles,
+                   mma.resident ? "resident" : "from L2",
                    1e6 * device_time(rnn_launch, bench) / steps);
-            bench->s8 = NULL;
-        } else if (i < 12 && apx_rnn_f16_cut_complete(device_open(), args->desc, before, &f16)) {
-            bench->f16 = &f16;
-            printf("    cluster %u tiles %u %s: %.2f us a step\n", f16.cluster, f16.tiles,
-                   f16.resident ? "resident" : "from L2",
-                   1e6 * device_time(rnn_launch, bench) / steps);
-            bench->f16 = NULL;
+            bench->mma = NULL;
         }
     }
 }

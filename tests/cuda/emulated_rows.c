@@ -10,7 +10,7 @@
 
 #include "kernels/cuda/cuda_tables.h"
 #include "kernels/cuda/rnn_f32_layout.h"
-#include "kernels/cuda/rnn_s8_mma.h"
+#include "kernels/cuda/rnn_mma.h"
 #include "tests/harness/kcheck.h"
 
 extern size_t emulated_shared_limit;
@@ -93,11 +93,11 @@ static int launch_int8_anyhow(const struct apx_cuda_device *device, bool is_lstm
                               const struct apx_rnn_args *args, int32_t *fault)
 {
     static struct rng rng = {6};
-    struct rnn_s8_cut cut;
+    struct rnn_mma_cut cut;
     do {
-        cut = (struct rnn_s8_cut){.cluster = 1u << rng_below(&rng, 4),
-                                  .tiles = 1u << rng_below(&rng, 3)};
-    } while (!apx_rnn_s8_cut_complete(device, args->desc, is_lstm ? 4 : 3, &cut));
+        cut = (struct rnn_mma_cut){.cluster = 1u << rng_below(&rng, 4),
+                                   .tiles = 1u << rng_below(&rng, 3)};
+    } while (!apx_rnn_mma_cut_complete(device, args->desc, is_lstm ? 4 : 3, &cut));
     return is_lstm ? apx_lstm_s8_cuda_launch(&cut, args, fault, NULL)
                    : apx_gru_s8_cuda_launch(&cut, args, fault, NULL);
 }

@@ -2,7 +2,7 @@
 /* rnn_f16_test.c - recurrent kernels with products of halves, emulated: against ONNX's equations in
  * float64 with x, weights and h rounded to halves where the kernels round them, in every cut, all
  * of which must give the same bits, rows alone and in a batch. */
-#include "kernels/cuda/rnn_f16_layout.h"
+#include "kernels/cuda/rnn_mma.h"
 #include "tests/harness/check.h"
 #include "tests/harness/rng.h"
 
@@ -151,7 +151,7 @@ static void oracle(const struct problem *p, const struct result *out)
 }
 
 /* Rows from `first` on. */
-static void run(const struct problem *p, const struct rnn_f16_cut *cut, const void *packed,
+static void run(const struct problem *p, const struct rnn_mma_cut *cut, const void *packed,
                 size_t first, size_t count, const struct result *out)
 {
     const size_t in = p->desc.input, h = p->desc.hidden, t = p->steps;
@@ -236,23 +236,21 @@ static size_t clusters_seen, far_seen;
 static void one(struct rng *rng, int kind)
 {
     struct problem p = make(rng, kind);
-    void *packed = get(apx_rnn_f16_packed_bytes(&p.desc));
-    if (kind == LSTM)
-        apx_lstm_f16_cuda_pack(&p.desc, &p.weights, packed);
-    else
-        apx_gru_f16_cuda_pack(&p.desc, &p.weights, packed);
+    const unsigned gates = kind == LSTM ? 4 : 3;
+    void *packed = get(apx_rnn_mma_packed_bytes(&p.desc, gates));
+    apx_rnn_mma_pack(&p.desc, gates, &p.weights, packed);
     struct result expected = result_create(&p), chosen = result_create(&p);
     oracle(&p, &expected);
     device.shared_bytes = rng_once(rng, 2) ? 227 * 1024 : 24 * 1024;
     emulated_shared_limit = device.shared_bytes;
-    struct rnn_f16_cut cut;
-    REQUIRE(apx_rnn_f16_cut(&device, &p.desc, kind == GRU_BEFORE, p.rows, p.steps, &cut));
+    struct rnn_mma_cut cut;
+    REQUIRE(apx_rnn_mma_cut(&device, &p.desc, gates, p.rows, p.steps, &cut));
     run(&p, &cut, packed, 0, p.rows, &chosen);
     judge(&p, &chosen, &expected);
     for (unsigned cluster = 1; cluster <= 8; cluster *= 2) {
         struct result actual = result_create(&p);
-        cut = (struct rnn_f16_cut){.cluster = cluster, .tiles = 1u << rng_below(rng, 3)};
-        if (apx_rnn_f16_cut_complete(&device, &p.desc, kind == GRU_BEFORE, &cut)) {
+        cut = (struct rnn_mma_cut){.cluster = cluster, .tiles = 1u << rng_below(rng, 3)};
+        if (apx_rnn_mma_cut_complete(&device, &p.desc, gates, &cut)) {
             clusters_seen += cluster > 1;
             far_seen += !cut.resident;
             for (size_t first = 0; first < p.rows;) {
@@ -298,7 +296,8 @@ static void bounded(void)
                 free(p.memory);
                 p = make(&rng, kind);
             }
-            const size_t weights = (kind == LSTM ? 4 : 3) * p.desc.hidden;
+            const unsigned gates = kind == LSTM ? 4 : 3;
+            const size_t weights = gates * p.desc.hidden;
             float *w = p.memory;
             for (size_t k = 0; k < weights * p.desc.input; k++) /* sums of about unit size */
                 w[k] = k % p.desc.input == 0 ? (k % 3 == 0 ? 0.0f : 0x1p-16f) : w[k];
@@ -311,12 +310,11 @@ static void bounded(void)
             float *r = w + weights * p.desc.input;
             for (size_t k = 0; k < weights * p.desc.hidden && p.has_h0; k++)
                 r[k] *= 0x1p-18f;
-            void *packed = get(apx_rnn_f16_packed_bytes(&p.desc));
-            (kind == LSTM ? apx_lstm_f16_cuda_pack : apx_gru_f16_cuda_pack)(&p.desc, &p.weights,
-                                                                            packed);
+            void *packed = get(apx_rnn_mma_packed_bytes(&p.desc, gates));
+            apx_rnn_mma_pack(&p.desc, gates, &p.weights, packed);
             struct result expected = result_create(&p), actual = result_create(&p);
-            struct rnn_f16_cut cut = {.cluster = 1, .tiles = 1};
-            REQUIRE(apx_rnn_f16_cut_complete(&device, &p.desc, kind == GRU_BEFORE, &cut));
+            struct rnn_mma_cut cut = {.cluster = 1, .tiles = 1};
+            REQUIRE(apx_rnn_mma_cut_complete(&device, &p.desc, gates, &cut));
             oracle(&p, &expected);
             run(&p, &cut, packed, 0, p.rows, &actual);
             judge(&p, &actual, &expected);

@@ -2,7 +2,8 @@
 /* rnn_s8_test.c - int8 recurrent kernels, emulated, at the edges of octets, tiles of k and blocks:
  * the bits of the processor's scalar rows in every cut, with lengths, either direction, initial
  * states, NaN, x in float and in int8. */
-#include "kernels/cuda/rnn_s8_mma.h"
+#include "kernels/cuda/cuda_tables.h"
+#include "kernels/cuda/rnn_mma.h"
 #include "tests/harness/check.h"
 #include "tests/harness/rng.h"
 
@@ -153,17 +154,16 @@ static size_t check_cuts(const struct problem *p)
 {
     const bool is_lstm = p->gates == 4;
     struct result expected = make_result(p), actual = make_result(p);
-    void *packed = get(is_lstm ? apx_lstm_s8_cuda_packed_bytes(&p->desc)
-                               : apx_gru_s8_cuda_packed_bytes(&p->desc));
-    (is_lstm ? apx_lstm_s8_cuda_pack : apx_gru_s8_cuda_pack)(&p->desc, &p->weights, packed);
+    void *packed = get(apx_rnn_mma_packed_bytes(&p->desc, (unsigned)p->gates));
+    apx_rnn_mma_pack(&p->desc, (unsigned)p->gates, &p->weights, packed);
     run_scalar(p, &expected);
     size_t cuts = 0;
     const size_t most = p->desc.hidden > 60 ? 2 : 4 * 3; /* wide ones take long */
     for (size_t i = 0; i < 4 * 3 && cuts < most; i++) {
         const size_t which = (i + p->rows * 5 + p->gates * 3 + p->desc.hidden) % (4 * 3);
-        struct rnn_s8_cut cut = {.cluster = 1u << which % 4, .tiles = 1u << which / 4};
+        struct rnn_mma_cut cut = {.cluster = 1u << which % 4, .tiles = 1u << which / 4};
         if (cut.cluster > emulated_cluster_limit ||
-            !apx_rnn_s8_cut_complete(&device, &p->desc, (unsigned)p->gates, &cut))
+            !apx_rnn_mma_cut_complete(&device, &p->desc, (unsigned)p->gates, &cut))
             continue;
         int32_t fault = 0;
         memset(actual.y, 0xff, actual.count * sizeof(float));
@@ -208,8 +208,8 @@ static void little_shared_memory(void)
     device.shared_bytes = emulated_shared_limit = 24 * 1024;
     for (int i = 0; i < 12; i++) {
         const struct problem p = make(&rng, i % KINDS, 9 + 8 * (size_t)(i % 2), 96, 9, i % 2 == 0);
-        struct rnn_s8_cut cut = {.cluster = 1, .tiles = 1};
-        REQUIRE(apx_rnn_s8_cut_complete(&device, &p.desc, (unsigned)p.gates, &cut));
+        struct rnn_mma_cut cut = {.cluster = 1, .tiles = 1};
+        REQUIRE(apx_rnn_mma_cut_complete(&device, &p.desc, (unsigned)p.gates, &cut));
         CHECK(!cut.resident);
         CHECK(check_cuts(&p) > 0);
     }
@@ -224,27 +224,27 @@ static void cuts(void)
         .hidden = 128,
         .act = {{.kind = APX_ACT_SIGMOID}, {.kind = APX_ACT_TANH}, {.kind = APX_ACT_TANH}},
         .int8 = {.levels = 127, .input_scale = 1.0f / 127.0f}};
-    struct rnn_s8_cut cut;
-    CHECK(apx_rnn_s8_cuda_supports(&device, &desc, 4));
-    CHECK(apx_rnn_s8_cut(&device, &desc, 4, 65536, 50, &cut));
+    struct rnn_mma_cut cut;
+    CHECK(apx_lstm_s8_cuda.supports(&device, &desc));
+    CHECK(apx_rnn_mma_cut(&device, &desc, 4, 65536, 50, &cut));
     CHECK(cut.resident);
     CHECK_EQ(cut.cluster, 1); /* 80 KB: no other block to wait for */
     desc.hidden = 256;
-    CHECK(apx_rnn_s8_cut(&device, &desc, 4, 65536, 50, &cut));
+    CHECK(apx_rnn_mma_cut(&device, &desc, 4, 65536, 50, &cut));
     CHECK(cut.resident);
     CHECK_EQ(cut.cluster, 2);
     desc.hidden = 1024;
-    CHECK(apx_rnn_s8_cuda_supports(&device, &desc, 4));
+    CHECK(apx_lstm_s8_cuda.supports(&device, &desc));
     device.major = 8; /* no clusters: a block's warps take 256 units */
-    CHECK(!apx_rnn_s8_cuda_supports(&device, &desc, 4));
+    CHECK(!apx_lstm_s8_cuda.supports(&device, &desc));
     desc.hidden = 256;
-    CHECK(apx_rnn_s8_cuda_supports(&device, &desc, 4));
+    CHECK(apx_lstm_s8_cuda.supports(&device, &desc));
     device.major = 9;
     desc.has_peephole = true;
-    CHECK(!apx_rnn_s8_cuda_supports(&device, &desc, 4));
+    CHECK(!apx_lstm_s8_cuda.supports(&device, &desc));
     desc.has_peephole = false;
     desc.int8.levels = 0;
-    CHECK(!apx_rnn_s8_cuda_supports(&device, &desc, 4));
+    CHECK(!apx_lstm_s8_cuda.supports(&device, &desc));
 }
 
 int main(void)
