@@ -34,6 +34,10 @@ static void row_cost(const struct apx_program *program, const int64_t *symbols,
 #define LEAST_TILES                                                                                \
     2 /* of a slice: weights beyond the cache, read anew at every step, serve both */
 
+/* Rows whose lengths differ are handed out in smaller pieces: shares of as many rows are not shares
+ * of as much work, by half of it if the longest come first. */
+#define MOST_UNEVEN_ROWS 64
+
 #define MOST_IMBALANCE 1.03 /* of the rows of the busiest worker, for the sake of whole tiles */
 
 /* Rows of the worker that gets most, when slices are handed out in turn. */
@@ -67,6 +71,8 @@ static int64_t slice_rows(const struct apx_program *program, const struct apx_ro
     double room = (double)(program->l2_bytes > 0 ? program->l2_bytes : L2_IF_UNKNOWN) / 2;
     double fitting = room / (cost->bytes > 1 ? cost->bytes : 1);
     int64_t most = fitting < MOST_SLICE_ROWS ? (int64_t)fitting : MOST_SLICE_ROWS;
+    if (program->has_lengths && workers > 1 && most > MOST_UNEVEN_ROWS)
+        most = MOST_UNEVEN_ROWS;
     most = most / tile * tile;
     most = most < LEAST_TILES * tile ? LEAST_TILES * tile : most;
     /* As many workers as have enough to do, and equal shares for them. */

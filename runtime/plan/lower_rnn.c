@@ -413,6 +413,7 @@ static void lower_direction(struct apx_lowering *lo, const struct apx_node *node
     choose_row(lo, layer, step);
     step->in[APX_RNN_X] = of->x;
     step->in[APX_RNN_LENGTHS] = of->lengths;
+    lo->program->has_lengths |= of->lengths != NULL;
     step->in[APX_RNN_H0] = state_of(lo, layer, of->h0, d);
     step->in[APX_RNN_C0] = state_of(lo, layer, of->c0, d);
     step->out[APX_RNN_Y] = y;

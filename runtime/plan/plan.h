@@ -121,6 +121,7 @@ struct apx_program {
     int *input_row_axis;    /* [graph->input_count] -1: none */
     int *output_row_axis;   /* [graph->output_count] */
     bool *input_widens;     /* [graph->input_count] float64 inputs that may come as float32 */
+    bool has_lengths;       /* rows may end at lengths of their own: not all take as long */
     bool uses_batch_symbol; /* some stride depends on the rows of the whole batch */
     void *packed;           /* weights of the steps that pack */
     void **built;           /* [built_count] of those that build */
