@@ -3,12 +3,12 @@
 #include "kernels/cuda/cuda_tables.h"
 
 /* Filled when the plug-in is loaded: the rows themselves are constants of other files. */
-static const struct apx_cuda_rnn_row lstm_rows[] = {apx_lstm_f32_cuda, apx_lstm_f16_cuda,
-                                                    apx_lstm_s8_cuda};
+static const struct apx_cuda_rnn_row lstm_rows[] = {apx_lstm_f32_lt_cuda, apx_lstm_f32_cuda,
+                                                    apx_lstm_f16_cuda, apx_lstm_s8_cuda};
 static const struct apx_cuda_dense_row dense_rows[] = {apx_dense_f32_lt_cuda, apx_dense_f32_cuda,
                                                        apx_dense_s8_cuda};
-static const struct apx_cuda_rnn_row gru_rows[] = {apx_gru_f32_cuda, apx_gru_f16_cuda,
-                                                   apx_gru_s8_cuda};
+static const struct apx_cuda_rnn_row gru_rows[] = {apx_gru_f32_lt_cuda, apx_gru_f32_cuda,
+                                                   apx_gru_f16_cuda, apx_gru_s8_cuda};
 
 const struct apx_cuda_rnn_row *apx_cuda_lstm_rows(size_t *count)
 {

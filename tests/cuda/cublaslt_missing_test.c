@@ -15,8 +15,21 @@ static void dense(void)
     CHECK(apx_dense_f32_cuda.supports(device_open(), &desc));
 }
 
+static void recurrent(void)
+{
+    const struct apx_rnn_desc desc = {
+        .input = 64,
+        .hidden = 1024,
+        .act = {{.kind = APX_ACT_SIGMOID}, {.kind = APX_ACT_TANH}, {.kind = APX_ACT_TANH}}};
+    CHECK(!apx_lstm_f32_lt_cuda.supports(device_open(), &desc));
+    CHECK(apx_lstm_f32_cuda.supports(device_open(), &desc));
+    CHECK(!apx_gru_f32_lt_cuda.supports(device_open(), &desc));
+    CHECK(apx_gru_f32_cuda.supports(device_open(), &desc));
+}
+
 int main(void)
 {
     RUN(dense);
+    RUN(recurrent);
     return check_report();
 }

@@ -7,8 +7,8 @@
  * One line a shape: microseconds a launch (the median of graphs of ten), the estimate that the row
  * gives of itself, and for recurrent layers microseconds a step; of layers one behind the other, in
  * one launch and in one each. float and int8 rows must give the processor's bits, cuBLASLt's be
- * within 1e-4, rows of halves within 1e-2. --cuts: each way to cut a launch, timed, for the
- * constants of the *_cut.c. Exit status 1 if a result is wrong, 77 without a device. */
+ * within 1e-5 (dense: 1e-4), rows of halves within 1e-2. --cuts: each way to cut a launch, timed,
+ * for the constants of the *_cut.c. Exit status 1 if a result is wrong, 77 without a device. */
 #include <getopt.h>
 #include <math.h>
 #include <stdio.h>
@@ -203,7 +203,11 @@ static void rnn(const struct apx_cuda_rnn_row *row, bool is_lstm, bool reset_aft
                 size_t hidden, size_t rows, size_t steps, bool cuts)
 {
     const struct apx_rnn_desc desc = make_desc(row, reset_after, input, hidden);
-    if (!row->supports(device_open(), &desc)) {
+    const bool is_lt = strstr(row->name, "_lt") != NULL; /* here of any size */
+    const bool is_supported =
+        is_lt ? (is_lstm ? apx_lstm_f32_lt_can : apx_gru_f32_lt_can)(device_open(), &desc)
+              : row->supports(device_open(), &desc);
+    if (!is_supported) {
         printf("%-14s I %3zu H %3zu: not supported\n", row->name, input, hidden);
         return;
     }
@@ -213,16 +217,18 @@ static void rnn(const struct apx_cuda_rnn_row *row, bool is_lstm, bool reset_aft
     const int32_t no_fault = 0;
     struct rnn_bench bench = {.row = row, .is_lstm = is_lstm};
     bench.fault = upload(&no_fault, sizeof no_fault);
-    bench.args = (struct apx_rnn_args){.desc = &desc,
-                                       .packed = layer.packed,
-                                       .rows = rows,
-                                       .steps = steps,
-                                       .x = upload(x, rows * steps * input * sizeof(float)),
-                                       .x_row = (ptrdiff_t)(steps * input),
-                                       .x_step = (ptrdiff_t)input,
-                                       .y = device_alloc(rows * steps * hidden * sizeof(float)),
-                                       .y_row = (ptrdiff_t)(steps * hidden),
-                                       .y_step = (ptrdiff_t)hidden};
+    bench.args =
+        (struct apx_rnn_args){.desc = &desc,
+                              .packed = layer.packed,
+                              .rows = rows,
+                              .steps = steps,
+                              .x = upload(x, rows * steps * input * sizeof(float)),
+                              .x_row = (ptrdiff_t)(steps * input),
+                              .x_step = (ptrdiff_t)input,
+                              .y = device_alloc(rows * steps * hidden * sizeof(float)),
+                              .y_row = (ptrdiff_t)(steps * hidden),
+                              .y_step = (ptrdiff_t)hidden,
+                              .scratch = device_alloc(row->scratch_bytes(&desc, rows, steps))};
     const double seconds = device_time(rnn_launch, &bench);
     device_check(row->name, 0);
     struct apx_rnn_args host = bench.args;
@@ -232,7 +238,9 @@ static void rnn(const struct apx_cuda_rnn_row *row, bool is_lstm, bool reset_aft
     float *y = kcheck_alloc(bytes);
     device_out(y, bench.args.y, bytes);
     const double error = rnn_error(&desc, is_lstm, &layer.weights, &host, y);
-    const bool good = strcmp(row->precision, "fp16") == 0 ? error < 1e-2 : error == 0.0;
+    const bool good = strcmp(row->precision, "fp16") == 0 ? error < 1e-2
+                      : is_lt                             ? error < 1e-5
+                                                          : error == 0.0;
     failures += !good;
     printf("%-14s%s I %3zu H %3zu T %2zu N %5zu %10.1f us %8.2f us a step, estimate %8.2f, "
            "error %.1e%s\n",
@@ -240,9 +248,9 @@ static void rnn(const struct apx_cuda_rnn_row *row, bool is_lstm, bool reset_aft
            1e6 * seconds / (double)steps,
            1e6 * row->seconds(device_open(), &desc, rows, steps) / (double)steps, error,
            good ? "" : " FAIL");
-    if (cuts)
+    if (cuts && !is_lt)
         rnn_cuts(&bench);
-    const void *on_device[] = {bench.args.x, bench.args.y, bench.fault};
+    const void *on_device[] = {bench.args.x, bench.args.y, bench.args.scratch, bench.fault};
     for (size_t i = 0; i < sizeof on_device / sizeof on_device[0]; i++) {
         void *memory;
         memcpy(&memory, &on_device[i], sizeof memory);
@@ -392,6 +400,25 @@ static void all_rnn(size_t most_rows, size_t steps, bool cuts)
                 for (int after = 1; after >= 0 && batches[b] <= most_rows; after--)
                     rnn(&rows[r], false, after, shapes[s][0], shapes[s][1], batches[b], steps,
                         cuts);
+}
+
+/* Our own row and cuBLASLt's side by side: where its rule (rnn_lt.cuh) should draw the line. */
+static void all_large_rnn(size_t most_rows, size_t steps)
+{
+    static const size_t shapes[][2] = {{128, 256}, {256, 512}, {512, 1024}};
+    static const size_t batches[] = {1, 128, 1024, 4096};
+    for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; s++)
+        for (size_t b = 0; b < sizeof batches / sizeof batches[0]; b++) {
+            const size_t input = shapes[s][0], hidden = shapes[s][1], n = batches[b];
+            if (n > most_rows)
+                continue;
+            rnn(&apx_lstm_f32_cuda, true, false, input, hidden, n, steps, false);
+            rnn(&apx_lstm_f32_lt_cuda, true, false, input, hidden, n, steps, false);
+            for (int after = 1; after >= 0; after--) {
+                rnn(&apx_gru_f32_cuda, false, after, input, hidden, n, steps, false);
+                rnn(&apx_gru_f32_lt_cuda, false, after, input, hidden, n, steps, false);
+            }
+        }
 }
 
 /* ---- dense layers ---------------------------------------------------------------------------- */
@@ -595,6 +622,7 @@ int main(int argc, char **argv)
     all_rnn(most_rows, steps, cuts);
     if (!cuts) {
         all_stacks(most_rows, steps);
+        all_large_rnn(most_rows, steps);
         all_dense(most_rows);
     }
     all_forests(most_rows);

@@ -56,12 +56,21 @@ static size_t span(size_t rows, ptrdiff_t row, size_t steps, ptrdiff_t step, siz
 
 /* ---- recurrent layers ------------------------------------------------------------------------ */
 
-/* Functions of kernels.h carry no row, so each kind has functions of its own. Of dense layers
- * cuBLASLt's row, with bits of its own and here for layers of any size, is one more. */
-enum { FLOAT, INT8, KINDS, LT = KINDS, DENSE_KINDS };
-static const char *const types_of[KINDS] = {"f32", "s8"}, *const precision_of[KINDS] = {"fp32",
-                                                                                        "int8"};
+/* Functions of kernels.h carry no row, so each kind has functions of its own. cuBLASLt's rows have
+ * bits of their own and are here for layers of any size. */
+enum { FLOAT, INT8, LT, KINDS };
+enum { MOST_STEPS = 25 }; /* of the checker's problems */
+static const char *const types_of[KINDS] = {"f32", "s8", "f32"};
 static const struct apx_cuda_rnn_row *lstm_source[KINDS], *gru_source[KINDS];
+
+/* Rows of halves are none of these: KINDS. */
+static size_t kind_of(const char *name, const char *precision)
+{
+    return strstr(name, "_lt") != NULL      ? LT
+           : strcmp(precision, "fp32") == 0 ? FLOAT
+           : strcmp(precision, "int8") == 0 ? INT8
+                                            : KINDS;
+}
 
 static void rnn_run(const struct apx_cuda_rnn_row *row, const struct apx_rnn_args *args)
 {
@@ -88,7 +97,8 @@ static void rnn_run(const struct apx_cuda_rnn_row *row, const struct apx_rnn_arg
 #define RNN_KIND(op, kind)                                                                         \
     static bool op##_supports_##kind(const struct apx_rnn_desc *desc)                              \
     {                                                                                              \
-        return op##_source[kind]->supports(device_open(), desc);                                   \
+        return kind == LT ? apx_##op##_f32_lt_can(device_open(), desc)                             \
+                          : op##_source[kind]->supports(device_open(), desc);                      \
     }                                                                                              \
     static size_t op##_packed_bytes_##kind(const struct apx_rnn_desc *desc)                        \
     {                                                                                              \
@@ -101,7 +111,7 @@ static void rnn_run(const struct apx_cuda_rnn_row *row, const struct apx_rnn_arg
     }                                                                                              \
     static size_t op##_scratch_bytes_##kind(const struct apx_rnn_desc *desc, size_t rows)          \
     {                                                                                              \
-        return op##_source[kind]->scratch_bytes(desc, rows, 8);                                    \
+        return op##_source[kind]->scratch_bytes(desc, rows, MOST_STEPS);                           \
     }                                                                                              \
     static void op##_run_##kind(const struct apx_rnn_args *args)                                   \
     {                                                                                              \
@@ -111,33 +121,36 @@ static void rnn_run(const struct apx_cuda_rnn_row *row, const struct apx_rnn_arg
     (struct apx_rnn_row)                                                                           \
     {                                                                                              \
         .isa = "cuda", .types = types_of[kind], .name = op##_source[kind]->name,                   \
-        .match = APX_MATCH_EXACT, .supports = op##_supports_##kind,                                \
+        .match = kind == LT ? APX_MATCH_ULP : APX_MATCH_EXACT, .supports = op##_supports_##kind,   \
         .packed_bytes = op##_packed_bytes_##kind, .pack = op##_pack_##kind,                        \
         .scratch_bytes = op##_scratch_bytes_##kind, .run = op##_run_##kind, .tile_rows = 1         \
     }
 #define RNN(op)                                                                                    \
     RNN_KIND(op, FLOAT)                                                                            \
     RNN_KIND(op, INT8)                                                                             \
+    RNN_KIND(op, LT)                                                                               \
     const struct apx_rnn_row *checked_##op##_rows(size_t *count);                                  \
     const struct apx_rnn_row *checked_##op##_rows(size_t *count)                                   \
     {                                                                                              \
-        static struct apx_rnn_row rows[2 * KINDS];                                                 \
+        static struct apx_rnn_row rows[5];                                                         \
         size_t sources, plain;                                                                     \
-        *count = 2 * KINDS;                                                                        \
+        *count = sizeof rows / sizeof rows[0];                                                     \
         if (rows[0].name != NULL)                                                                  \
             return rows;                                                                           \
         const struct apx_cuda_rnn_row *source = apx_cuda_##op##_rows(&sources);                    \
         const struct apx_rnn_row *scalar = apx_##op##_rows(&plain);                                \
-        for (size_t kind = 0; kind < KINDS; kind++) {                                              \
-            for (size_t i = sources; i-- > 0;)                                                     \
-                if (strcmp(source[i].precision, precision_of[kind]) == 0)                          \
-                    op##_source[kind] = &source[i];                                                \
-            for (size_t i = 0; i < plain; i++)                                                     \
-                if (strcmp(scalar[i].types, types_of[kind]) == 0)                                  \
-                    rows[2 * kind + 1] = scalar[i]; /* the last one is the scalar row */           \
-        }                                                                                          \
+        for (size_t i = 0; i < sources; i++)                                                       \
+            if (kind_of(source[i].name, source[i].precision) < KINDS)                              \
+                op##_source[kind_of(source[i].name, source[i].precision)] = &source[i];            \
         rows[0] = RNN_ENTRY(op, FLOAT);                                                            \
-        rows[2] = RNN_ENTRY(op, INT8);                                                             \
+        rows[1] = RNN_ENTRY(op, LT);                                                               \
+        rows[3] = RNN_ENTRY(op, INT8);                                                             \
+        for (size_t i = 0; i < plain; i++) { /* the last one of either is the scalar row */        \
+            if (strcmp(scalar[i].types, types_of[INT8]) == 0)                                      \
+                rows[4] = scalar[i];                                                               \
+            else if (strcmp(scalar[i].types, types_of[FLOAT]) == 0)                                \
+                rows[2] = scalar[i];                                                               \
+        }                                                                                          \
         return rows;                                                                               \
     }
 RNN(lstm)
@@ -145,7 +158,7 @@ RNN(gru)
 
 /* ---- dense layers ---------------------------------------------------------------------------- */
 
-static const struct apx_cuda_dense_row *dense_source[DENSE_KINDS];
+static const struct apx_cuda_dense_row *dense_source[KINDS];
 
 static size_t dense_scratch_bytes(const struct apx_dense_desc *desc, size_t count)
 {
@@ -190,7 +203,7 @@ static void dense_run(const struct apx_cuda_dense_row *row, const struct apx_den
 #define DENSE_ENTRY(type)                                                                          \
     (struct apx_dense_row)                                                                         \
     {                                                                                              \
-        .isa = "cuda", .types = types_of[type == INT8], .name = dense_source[type]->name,          \
+        .isa = "cuda", .types = types_of[type], .name = dense_source[type]->name,                  \
         .match = type == LT ? APX_MATCH_ULP : APX_MATCH_EXACT, .supports = dense_supports_##type,  \
         .packed_bytes = dense_packed_bytes_##type, .pack = dense_pack_##type,                      \
         .scratch_bytes = dense_scratch_bytes, .run = dense_run_##type, .tile_rows = 1              \
@@ -212,9 +225,7 @@ const struct apx_dense_row *checked_dense_rows(size_t *count)
     const struct apx_cuda_dense_row *source = apx_cuda_dense_rows(&sources);
     const struct apx_dense_row *scalar = apx_dense_rows(&plain);
     for (size_t i = 0; i < sources; i++)
-        dense_source[strcmp(source[i].name, apx_dense_f32_lt_cuda.name) == 0 ? LT
-                     : strcmp(source[i].precision, "int8") == 0              ? INT8
-                                                                             : FLOAT] = &source[i];
+        dense_source[kind_of(source[i].name, source[i].precision)] = &source[i];
     rows[0] = DENSE_ENTRY(FLOAT);
     rows[1] = DENSE_ENTRY(LT);
     rows[3] = DENSE_ENTRY(INT8);

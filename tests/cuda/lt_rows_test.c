@@ -187,6 +187,217 @@ static void dense_batches(void)
     dense_bits(128, 8200, APX_ACT_RELU);
 }
 
+/* ---- recurrent layers ------------------------------------------------------------------------ */
+
+static const struct apx_cuda_rnn_row *chosen_rnn(bool is_lstm, const struct apx_rnn_desc *desc)
+{
+    size_t count;
+    const struct apx_cuda_rnn_row *rows =
+        is_lstm ? apx_cuda_lstm_rows(&count) : apx_cuda_gru_rows(&count);
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(rows[i].precision, "fp32") == 0 && rows[i].supports(device_open(), desc))
+            return &rows[i];
+    return NULL;
+}
+
+static struct apx_rnn_desc rnn_desc(size_t input, size_t hidden)
+{
+    return (struct apx_rnn_desc){
+        .input = input,
+        .hidden = hidden,
+        .act = {{.kind = APX_ACT_SIGMOID}, {.kind = APX_ACT_TANH}, {.kind = APX_ACT_TANH}}};
+}
+
+static void rnn_rule(void)
+{
+    static const size_t shapes[][3] = {
+        {64, 512, false}, {64, 513, true}, {64, 4096, true}, {4096, 64, false}, {4097, 64, true}};
+    for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
+        struct apx_rnn_desc desc = rnn_desc(shapes[i][0], shapes[i][1]);
+        const struct apx_cuda_rnn_row *row = chosen_rnn(true, &desc);
+        REQUIRE(row != NULL);
+        CHECK_STR(row->name, shapes[i][2] ? "lstm_f32_lt_cuda" : "lstm_f32_cuda");
+        for (int after = 0; after < 2; after++) {
+            desc.reset_after = after;
+            row = chosen_rnn(false, &desc);
+            REQUIRE(row != NULL);
+            CHECK_STR(row->name, shapes[i][2] ? "gru_f32_lt_cuda" : "gru_f32_cuda");
+        }
+        desc.clip = 1.0f;
+        CHECK(chosen_rnn(true, &desc) == NULL && chosen_rnn(false, &desc) == NULL);
+    }
+}
+
+struct rnn_outputs {
+    float *y, *h_last, *c_last; /* [N][T][H], [N][H] */
+};
+
+static struct rnn_outputs rnn_outputs(size_t rows, size_t steps, size_t hidden)
+{
+    const struct rnn_outputs out = {malloc(rows * steps * hidden * sizeof(float)),
+                                    malloc(rows * hidden * sizeof(float)),
+                                    malloc(rows * hidden * sizeof(float))};
+    REQUIRE(out.y != NULL && out.h_last != NULL && out.c_last != NULL);
+    return out;
+}
+
+static void rnn_outputs_free(struct rnn_outputs *out)
+{
+    free(out->y);
+    free(out->h_last);
+    free(out->c_last);
+}
+
+/* A batch of rows first .. first + count on the device; args: of all rows. */
+static void rnn_part(const struct apx_cuda_rnn_row *row, const struct apx_rnn_args *all,
+                     size_t first, size_t count, const struct rnn_outputs *out)
+{
+    const size_t hidden = all->desc->hidden, last = count * hidden * sizeof(float);
+    const size_t scratch = row->scratch_bytes(all->desc, count, all->steps);
+    const int32_t no_fault = 0;
+    int32_t *fault = upload(&no_fault, sizeof no_fault);
+    struct apx_rnn_args args = *all;
+    args.rows = count;
+    args.x += (ptrdiff_t)first * args.x_row;
+    args.h0 += (ptrdiff_t)first * args.h0_row;
+    args.c0 = args.c0 != NULL ? args.c0 + (ptrdiff_t)first * args.c0_row : NULL;
+    args.lengths += first;
+    args.y = device_alloc(last * all->steps);
+    args.h_last = device_alloc(last);
+    args.c_last = args.c0 != NULL ? device_alloc(last) : NULL;
+    args.scratch = device_alloc(scratch);
+    CHECK(scratch <= row->scratch_bytes(all->desc, count + 1, all->steps));
+    CHECK(scratch <= row->scratch_bytes(all->desc, count, all->steps + 1));
+    device_check(row->name, row->launch(device_open(), &args, fault, NULL));
+    device_out(out->y, args.y, last * all->steps);
+    device_out(out->h_last, args.h_last, last);
+    if (args.c_last != NULL)
+        device_out(out->c_last, args.c_last, last);
+    void *const on_device[] = {fault, args.y, args.h_last, args.c_last, args.scratch};
+    for (size_t i = 0; i < sizeof on_device / sizeof on_device[0]; i++)
+        if (on_device[i] != NULL)
+            device_free(on_device[i]);
+}
+
+/* The first rows on the processor. */
+static void rnn_compare(bool is_lstm, const struct apx_rnn_weights *weights,
+                        const struct apx_rnn_args *host, const struct rnn_outputs *actual)
+{
+    const struct apx_rnn_desc *desc = host->desc;
+    const struct apx_rnn_row *row =
+        is_lstm ? apx_lstm_select(apx_cpu_caps(), desc) : apx_gru_select(apx_cpu_caps(), desc);
+    struct rnn_outputs expected = rnn_outputs(host->rows, host->steps, desc->hidden);
+    struct apx_rnn_args args = *host;
+    void *packed = aligned_alloc(64, (row->packed_bytes(desc) + 63) / 64 * 64);
+    args.scratch = aligned_alloc(64, (row->scratch_bytes(desc, host->rows) + 127) / 64 * 64);
+    REQUIRE(packed != NULL && args.scratch != NULL);
+    row->pack(desc, weights, packed);
+    args.packed = packed;
+    args.y = expected.y;
+    args.h_last = expected.h_last;
+    args.c_last = is_lstm ? expected.c_last : NULL;
+    row->run(&args);
+    double worst = 0.0;
+    for (size_t i = 0; i < host->rows * host->steps * desc->hidden; i++)
+        worst = fmax(worst, fabs((double)actual->y[i] - (double)expected.y[i]));
+    for (size_t i = 0; i < host->rows * desc->hidden; i++) {
+        worst = fmax(worst, fabs((double)actual->h_last[i] - (double)expected.h_last[i]));
+        if (is_lstm)
+            worst = fmax(worst, fabs((double)actual->c_last[i] - (double)expected.c_last[i]));
+    }
+    CHECK(worst <= 1e-5);
+    free(packed);
+    free(args.scratch);
+    rnn_outputs_free(&expected);
+}
+
+static void rnn_bits(bool is_lstm, const struct apx_rnn_desc *desc, size_t rows, size_t steps)
+{
+    const size_t parts[][2] = {{0, 1}, {rows - 1, 1}, {rows / 2, 7}, {rows / 4, 64}};
+    const struct apx_cuda_rnn_row *row = chosen_rnn(is_lstm, desc);
+    const size_t input = desc->input, hidden = desc->hidden, gates = is_lstm ? 4 : 3;
+    struct rng rng = {input + hidden};
+    float *w = random_floats(&rng, gates * hidden * (input + hidden),
+                             1.7f / sqrtf((float)(input + hidden)));
+    float *bias = random_floats(&rng, 2 * gates * hidden, 0.5f);
+    float *x = random_floats(&rng, rows * steps * input, 1.0f);
+    float *states = random_floats(&rng, 2 * rows * hidden, 1.0f);
+    int32_t *lengths = malloc(rows * sizeof *lengths);
+    const size_t packed_bytes = row->packed_bytes(desc);
+    float *packed = malloc(packed_bytes);
+    REQUIRE(lengths != NULL && packed != NULL);
+    for (size_t n = 0; n < rows; n++)
+        lengths[n] = (int32_t)rng_below(&rng, steps + 1);
+    const struct apx_rnn_weights weights = {
+        .w = w, .r = w + gates * hidden * input, .bias_w = bias, .bias_r = bias + gates * hidden};
+    row->pack(desc, &weights, packed);
+    struct apx_rnn_args host = {.desc = desc,
+                                .rows = 12,
+                                .steps = steps,
+                                .x = x,
+                                .x_row = (ptrdiff_t)(steps * input),
+                                .x_step = (ptrdiff_t)input,
+                                .h0 = states,
+                                .c0 = is_lstm ? states + rows * hidden : NULL,
+                                .h0_row = (ptrdiff_t)hidden,
+                                .c0_row = (ptrdiff_t)hidden,
+                                .lengths = lengths,
+                                .y_row = (ptrdiff_t)(steps * hidden),
+                                .y_step = (ptrdiff_t)hidden,
+                                .h_last_row = (ptrdiff_t)hidden,
+                                .c_last_row = (ptrdiff_t)hidden};
+    struct apx_rnn_args all = host;
+    float *on_states = upload(states, 2 * rows * hidden * sizeof *states);
+    float *on_packed = upload(packed, packed_bytes), *on_x = upload(x, rows * steps * input * 4);
+    int32_t *on_lengths = upload(lengths, rows * sizeof *lengths);
+    all.packed = on_packed;
+    all.x = on_x;
+    all.h0 = on_states;
+    all.c0 = is_lstm ? on_states + rows * hidden : NULL;
+    all.lengths = on_lengths;
+    struct rnn_outputs whole = rnn_outputs(rows, steps, hidden);
+    struct rnn_outputs part = rnn_outputs(rows, steps, hidden);
+    rnn_part(row, &all, 0, rows, &whole);
+    rnn_compare(is_lstm, &weights, &host, &whole);
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        const size_t first = parts[i][0] * hidden, count = parts[i][1] * hidden * sizeof(float);
+        rnn_part(row, &all, parts[i][0], parts[i][1], &part);
+        CHECK(memcmp(part.y, whole.y + first * steps, count * steps) == 0);
+        CHECK(memcmp(part.h_last, whole.h_last + first, count) == 0);
+        CHECK(!is_lstm || memcmp(part.c_last, whole.c_last + first, count) == 0);
+    }
+    rnn_outputs_free(&whole);
+    rnn_outputs_free(&part);
+    void *const on_device[] = {on_states, on_packed, on_x, on_lengths};
+    for (size_t i = 0; i < sizeof on_device / sizeof on_device[0]; i++)
+        device_free(on_device[i]);
+    free(w);
+    free(bias);
+    free(x);
+    free(states);
+    free(lengths);
+    free(packed);
+}
+
+static void lstm_batches(void)
+{
+    struct apx_rnn_desc desc = rnn_desc(13, 520);
+    rnn_bits(true, &desc, 512, 8); /* x W of 512 rows is made in two pieces */
+    desc.reverse = true;
+    rnn_bits(true, &desc, 512, 8);
+}
+
+static void gru_batches(void)
+{
+    struct apx_rnn_desc desc = rnn_desc(30, 516);
+    rnn_bits(false, &desc, 128, 3);
+    desc.reset_after = true;
+    rnn_bits(false, &desc, 128, 3);
+    desc = rnn_desc(4098, 27);
+    desc.reverse = true;
+    rnn_bits(false, &desc, 128, 3);
+}
+
 int main(void)
 {
     device_open();
@@ -197,5 +408,8 @@ int main(void)
     RUN(dense_rule);
     RUN(dense_batches);
     RUN(dense_broadcast);
+    RUN(rnn_rule);
+    RUN(lstm_batches);
+    RUN(gru_batches);
     return check_report();
 }
