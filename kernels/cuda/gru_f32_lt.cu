@@ -82,5 +82,5 @@ bool apx_gru_f32_lt_can(const struct apx_cuda_device *device, const struct apx_r
 }
 
 const struct apx_cuda_rnn_row apx_gru_f32_lt_cuda = {
-    "gru_f32_lt_cuda",     "fp32",        supports, packed_bytes,
-    apx_gru_f32_cuda_pack, scratch_bytes, launch,   seconds};
+    "gru_f32_lt_cuda", "fp32", supports, packed_bytes, apx_gru_f32_cuda_pack,
+    scratch_bytes,     launch, seconds,  nullptr,      nullptr};

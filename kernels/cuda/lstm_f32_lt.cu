@@ -58,4 +58,6 @@ const struct apx_cuda_rnn_row apx_lstm_f32_lt_cuda = {"lstm_f32_lt_cuda",
                                                       apx_lstm_f32_cuda_pack,
                                                       rnn_lt_bytes<lstm_lt_cell>,
                                                       rnn_lt_launch<lstm_lt_cell>,
-                                                      rnn_lt_seconds<lstm_lt_cell>};
+                                                      rnn_lt_seconds<lstm_lt_cell>,
+                                                      nullptr,
+                                                      nullptr};
