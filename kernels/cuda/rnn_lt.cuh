@@ -364,7 +364,7 @@ static double rnn_lt_seconds(const struct apx_cuda_device *device, const struct 
     const struct apx_lt_product x = rnn_lt_product<Cell>(desc, RNN_LT_X);
     const struct apx_lt_product h = rnn_lt_product<Cell>(desc, RNN_LT_H);
     const struct apx_lt_product candidate = rnn_lt_product<Cell>(desc, RNN_LT_CANDIDATE);
-    const double floats = (2.0 * Cell::GATES + 5.0) * (double)rows * (double)desc->hidden;
+    const double floats = (2.0 * (double)Cell::GATES + 5.0) * (double)rows * (double)desc->hidden;
     double step = apx_lt_seconds(device, &h, rows) + 1e-6 + 4.0 * floats / device->memory_rate;
     if (Cell::BEFORE)
         step += apx_lt_seconds(device, &candidate, rows) + 1e-6;
