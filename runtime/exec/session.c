@@ -46,23 +46,39 @@ struct apx_session {
 
 static void warm_up(struct apx_session *session);
 
+/* The hardware threads of the core that a worker keeps to; false: beyond what a set can name. */
+static bool core_of(const struct apx_topo *topo, int worker, cpu_set_t *core)
+{
+    CPU_ZERO(core);
+    for (int i = 0; i < topo->pus; i++) {
+        if (topo->pu[i].core != topo->pu[worker].core)
+            continue;
+        if (topo->pu[i].os_index >= CPU_SETSIZE)
+            return false;
+        CPU_SET(topo->pu[i].os_index, core);
+    }
+    return true;
+}
+
 static enum apx_status start_pool(struct apx_session *session, struct apx_error *error)
 {
     const struct apx_topo *topo = session->model->topo;
     const struct apx_allocator *allocator = session->model->allocator;
-    int *cpus = NULL;
+    cpu_set_t *cores = NULL;
+    bool is_pinned = false;
     /* Threads that take all of the machine keep to a core each; fewer are the scheduler's. */
     if (session->threads > 1 && session->threads == topo->threads &&
         session->threads <= topo->pus) {
-        cpus = apx_alloc(allocator, (size_t)session->threads, sizeof *cpus);
-        if (cpus == NULL)
+        cores = apx_alloc(allocator, (size_t)session->threads, sizeof *cores);
+        if (cores == NULL)
             return apx_fail(error, APX_ENOMEM, "", "out of memory");
-        for (int i = 0; i < session->threads; i++)
-            cpus[i] = topo->pu[i].os_index;
+        is_pinned = true;
+        for (int i = 0; i < session->threads && is_pinned; i++)
+            is_pinned = core_of(topo, i, &cores[i]);
     }
-    enum apx_status status =
-        apx_pool_create(allocator, session->threads, cpus, &session->pool, error);
-    apx_release(allocator, cpus);
+    enum apx_status status = apx_pool_create(allocator, session->threads, is_pinned ? cores : NULL,
+                                             &session->pool, error);
+    apx_release(allocator, cores);
     return status;
 }
 

@@ -26,14 +26,15 @@ struct worker {
     struct apx_pool *pool;
     pthread_t thread;
     int index;
-    int cpu; /* that it is pinned to, -1: none */
+    cpu_set_t core; /* that it is pinned to */
 };
 
 struct apx_pool {
     const struct apx_allocator *allocator;
     int workers, started;
     struct worker *worker; /* [workers], 0 unused */
-    int callers_cpu;       /* that no worker is pinned to, -1: workers are not pinned */
+    bool is_pinned;
+    cpu_set_t callers_core; /* that no worker is pinned to */
     /* Written by the caller before the ticket, read by owners of an item. */
     apx_pool_fn *run;
     void *context;
@@ -122,31 +123,50 @@ static void *work(void *argument)
     }
 }
 
-static int pin(struct worker *worker, int cpu)
+static bool pin(const struct worker *worker, const cpu_set_t *core)
 {
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    CPU_SET(cpu, &set);
-    return pthread_setaffinity_np(worker->thread, sizeof set, &set);
+    return pthread_setaffinity_np(worker->thread, sizeof *core, core) == 0;
 }
 
-/* The caller is where the system has put it, perhaps on the processor of a pinned worker, and two
- * threads of a job on one processor take twice as long while another one idles: that worker then
- * goes to the processor that was left for the caller. */
-static void leave_callers_cpu(struct apx_pool *pool)
+/* Nobody but the pool has moved it. */
+static bool is_where_it_was_put(const struct worker *worker)
 {
-    if (pool->callers_cpu < 0)
+    cpu_set_t set;
+    return pthread_getaffinity_np(worker->thread, sizeof set, &set) == 0 &&
+           CPU_EQUAL(&set, &worker->core);
+}
+
+static bool caller_may_use(const cpu_set_t *core)
+{
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) != 0)
+        return false;
+    CPU_AND(&set, &set, core);
+    return CPU_EQUAL(&set, core);
+}
+
+/* The caller is where the system has put it, perhaps on the core of a pinned worker, and two
+ * threads of a job on one core take twice as long while another one idles: that worker then goes to
+ * the core that was left for the caller. Not where somebody else has decided who runs where since:
+ * a core that the caller is kept off may be one that the whole process is kept off. */
+static void leave_callers_core(struct apx_pool *pool)
+{
+    if (!pool->is_pinned)
         return;
     const int here = sched_getcpu();
-    if (here == pool->callers_cpu)
+    if (here < 0 || CPU_ISSET(here, &pool->callers_core))
         return;
     for (int i = 1; i < pool->workers; i++) {
         struct worker *worker = &pool->worker[i];
-        if (worker->cpu != here)
+        if (!CPU_ISSET(here, &worker->core))
             continue;
-        if (pin(worker, pool->callers_cpu) == 0) {
-            worker->cpu = pool->callers_cpu;
-            pool->callers_cpu = here;
+        if (!caller_may_use(&pool->callers_core))
+            return;
+        const cpu_set_t core = worker->core;
+        pool->is_pinned = is_where_it_was_put(worker) && pin(worker, &pool->callers_core);
+        if (pool->is_pinned) {
+            worker->core = pool->callers_core;
+            pool->callers_core = core;
         }
         return;
     }
@@ -159,7 +179,7 @@ void apx_pool_run(struct apx_pool *pool, apx_pool_fn *run, void *context, uint32
             run(context, 0, item);
         return;
     }
-    leave_callers_cpu(pool);
+    leave_callers_core(pool);
     pool->run = run;
     pool->context = context;
     pool->count = count;
@@ -184,7 +204,7 @@ void apx_pool_run(struct apx_pool *pool, apx_pool_fn *run, void *context, uint32
     }
 }
 
-static int start(struct worker *worker, const int *cpus)
+static int start(struct worker *worker)
 {
     /* Signals belong to the program's own threads. */
     sigset_t all, before;
@@ -192,15 +212,12 @@ static int start(struct worker *worker, const int *cpus)
     pthread_sigmask(SIG_SETMASK, &all, &before);
     const int result = pthread_create(&worker->thread, NULL, work, worker);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    worker->cpu = -1;
-    if (result == 0 && cpus != NULL && cpus[worker->index] < CPU_SETSIZE &&
-        pin(worker, cpus[worker->index]) == 0) /* else the processor is gone by now: run anywhere */
-        worker->cpu = cpus[worker->index];
     return result;
 }
 
-enum apx_status apx_pool_create(const struct apx_allocator *allocator, int workers, const int *cpus,
-                                struct apx_pool **out, struct apx_error *error)
+enum apx_status apx_pool_create(const struct apx_allocator *allocator, int workers,
+                                const cpu_set_t *cores, struct apx_pool **out,
+                                struct apx_error *error)
 {
     *out = NULL;
     struct apx_pool *pool = apx_alloc(allocator, 1, sizeof *pool);
@@ -209,7 +226,9 @@ enum apx_status apx_pool_create(const struct apx_allocator *allocator, int worke
     pool->allocator = allocator;
     pool->workers = workers;
     pool->started = 1;
-    pool->callers_cpu = cpus != NULL && cpus[0] < CPU_SETSIZE ? cpus[0] : -1;
+    pool->is_pinned = cores != NULL;
+    if (cores != NULL)
+        pool->callers_core = cores[0];
     pool->worker = apx_alloc(allocator, (size_t)workers, sizeof *pool->worker);
     if (pool->worker == NULL) {
         apx_pool_destroy(pool);
@@ -219,11 +238,15 @@ enum apx_status apx_pool_create(const struct apx_allocator *allocator, int worke
         struct worker *worker = &pool->worker[pool->started];
         worker->pool = pool;
         worker->index = pool->started;
-        int result = start(worker, cpus);
+        int result = start(worker);
         if (result != 0) {
             apx_pool_destroy(pool);
             return apx_fail(error, APX_EIO, "threads", "cannot start thread %d of %d: %s",
                             worker->index + 1, workers, strerror(result));
+        }
+        if (cores != NULL) {
+            worker->core = cores[worker->index];
+            pin(worker, &worker->core); /* may be gone by now: it runs anywhere then */
         }
     }
     *out = pool;

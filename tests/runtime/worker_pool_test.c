@@ -87,11 +87,14 @@ static void meet(void *context, int worker, uint32_t item)
 static void works_in_parallel(void)
 {
     struct apx_pool *pool;
-    int cpus[2] = {0, 0};
+    cpu_set_t cores[2];
+    CPU_ZERO(&cores[0]);
+    CPU_SET(0, &cores[0]);
+    cores[1] = cores[0];
     for (int k = 0; k < 20; k++) {
         int seen[2] = {-1, -1};
         pthread_barrier_init(&barrier, NULL, 2);
-        REQUIRE(apx_pool_create(apx_allocator_default(), 2, k % 2 ? cpus : NULL, &pool, NULL) ==
+        REQUIRE(apx_pool_create(apx_allocator_default(), 2, k % 2 ? cores : NULL, &pool, NULL) ==
                 APX_OK);
         if (k % 4 == 0)
             usleep(1000);
@@ -102,38 +105,96 @@ static void works_in_parallel(void)
     }
 }
 
-static void note_processor(void *context, int worker, uint32_t item)
+/* The first two processors of `all`, each as a core. */
+static bool two_cores(const cpu_set_t *all, int processor[2], cpu_set_t core[2])
 {
-    int *processor = context;
+    int count = 0;
+    for (int i = 0; i < CPU_SETSIZE && count < 2; i++) {
+        if (!CPU_ISSET(i, all))
+            continue;
+        CPU_ZERO(&core[count]);
+        CPU_SET(i, &core[count]);
+        processor[count++] = i;
+    }
+    if (count < 2)
+        puts("SKIPPED: one processor");
+    return count == 2;
+}
+
+static cpu_set_t workers_mask;
+
+static void note_mask(void *context, int worker, uint32_t item)
+{
     pthread_barrier_wait(&barrier);
-    processor[worker] = sched_getcpu();
+    if (worker == 1)
+        pthread_getaffinity_np(pthread_self(), sizeof workers_mask, &workers_mask);
+    (void)context;
     (void)item;
 }
 
-/* A caller on the processor of a pinned worker: they must not share it. */
-static void leaves_the_callers_processor(void)
+/* The caller is brought to a processor and let loose again, which the system may use to move it at
+ * once: so it is tried some times. True if a job then finds the worker on `wanted`. */
+static bool worker_goes_to(struct apx_pool *pool, int callers, const cpu_set_t *all,
+                           const cpu_set_t *wanted)
+{
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(callers, &one);
+    for (int k = 0; k < 1000; k++) {
+        REQUIRE(sched_setaffinity(0, sizeof one, &one) == 0);
+        REQUIRE(sched_setaffinity(0, sizeof *all, all) == 0);
+        apx_pool_run(pool, note_mask, NULL, 2);
+        if (CPU_EQUAL(&workers_mask, wanted))
+            return true;
+    }
+    return false;
+}
+
+static void leaves_the_callers_core(void)
 {
     struct apx_pool *pool;
-    cpu_set_t before, one;
-    int cpus[2], count = 0;
-    REQUIRE(sched_getaffinity(0, sizeof before, &before) == 0);
-    for (int i = 0; i < CPU_SETSIZE && count < 2; i++)
-        if (CPU_ISSET(i, &before))
-            cpus[count++] = i;
-    if (count < 2)
-        return; /* nothing to choose from on this machine */
-    REQUIRE(apx_pool_create(apx_allocator_default(), 2, cpus, &pool, NULL) == APX_OK);
+    cpu_set_t all, core[2];
+    int processor[2];
+    REQUIRE(sched_getaffinity(0, sizeof all, &all) == 0);
+    if (!two_cores(&all, processor, core))
+        return;
+    REQUIRE(apx_pool_create(apx_allocator_default(), 2, core, &pool, NULL) == APX_OK);
     pthread_barrier_init(&barrier, NULL, 2);
-    for (int k = 0; k < 20; k++) {
-        int processor[2] = {-1, -1};
-        CPU_ZERO(&one);
-        CPU_SET(cpus[(k + 1) % 2], &one);
-        REQUIRE(sched_setaffinity(0, sizeof one, &one) == 0);
-        apx_pool_run(pool, note_processor, processor, 2);
-        CHECK_EQ(processor[0], cpus[(k + 1) % 2]);
-        CHECK_EQ(processor[1], cpus[k % 2]);
-    }
-    REQUIRE(sched_setaffinity(0, sizeof before, &before) == 0);
+    CHECK(worker_goes_to(pool, processor[1], &all, &core[0]));
+    CHECK(worker_goes_to(pool, processor[0], &all, &core[1]));
+    CHECK(worker_goes_to(pool, processor[1], &all, &core[0]));
+    /* A caller that is kept off the other core: the worker stays beside it. */
+    REQUIRE(sched_setaffinity(0, sizeof core[0], &core[0]) == 0);
+    apx_pool_run(pool, note_mask, NULL, 2);
+    CHECK(CPU_EQUAL(&workers_mask, &core[0]));
+    REQUIRE(sched_setaffinity(0, sizeof all, &all) == 0);
+    pthread_barrier_destroy(&barrier);
+    apx_pool_destroy(pool);
+}
+
+static cpu_set_t moved_to;
+
+static void note_and_move(void *context, int worker, uint32_t item)
+{
+    note_mask(context, worker, item);
+    if (worker == 1)
+        pthread_setaffinity_np(pthread_self(), sizeof moved_to, &moved_to);
+}
+
+/* A worker that somebody else has moved is no longer the pool's to move. */
+static void leaves_moved_workers_alone(void)
+{
+    struct apx_pool *pool;
+    cpu_set_t core[2];
+    int processor[2];
+    REQUIRE(sched_getaffinity(0, sizeof moved_to, &moved_to) == 0);
+    if (!two_cores(&moved_to, processor, core))
+        return;
+    REQUIRE(apx_pool_create(apx_allocator_default(), 2, core, &pool, NULL) == APX_OK);
+    pthread_barrier_init(&barrier, NULL, 2);
+    apx_pool_run(pool, note_and_move, NULL, 2);
+    CHECK(!worker_goes_to(pool, processor[1], &moved_to, &core[0]));
+    CHECK(CPU_EQUAL(&workers_mask, &moved_to));
     pthread_barrier_destroy(&barrier);
     apx_pool_destroy(pool);
 }
@@ -154,7 +215,8 @@ int main(void)
     RUN(runs_each_item_once);
     RUN(runs_many_short_jobs);
     RUN(works_in_parallel);
-    RUN(leaves_the_callers_processor);
+    RUN(leaves_the_callers_core);
+    RUN(leaves_moved_workers_alone);
     RUN(ends_without_a_job);
     return check_report();
 }
