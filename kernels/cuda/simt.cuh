@@ -222,6 +222,20 @@ struct simt_shape {
     size_t shared;    /* bytes */
 };
 
+/* Lets a kernel have all the shared memory that a block of the current device may opt in to: always
+ * that and never what one launch wants, since another thread's launch of the same kernel may come
+ * between setting and launching. */
+static inline cudaError_t simt_opt_in(const void *kernel)
+{
+    int device = 0, most = 0;
+    cudaError_t error = cudaGetDevice(&device);
+    if (error == cudaSuccess)
+        error = cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
+    if (error == cudaSuccess)
+        error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, most);
+    return error;
+}
+
 /* Enqueue a kernel; 0 or CUDA's error number. */
 template <typename... Parameters, typename... Arguments>
 static int simt_launch(void (*kernel)(Parameters...), const struct simt_shape &shape, void *stream,
@@ -229,8 +243,7 @@ static int simt_launch(void (*kernel)(Parameters...), const struct simt_shape &s
 {
     cudaError_t error = cudaSuccess;
     if (shape.shared > 48 * 1024)
-        error = cudaFuncSetAttribute(
-            (const void *)kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shape.shared);
+        error = simt_opt_in((const void *)kernel);
     if (error != cudaSuccess)
         return (int)error;
     cudaLaunchAttribute cluster = {};
