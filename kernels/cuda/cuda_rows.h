@@ -6,10 +6,10 @@
  * `desc`, which is the host's; strides, shapes and meaning are unchanged. `packed` and `scratch`
  * are 256-byte aligned, other arrays are aligned to their elements only.
  *
- * launch enqueues on `stream` (a cudaStream_t) of the current device and returns 0 or the CUDA
- * error's number at once. It neither allocates nor waits and looks at no device memory, so that it
- * may be captured into a graph; what it reads of host memory it reads before it returns. All
- * launches and packing functions may be called by several threads at once.
+ * launch enqueues on `stream` (a cudaStream_t) of the current device and returns 0, the CUDA
+ * error's number or APX_CUDA_CANNOT at once. It neither allocates nor waits and looks at no device
+ * memory, so that it may be captured into a graph; what it reads of host memory it reads before it
+ * returns. All launches and packing functions may be called by several threads at once.
  *
  * Same bits: an output row depends on its own input row alone, not on how many rows there are. A
  * row is therefore chosen by the descriptor and the device, never by the batch; a launch may cut a
@@ -28,6 +28,9 @@ extern "C" {
 #endif
 
 #include "kernels/kernels.h"
+
+/* What launch returns for extents that no kernel takes; CUDA's own numbers are positive. */
+#define APX_CUDA_CANNOT (-1)
 
 /* What a row may reckon with. */
 struct apx_cuda_device {

@@ -4,6 +4,7 @@
 
 #include "kernels/cuda/cuda_tables.h"
 #include "kernels/cuda/rnn_f32_stack.cuh"
+#include "kernels/rnn/rnn_layout.h"
 
 namespace
 {
@@ -69,9 +70,7 @@ __global__ void __launch_bounds__(512, 1) lstm_f32_stack_kernel(const rnn_f32_st
 bool supports(const struct apx_cuda_device *device, const struct apx_rnn_desc *desc)
 {
     struct rnn_f32_cut cut;
-    return desc->int8.levels == 0 && !desc->half_weights && !desc->has_peephole &&
-           !desc->input_forget && !(desc->clip > 0.0f) && desc->act[0].kind == APX_ACT_SIGMOID &&
-           desc->act[1].kind == APX_ACT_TANH && desc->act[2].kind == APX_ACT_TANH &&
+    return desc->int8.levels == 0 && !desc->half_weights && rnn_has_defaults(desc, 3) &&
            desc->hidden <= RNN_F32_MOST_UNITS && desc->input <= RNN_F32_MOST_INPUT &&
            apx_rnn_f32_cut(device, desc, lstm_f32_cell::GATES, false, 1, 1, &cut);
 }
@@ -90,7 +89,9 @@ int launch(const struct apx_cuda_device *device, const struct apx_rnn_args *args
            void *stream)
 {
     struct rnn_f32_cut cut = {};
-    apx_rnn_f32_cut(device, args->desc, lstm_f32_cell::GATES, false, args->rows, args->steps, &cut);
+    if (!apx_rnn_f32_cut(device, args->desc, lstm_f32_cell::GATES, false, args->rows, args->steps,
+                         &cut))
+        return APX_CUDA_CANNOT;
     return apx_lstm_f32_cuda_launch(&cut, args, fault, stream);
 }
 
@@ -108,8 +109,9 @@ int launch_stack(const struct apx_cuda_device *device, const struct apx_rnn_args
     struct rnn_f32_stack_cut cut = {};
     const struct apx_rnn_desc *descs[APX_CUDA_MOST_STACKED];
     rnn_f32_descs(args, layers, descs);
-    apx_rnn_f32_stack_cut(device, descs, layers, lstm_f32_cell::GATES, false, args->rows,
-                          args->steps, &cut);
+    if (!apx_rnn_f32_stack_cut(device, descs, layers, lstm_f32_cell::GATES, false, args->rows,
+                               args->steps, &cut))
+        return APX_CUDA_CANNOT;
     return apx_lstm_f32_cuda_launch_stack(&cut, args, fault, stream);
 }
 

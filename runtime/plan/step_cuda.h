@@ -23,9 +23,6 @@ struct apx_cuda_choice {
     const char *precision; /* of its products; NULL: fp32 */
 };
 
-/* What launch returns for extents that no kernel takes; CUDA's own numbers are positive. */
-#define APX_CUDA_CANNOT (-1)
-
 /* One step while it is enqueued. The slots of `frame` are the device's. */
 struct apx_cuda_frame {
     struct apx_frame frame;
