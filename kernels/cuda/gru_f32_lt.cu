@@ -3,6 +3,7 @@
 #include "kernels/cuda/cuda_tables.h"
 #include "kernels/cuda/rnn_f32_layout.h"
 #include "kernels/cuda/rnn_lt.cuh"
+#include "kernels/rnn/rnn_layout.h"
 
 namespace
 {
@@ -75,8 +76,7 @@ double seconds(const struct apx_cuda_device *device, const struct apx_rnn_desc *
 
 bool apx_gru_f32_lt_can(const struct apx_cuda_device *device, const struct apx_rnn_desc *desc)
 {
-    return desc->int8.levels == 0 && !desc->half_weights && !(desc->clip > 0.0f) &&
-           desc->act[0].kind == APX_ACT_SIGMOID && desc->act[1].kind == APX_ACT_TANH &&
+    return desc->int8.levels == 0 && !desc->half_weights && rnn_has_defaults(desc, 2) &&
            (desc->reset_after ? rnn_lt_can<gru_lt_cell<true>>(device, desc)
                               : rnn_lt_can<gru_lt_cell<false>>(device, desc));
 }

@@ -3,6 +3,7 @@
 #include "kernels/cuda/cuda_tables.h"
 #include "kernels/cuda/rnn_f32_layout.h"
 #include "kernels/cuda/rnn_lt.cuh"
+#include "kernels/rnn/rnn_layout.h"
 
 namespace
 {
@@ -45,9 +46,7 @@ size_t packed_bytes(const struct apx_rnn_desc *desc)
 
 bool apx_lstm_f32_lt_can(const struct apx_cuda_device *device, const struct apx_rnn_desc *desc)
 {
-    return desc->int8.levels == 0 && !desc->half_weights && !desc->has_peephole &&
-           !desc->input_forget && !(desc->clip > 0.0f) && desc->act[0].kind == APX_ACT_SIGMOID &&
-           desc->act[1].kind == APX_ACT_TANH && desc->act[2].kind == APX_ACT_TANH &&
+    return desc->int8.levels == 0 && !desc->half_weights && rnn_has_defaults(desc, 3) &&
            rnn_lt_can<lstm_lt_cell>(device, desc);
 }
 
