@@ -54,7 +54,8 @@ struct apx_lt_product product_of(const struct apx_dense_desc *desc)
 bool supports(const struct apx_cuda_device *device, const struct apx_dense_desc *desc)
 {
     return desc->input >= LEAST_WIDTH && desc->output >= LEAST_WIDTH &&
-           desc->input >= LEAST_WEIGHTS / desc->output && apx_dense_f32_lt_can(device, desc);
+           desc->input > (LEAST_WEIGHTS - 1) / desc->output && /* input * output may overflow */
+           apx_dense_f32_lt_can(device, desc);
 }
 
 int launch(const struct apx_cuda_device *device, const struct apx_dense_args *args, void *stream)
