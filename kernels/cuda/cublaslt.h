@@ -2,8 +2,8 @@
 /* cublaslt.h - the few functions of cuBLASLt that products need, found at run time.
  *
  * What of its binary interface is used stands here in names of our own, so that a build needs
- * neither the library nor its header; lt_product.cu holds it against the header where nvcc finds
- * one. Functions return a status, 0 for success; handles are opaque. */
+ * neither the library nor its header; cublaslt_header.cu holds it against the header where nvcc
+ * finds one. Functions return a status, 0 for success; handles are opaque. */
 #ifndef APX_CUDA_CUBLASLT_H
 #define APX_CUDA_CUBLASLT_H
 
