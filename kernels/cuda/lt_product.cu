@@ -27,11 +27,15 @@ enum {
 struct choice {
     int capability; /* 90: 9.0 */
     struct apx_lt_product product;
+    bool can; /* else there is no algo */
     struct apx_lt_algo algo;
 };
 
 pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER; /* of what follows */
-void *handles[DEVICES];
+struct {
+    bool is_asked;
+    void *handle; /* NULL for good if the library gave none */
+} devices[DEVICES];
 struct choice choices[CHOICES];
 size_t choice_count;
 
@@ -103,23 +107,41 @@ bool is_whole(const struct apx_lt_library *lt, const struct apx_lt_result *resul
            split <= 1 && reduction == APX_LT_REDUCTION_NONE;
 }
 
-/* The sizes that batches are filled up to: three significant bits. */
+bool holds_for(const struct apx_lt_library *lt, void *handle, const struct apx_lt_product *product,
+               const struct apx_lt_arrays *arrays, const struct apx_lt_algo *algo)
+{
+    struct call call;
+    struct apx_lt_result result;
+    const bool holds =
+        call_create(lt, product, arrays, &call) == 0 &&
+        lt->check(handle, call.desc, call.w, call.x, call.y, call.y, algo, &result) == 0 &&
+        result.workspace == 0;
+    call_destroy(lt, &call);
+    return holds;
+}
+
+/* Of these sizes any other can be put together: those of three significant bits, up to MOST_ROWS.
+ */
 bool holds_for_all(const struct apx_lt_library *lt, void *handle,
                    const struct apx_lt_product *product, const struct apx_lt_algo *algo)
 {
     bool holds = true;
     for (size_t rows = 1, step = 1; rows <= MOST_ROWS && holds; rows += step) {
-        struct call call;
-        struct apx_lt_result result;
         const struct apx_lt_arrays arrays = imagine(product, rows);
-        holds = call_create(lt, product, &arrays, &call) == 0 &&
-                lt->check(handle, call.desc, call.w, call.x, call.y, call.y, algo, &result) == 0 &&
-                result.workspace == 0;
-        call_destroy(lt, &call);
+        holds = holds_for(lt, handle, product, &arrays, algo);
         if (rows == 8 * step)
             step *= 2;
     }
     return holds;
+}
+
+/* The largest of them that is no larger than this one. */
+size_t known_size(size_t rows)
+{
+    unsigned bits = 0;
+    while (rows >> bits >= 8)
+        bits++;
+    return rows >> bits << bits;
 }
 
 int preference_create(const struct apx_lt_library *lt, const struct apx_lt_product *product,
@@ -173,34 +195,37 @@ bool is_same(const struct apx_lt_product *a, const struct apx_lt_product *b)
            a->alignment == b->alignment && a->has_bias == b->has_bias;
 }
 
-/* The device must be the current one. */
+/* The device must be the current one when it is first asked for. */
 void *handle_of(const struct apx_lt_library *lt, const struct apx_cuda_device *device)
 {
-    void **handle = &handles[device->index];
-    if (*handle == nullptr && lt->create(handle) != 0)
-        *handle = nullptr;
-    return *handle;
+    auto &own = devices[device->index];
+    if (!own.is_asked && lt->create(&own.handle) != 0)
+        own.handle = nullptr;
+    own.is_asked = true;
+    return own.handle;
 }
 
-/* Known, or found out now. */
+/* Known, or found out now; NULL: it cannot. *handle is the device's. */
 const struct choice *choose(const struct apx_lt_library *lt, const struct apx_cuda_device *device,
-                            const struct apx_lt_product *product)
+                            const struct apx_lt_product *product, void **handle)
 {
     const int capability = 10 * device->major + device->minor;
+    *handle = handle_of(lt, device);
+    if (*handle == nullptr)
+        return nullptr;
     for (size_t i = 0; i < choice_count; i++)
         if (choices[i].capability == capability && is_same(&choices[i].product, product))
-            return &choices[i];
-    void *handle = choice_count < CHOICES ? handle_of(lt, device) : nullptr;
-    struct choice *made = &choices[choice_count];
-    if (handle == nullptr || !ask(lt, handle, product, &made->algo))
+            return choices[i].can ? &choices[i] : nullptr;
+    if (choice_count == CHOICES)
         return nullptr;
+    struct choice *made = &choices[choice_count++];
     made->capability = capability;
     made->product = *product;
-    choice_count++;
-    return made;
+    made->can = ask(lt, *handle, product, &made->algo);
+    return made->can ? made : nullptr;
 }
 
-/* In CUDA's words. */
+/* In CUDA's words. What the library refuses is no failure of the device. */
 int cuda_error(int status)
 {
     switch (status) {
@@ -208,12 +233,11 @@ int cuda_error(int status)
         return 0;
     case APX_LT_STATUS_NOT_ALLOCATED:
         return SIMT_NO_MEMORY;
-    case APX_LT_STATUS_INVALID_VALUE:
-        return SIMT_INVALID_VALUE;
     case APX_LT_STATUS_EXECUTION_FAILED:
         return SIMT_LAUNCH_FAILED;
+    case APX_LT_STATUS_INVALID_VALUE:
     case APX_LT_STATUS_NOT_SUPPORTED:
-        return SIMT_NOT_SUPPORTED;
+        return APX_CUDA_CANNOT;
     default:
         return SIMT_UNKNOWN;
     }
@@ -223,12 +247,13 @@ int cuda_error(int status)
 bool apx_lt_can(const struct apx_cuda_device *device, const struct apx_lt_product *product)
 {
     const struct apx_lt_library *lt = apx_lt_library();
+    void *handle;
     int before;
     if (lt == nullptr || device->index < 0 || device->index >= DEVICES ||
         !simt_enter(device->index, &before))
         return false;
     pthread_mutex_lock(&mutex);
-    const bool can = choose(lt, device, product) != nullptr;
+    const bool can = choose(lt, device, product, &handle) != nullptr;
     pthread_mutex_unlock(&mutex);
     simt_leave(before);
     return can;
@@ -239,19 +264,23 @@ int apx_lt_launch(const struct apx_cuda_device *device, const struct apx_lt_prod
 {
     const struct apx_lt_library *lt = apx_lt_library();
     const float one = 1.0f, zero = 0.0f;
+    void *handle;
     pthread_mutex_lock(&mutex);
-    const struct choice *choice = choose(lt, device, product);
-    void *handle = handle_of(lt, device);
+    const struct choice *choice = choose(lt, device, product, &handle);
     pthread_mutex_unlock(&mutex);
-    if (choice == nullptr || handle == nullptr)
-        return SIMT_NOT_SUPPORTED;
+    if (choice == nullptr)
+        return APX_CUDA_CANNOT;
     int status = 0;
-    for (size_t first = 0; first < arrays->rows && status == 0; first += MOST_ROWS) {
+    for (size_t first = 0; first < arrays->rows && status == 0;) {
         struct apx_lt_arrays part = *arrays;
         struct call call;
         part.rows = arrays->rows - first < MOST_ROWS ? arrays->rows - first : (size_t)MOST_ROWS;
         part.x += (ptrdiff_t)first * arrays->x_row;
         part.y += (ptrdiff_t)first * arrays->y_row;
+        if (known_size(part.rows) != part.rows &&
+            !holds_for(lt, handle, product, &part, &choice->algo))
+            part.rows = known_size(part.rows);
+        first += part.rows;
         status = call_create(lt, product, &part, &call);
         if (status == 0)
             status = lt->matmul(handle, call.desc, &one, part.w, call.w, part.x, call.x, &zero,

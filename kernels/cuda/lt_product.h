@@ -25,7 +25,10 @@ struct apx_lt_product {
     bool has_bias;
 };
 
-/* cuBLASLt is there and has a kernel for it. What it says holds until the process ends. */
+/* cuBLASLt is there and has a kernel for it. What it says, no as well as yes, holds until the
+ * process ends: a layer is computed alike whenever it is loaded. 512 products are known at most,
+ * those that come later are told no; so are all products of a device for which the library did not
+ * start. */
 bool apx_lt_can(const struct apx_cuda_device *device, const struct apx_lt_product *product);
 
 /* The arrays of a product: x[rows][inner] with x_row >= inner, y[rows][outputs], y_row >= outputs.
@@ -37,7 +40,8 @@ struct apx_lt_arrays {
     ptrdiff_t x_row, y_row;
 };
 
-/* Enqueues it, after apx_lt_can said yes; 0 or CUDA's error number. */
+/* Enqueues it, after apx_lt_can said yes, in one call of the library or several; 0, CUDA's error
+ * number, or APX_CUDA_CANNOT: the library refused these arrays. */
 int apx_lt_launch(const struct apx_cuda_device *device, const struct apx_lt_product *product,
                   const struct apx_lt_arrays *arrays, void *stream);
 

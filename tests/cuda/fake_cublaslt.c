@@ -4,8 +4,10 @@
  *
  * What is not known or does not fit together ends the program. Of the kernels that it names for a
  * product only one keeps the contract of lt_product.h: the others split or reduce sums, want
- * memory, or refuse some number of rows. And what they add depends on the number of rows for which
+ * memory, or refuse some number of rows that it must take. The one refuses others, so each number
+ * must have been checked before. And what they add depends on the number of rows for which
  * they were asked, so that one who asks for each batch anew gets other bits. */
+#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,8 +27,12 @@ typedef int fake_cublaslt_queue(fake_cublaslt_run *run, const void *job, size_t 
 EXPORTED extern fake_cublaslt_queue *fake_cublaslt_enqueue;
 fake_cublaslt_queue *fake_cublaslt_enqueue;
 
+/* Set: no memory for handles and for the choice of kernels. */
+EXPORTED extern int fake_cublaslt_is_full;
+int fake_cublaslt_is_full;
+
 enum kind { HANDLE = 0x4c540001, DESC, LAYOUT, PREFERENCE, ALGO };
-enum { NAMED = 5, GOOD = 4, ODD_ROWS = 6 };
+enum { NAMED = 5, GOOD = 4, ODD_ROWS = 6, UNEVEN_ROWS = 5 };
 
 struct handle {
     enum kind kind;
@@ -87,6 +93,46 @@ static int destroy(void *what, enum kind kind)
     return 0;
 }
 
+/* ---- the sizes of products that were checked ------------------------------------------------- */
+
+enum { CHECKED = 1 << 17 };
+static pthread_mutex_t checked_mutex = PTHREAD_MUTEX_INITIALIZER;
+static uint64_t checked[CHECKED]; /* hashed by themselves, 0: none */
+
+/* The entry of this size, or the free one where it belongs. The mutex is held. */
+static uint64_t *checked_place(uint64_t size)
+{
+    size_t place = (size_t)(size * 0x9e3779b97f4a7c15u >> 47);
+    for (size_t tries = 0; checked[place] != 0 && checked[place] != size; tries++) {
+        check(tries < CHECKED, "more sizes than this library remembers");
+        place = (place + 1) % CHECKED;
+    }
+    return &checked[place];
+}
+
+static uint64_t size_of(const struct layout *w, const struct layout *x)
+{
+    check(w->rows >> 21 == 0 && w->columns >> 21 == 0 && x->columns >> 21 == 0, "extents");
+    return w->rows << 42 | w->columns << 21 | x->columns;
+}
+
+static void remember_checked(const struct layout *w, const struct layout *x)
+{
+    pthread_mutex_lock(&checked_mutex);
+    *checked_place(size_of(w, x)) = size_of(w, x);
+    pthread_mutex_unlock(&checked_mutex);
+}
+
+static int was_checked(const struct layout *w, const struct layout *x)
+{
+    pthread_mutex_lock(&checked_mutex);
+    const int was = *checked_place(size_of(w, x)) != 0;
+    pthread_mutex_unlock(&checked_mutex);
+    return was;
+}
+
+/* ---- what the library exports ---------------------------------------------------------------- */
+
 EXPORTED size_t cublasLtGetVersion(void);
 size_t cublasLtGetVersion(void)
 {
@@ -98,7 +144,7 @@ int cublasLtCreate(void **handle)
 {
     static struct handle only = {HANDLE};
     *handle = &only;
-    return 0;
+    return fake_cublaslt_is_full ? APX_LT_STATUS_NOT_ALLOCATED : 0;
 }
 
 EXPORTED int cublasLtMatmulDescCreate(void **desc, int compute_type, int scale_type);
@@ -196,6 +242,15 @@ int cublasLtMatmulPreferenceSetAttribute(void *preference, int attribute, const 
     return 0;
 }
 
+/* The kernel that keeps the contract takes all numbers of three significant bits, and not all
+ * others.
+ */
+static int good_refuses(uint64_t columns)
+{
+    const uint64_t lowest = columns & (~columns + 1);
+    return columns / lowest >= 8 && columns % UNEVEN_ROWS == 0;
+}
+
 /* All that a product's objects must have in common; 0 if this kernel cannot. */
 static int fits(void *handle, void *desc, void *a, void *b, void *c, void *d,
                 const struct algo *algo)
@@ -217,6 +272,8 @@ static int fits(void *handle, void *desc, void *a, void *b, void *c, void *d,
     for (size_t i = 0; i < 3; i++)
         if (pitches[i] != 0)
             return 0;
+    if (algo->number == GOOD && good_refuses(x->columns))
+        return 0;
     return algo->number != GOOD - 1 || x->columns != ODD_ROWS;
 }
 
@@ -230,6 +287,8 @@ int cublasLtMatmulAlgoGetHeuristic(void *handle, void *desc, void *a, void *b, v
     const struct preference *prefer = known(preference, PREFERENCE);
     const struct layout *w = known(a, LAYOUT), *x = known(b, LAYOUT);
     fits(handle, desc, a, b, c, d, NULL);
+    if (fake_cublaslt_is_full)
+        return APX_LT_STATUS_NOT_ALLOCATED;
     check(prefer->workspace == 0 && prefer->reductions == APX_LT_REDUCTION_NONE,
           "preferences that the contract does not permit");
     check(prefer->align[1] == prefer->align[2] && prefer->align[2] == prefer->align[3] &&
@@ -260,7 +319,11 @@ int cublasLtMatmulAlgoCheck(void *handle, void *desc, void *a, void *b, void *c,
     memcpy(&known_algo, algo, sizeof known_algo);
     memset(result, 0, sizeof *result);
     result->workspace = known_algo.number == 1 ? 4096 : 0;
-    return fits(handle, desc, a, b, c, d, &known_algo) ? 0 : APX_LT_STATUS_NOT_SUPPORTED;
+    if (!fits(handle, desc, a, b, c, d, &known_algo))
+        return APX_LT_STATUS_NOT_SUPPORTED;
+    if (known_algo.number == GOOD)
+        remember_checked(a, b);
+    return 0;
 }
 
 EXPORTED int cublasLtMatmulAlgoConfigGetAttribute(const struct apx_lt_algo *algo, int attribute,
@@ -321,6 +384,7 @@ int cublasLtMatmul(void *handle, void *desc, const void *alpha, const void *a, v
     check(*(const float *)alpha == 1.0f && *(const float *)beta == 0.0f, "factors");
     check(workspace == NULL && workspace_bytes == 0, "memory that was not asked for");
     check(chosen.number == GOOD, "a kernel that the contract does not permit");
+    check(was_checked(w, x), "a number of rows that was not checked");
     check(c == d && d != b && d != a, "which matrix is which");
     check((uintptr_t)a % chosen.align_a == 0 && (uintptr_t)b % chosen.align_b == 0 &&
               (uintptr_t)d % chosen.align_b == 0 && (uintptr_t)what->bias % sizeof(float) == 0,

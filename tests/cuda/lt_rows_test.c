@@ -2,12 +2,14 @@
 /* lt_rows_test.c - layers that cuBLASLt computes: who takes which, how far they are from float64,
  * and that a row's bits are the same alone and in any batch. Over the emulator and a strict
  * stand-in for the library, or (ci/device) on a GPU with the library itself. */
+#include <dlfcn.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "kernels/cuda/cublaslt.h"
 #include "kernels/cuda/cuda_tables.h"
+#include "kernels/cuda/lt_product.h"
 #include "tests/cuda/device.h"
 #include "tests/harness/check.h"
 #include "tests/harness/rng.h"
@@ -30,6 +32,118 @@ static void *upload(const void *from, size_t bytes)
     return to;
 }
 
+/* ---- products ------------------------------------------------------------------------------- */
+
+static struct apx_lt_product small_product(size_t inner, size_t outputs)
+{
+    return (struct apx_lt_product){.inner = inner,
+                                   .outputs = outputs,
+                                   .w_row = outputs,
+                                   .usual_rows = 1024,
+                                   .w_alignment = 4,
+                                   .alignment = 4,
+                                   .has_bias = true};
+}
+
+/* More rows than the library is given at once; and the ones around the cut by themselves. */
+static void product_many_rows(void)
+{
+    enum { INNER = 5, OUTPUTS = 128, MANY = 70000, X_ROW = 6, Y_ROW = 129 };
+    static const size_t parts[][2] = {{65535, 2}, {65500, 99}, {MANY - 1, 1}, {0, 50}};
+    const struct apx_lt_product product = small_product(INNER, OUTPUTS);
+    struct rng rng = {70};
+    float *x = random_floats(&rng, MANY * X_ROW, 1.0f);
+    float *w = random_floats(&rng, INNER * OUTPUTS, 1.0f);
+    float *bias = random_floats(&rng, OUTPUTS, 1.0f);
+    const size_t bytes = (size_t)MANY * Y_ROW * sizeof(float);
+    float *y = malloc(bytes), *part = malloc(100 * Y_ROW * sizeof *part);
+    REQUIRE(y != NULL && part != NULL);
+    float *on_x = upload(x, MANY * X_ROW * sizeof *x);
+    float *on_w = upload(w, INNER * OUTPUTS * sizeof *w);
+    float *on_bias = upload(bias, OUTPUTS * sizeof *bias);
+    float *on_y = device_alloc(bytes);
+    struct apx_lt_arrays arrays = {.w = on_w,
+                                   .bias = on_bias,
+                                   .x = on_x,
+                                   .y = on_y,
+                                   .rows = MANY,
+                                   .x_row = X_ROW,
+                                   .y_row = Y_ROW};
+    REQUIRE(apx_lt_can(device_open(), &product));
+    device_check("launch", apx_lt_launch(device_open(), &product, &arrays, NULL));
+    device_out(y, on_y, bytes);
+    size_t wrong = 0;
+    for (size_t n = 0; n < MANY; n++)
+        for (size_t o = 0; o < OUTPUTS; o++) {
+            double sum = (double)bias[o];
+            for (size_t k = 0; k < INNER; k++)
+                sum += (double)x[n * X_ROW + k] * (double)w[k * OUTPUTS + o];
+            wrong += !(fabs((double)y[n * Y_ROW + o] - sum) <= 1e-5);
+        }
+    CHECK_EQ(wrong, 0);
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        const size_t first = parts[i][0];
+        arrays.rows = parts[i][1];
+        arrays.x = on_x + first * X_ROW;
+        device_check("launch", apx_lt_launch(device_open(), &product, &arrays, NULL));
+        device_out(part, on_y, arrays.rows * Y_ROW * sizeof *part);
+        for (size_t n = 0; n < arrays.rows; n++)
+            CHECK(memcmp(part + n * Y_ROW, y + (first + n) * Y_ROW, OUTPUTS * sizeof *y) == 0);
+    }
+    device_free(on_x);
+    device_free(on_w);
+    device_free(on_bias);
+    device_free(on_y);
+    free(x);
+    free(w);
+    free(bias);
+    free(y);
+    free(part);
+}
+
+static int *fake_is_full; /* the stand-in's, NULL: it is the library itself */
+
+/* The stand-in alone refuses for certain what was promised and not kept. */
+static void product_refused(void)
+{
+    struct apx_lt_product product = small_product(8, 8);
+    float *memory = device_alloc(256 * sizeof *memory);
+    const struct apx_lt_arrays arrays = {.w = memory,
+                                         .bias = memory,
+                                         .x = memory,
+                                         .y = memory + 128,
+                                         .rows = 4,
+                                         .x_row = 9,
+                                         .y_row = 9};
+    product.alignment = 16;
+    REQUIRE(apx_lt_can(device_open(), &product));
+    CHECK_EQ(apx_lt_launch(device_open(), &product, &arrays, NULL), APX_CUDA_CANNOT);
+    device_free(memory);
+}
+
+/* An answer stays, whatever the library would say later. Leaves no room for other products. */
+static void product_answers(void)
+{
+    struct apx_cuda_device other = *device_open();
+    struct apx_lt_product product = small_product(8, 8);
+    other.index = 5;
+    product.usual_rows = 3;
+    *fake_is_full = 1;
+    CHECK(!apx_lt_can(&other, &product)); /* no handle */
+    CHECK(!apx_lt_can(device_open(), &product));
+    *fake_is_full = 0;
+    CHECK(!apx_lt_can(&other, &product));
+    CHECK(!apx_lt_can(device_open(), &product));
+    product.usual_rows = 4;
+    CHECK(!apx_lt_can(&other, &product));
+    CHECK(apx_lt_can(device_open(), &product));
+    for (product.inner = 1; apx_lt_can(device_open(), &product); product.inner++)
+        REQUIRE(product.inner < 1000);
+    CHECK(!apx_lt_can(device_open(), &product));
+    product.inner--;
+    CHECK(apx_lt_can(device_open(), &product));
+}
+
 /* ---- dense layers ---------------------------------------------------------------------------- */
 
 static const struct apx_cuda_dense_row *chosen(size_t input, size_t output)
@@ -48,9 +162,9 @@ static void dense_rule(void)
     static const struct {
         size_t input, output;
         bool is_large;
-    } shapes[] = {{1024, 1024, true},   {1024, 1023, false}, {8192, 128, true},
-                  {128, 8192, true},    {512, 512, false},   {1u << 16, 64, false},
-                  {64, 1u << 16, false}};
+    } shapes[] = {{1024, 1024, true},    {1024, 1023, false}, {8192, 128, true},
+                  {128, 8192, true},     {512, 512, false},   {1u << 16, 64, false},
+                  {64, 1u << 16, false}, {8128, 129, false},  {8129, 129, true}};
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
         const struct apx_cuda_dense_row *row = chosen(shapes[i].input, shapes[i].output);
         REQUIRE(row != NULL);
@@ -405,11 +519,18 @@ int main(void)
         printf("SKIPPED: no " APX_LT_LIBRARY "\n");
         return 77;
     }
+    RUN(product_many_rows);
     RUN(dense_rule);
     RUN(dense_batches);
     RUN(dense_broadcast);
     RUN(rnn_rule);
     RUN(lstm_batches);
     RUN(gru_batches);
+    void *library = dlopen(APX_LT_LIBRARY, RTLD_NOW | RTLD_LOCAL);
+    fake_is_full = library != NULL ? dlsym(library, "fake_cublaslt_is_full") : NULL;
+    if (fake_is_full != NULL) {
+        RUN(product_refused);
+        RUN(product_answers);
+    }
     return check_report();
 }
