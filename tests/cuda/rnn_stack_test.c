@@ -364,6 +364,9 @@ static void refuses(void)
     CHECK(isfinite(gru->stack_seconds(&machines[0], descs, 2, 1, 10)));
     old.major = 8;
     CHECK(isinf(gru->stack_seconds(&old, descs, 2, 1, 10)));
+    const struct apx_rnn_args args[] = {{.desc = &below, .rows = 1}, {.desc = &other, .rows = 1}};
+    CHECK_EQ(gru->launch_stack(&old, args, 2, NULL, NULL), APX_CUDA_CANNOT);
+    CHECK_EQ(lstm->launch_stack(&old, args, 2, NULL, NULL), APX_CUDA_CANNOT);
     other = (struct apx_rnn_desc){.input = 16, .hidden = 16};
     for (size_t l = 1; l < 5; l++)
         descs[l] = &other;
