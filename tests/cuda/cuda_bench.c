@@ -316,8 +316,11 @@ static void stack(const struct apx_cuda_rnn_row *row, bool is_lstm, bool reset_a
         descs[l] = &desc[l];
         estimate += row->seconds(device_open(), &desc[l], rows, steps);
     }
-    if (isinf(row->stack_seconds(device_open(), descs, layers, rows, steps)))
-        return; /* no clusters here */
+    if (isinf(row->stack_seconds(device_open(), descs, layers, rows, steps))) {
+        printf("SKIPPED %s%s %zu layers, N %zu: no clusters for them here\n", row->name,
+               form(is_lstm, reset_after), layers, rows);
+        return;
+    }
     struct rng rng = {width[1] * 31 + width[0]};
     struct layer layer[APX_CUDA_MOST_STACKED];
     float *x = random_floats(&rng, rows * steps * width[0], 1.0f);

@@ -19,6 +19,9 @@ void device_in(void *to, const void *from, size_t bytes);
 void device_out(void *to, const void *from, size_t bytes);
 /* Ends if `code`, or a kernel before, failed. */
 void device_check(const char *what, int code);
+/* The emulator's launches fail from now on that want more shared memory for a block; CUDA's limit
+ * is the device's own, and stays. */
+void device_limit_shared(size_t bytes);
 /* Seconds of one launch: the median of several runs of a captured graph of some launches. */
 double device_time(int (*launch)(void *context, void *stream), void *context);
 

@@ -72,6 +72,11 @@ void device_check(const char *what, int code)
     check(what, cudaDeviceSynchronize());
 }
 
+void device_limit_shared(size_t bytes)
+{
+    (void)bytes;
+}
+
 double device_time(int (*launch)(void *context, void *stream), void *context)
 {
     enum { LAUNCHES = 10, RUNS = 9 };

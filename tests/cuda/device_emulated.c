@@ -7,6 +7,8 @@
 
 #include "tests/cuda/device.h"
 
+extern size_t emulated_shared_limit;
+
 const struct apx_cuda_device *device_open(void)
 {
     static const struct apx_cuda_device device = {.major = 9,
@@ -53,6 +55,11 @@ void device_check(const char *what, int code)
         return;
     fprintf(stderr, "FAIL %s: %d\n", what, code);
     exit(1);
+}
+
+void device_limit_shared(size_t bytes)
+{
+    emulated_shared_limit = bytes;
 }
 
 double device_time(int (*launch)(void *context, void *stream), void *context)

@@ -1,34 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* rnn_stack_test.c - layers one behind the other in one launch, emulated: the bits of the scalar
- * rows and of one launch each, however the launch is cut. */
+/* rnn_stack_test.c - layers one behind the other in one launch: the bits of the scalar rows and of
+ * one launch each, however the launch is cut. Over the emulator or (ci/device) on a GPU. */
 #include <math.h>
 
 #include "kernels/cuda/rnn_f32_layout.h"
+#include "tests/cuda/device.h"
 #include "tests/harness/check.h"
 #include "tests/harness/rng.h"
 
-extern size_t emulated_shared_limit;
-extern unsigned emulated_cluster_limit;
-
-static const struct apx_cuda_device machines[] = {
-    {.major = 9, .multiprocessors = 132, .shared_bytes = 227 * 1024, .clock = 1.8e9},
-    {.major = 9, .multiprocessors = 8, .shared_bytes = 227 * 1024, .clock = 1.8e9},
-    {.major = 9, .multiprocessors = 132, .shared_bytes = 24 * 1024, .clock = 1.8e9},
-};
-enum { MACHINES = sizeof machines / sizeof machines[0] };
+/* The device, and cuts of it: one with fewer multiprocessors, one with less shared memory. */
+enum { WHOLE, FEW, TIGHT, MACHINES };
+static struct apx_cuda_device machines[MACHINES];
 
 static struct rng rng = {21};
 
 enum kind { LSTM, GRU_AFTER, GRU_BEFORE, KINDS };
 
-struct result {
+struct result { /* expected: the host's memory; actual: the device's */
     float *y, *h_last, *c_last;
 };
 
 struct layer {
     struct apx_rnn_desc desc;
-    void *packed, *scalar; /* for the device, for the scalar row */
-    float *h0, *c0;        /* or NULL */
+    void *packed, *scalar;      /* for the device, there; for the scalar row */
+    float *h0, *c0;             /* or NULL */
+    float *given_h0, *given_c0; /* the same on the device */
     bool wants_y, wants_h, wants_c;
     struct result expected, actual;
 };
@@ -39,6 +35,8 @@ struct stack {
     bool time_first;
     float *x; /* [N,T,I] or [T,N,I], as all y */
     int32_t *lengths;
+    float *given_x; /* both on the device */
+    int32_t *given_lengths;
     struct layer layer[APX_CUDA_MOST_STACKED];
 };
 
@@ -56,6 +54,32 @@ static float *random_floats(size_t count, float scale)
     for (size_t i = 0; i < count; i++)
         values[i] = scale * rng_real(&rng);
     return values;
+}
+
+/* NULL of NULL. */
+static void *upload(const void *from, size_t bytes)
+{
+    if (from == NULL)
+        return NULL;
+    void *to = device_alloc(bytes);
+    device_in(to, from, bytes);
+    return to;
+}
+
+static void drop(void *memory)
+{
+    if (memory != NULL)
+        device_free(memory);
+}
+
+/* The device holds just these bytes there. */
+static bool holds(const float *memory, const float *expected, size_t bytes)
+{
+    float *actual = take(bytes);
+    device_out(actual, memory, bytes);
+    const bool good = memcmp(actual, expected, bytes) == 0;
+    free(actual);
+    return good;
 }
 
 static const struct apx_cuda_rnn_row *device_row(enum kind kind)
@@ -87,6 +111,21 @@ static struct result make_result(const struct stack *s, const struct layer *laye
     return (struct result){take(states * s->steps), take(states), take(states)};
 }
 
+/* On the device; all bytes 0xff there too. */
+static struct result make_actual(const struct stack *s, const struct layer *layer)
+{
+    const size_t states = s->rows * layer->desc.hidden * sizeof(float);
+    return (struct result){device_alloc(states * s->steps), device_alloc(states),
+                           device_alloc(states)};
+}
+
+static void drop_actual(const struct result *actual)
+{
+    device_free(actual->y);
+    device_free(actual->h_last);
+    device_free(actual->c_last);
+}
+
 static void make_layer(struct stack *s, size_t l, size_t input, bool reverse)
 {
     struct layer *layer = &s->layer[l];
@@ -107,12 +146,16 @@ static void make_layer(struct stack *s, size_t l, size_t input, bool reverse)
     const struct apx_rnn_row *scalar = scalar_row(s->kind);
     const struct apx_cuda_rnn_row *row = device_row(s->kind);
     layer->scalar = take(scalar->packed_bytes(&layer->desc));
-    layer->packed = take(row->packed_bytes(&layer->desc));
+    void *packed = take(row->packed_bytes(&layer->desc));
     scalar->pack(&layer->desc, &given, layer->scalar);
-    row->pack(&layer->desc, &given, layer->packed);
+    row->pack(&layer->desc, &given, packed);
+    layer->packed = upload(packed, row->packed_bytes(&layer->desc));
+    free(packed);
     free(w);
     layer->h0 = rng_once(&rng, 2) ? random_floats(s->rows * hidden, 1.0f) : NULL;
     layer->c0 = s->kind == LSTM && rng_once(&rng, 2) ? random_floats(s->rows * hidden, 1.0f) : NULL;
+    layer->given_h0 = upload(layer->h0, s->rows * hidden * sizeof(float));
+    layer->given_c0 = upload(layer->c0, s->rows * hidden * sizeof(float));
     layer->wants_y = l + 1 == s->layers ? !rng_once(&rng, 5) : rng_once(&rng, 2);
     layer->wants_h = rng_once(&rng, 2);
     layer->wants_c = s->kind == LSTM && rng_once(&rng, 2);
@@ -132,6 +175,8 @@ static struct stack make_stack(enum kind kind, size_t layers, size_t rows, size_
     s.lengths = rng_once(&rng, 2) ? take(rows * sizeof *s.lengths) : NULL;
     for (size_t n = 0; n < rows && s.lengths != NULL; n++)
         s.lengths[n] = (int32_t)rng_below(&rng, steps + 1);
+    s.given_x = upload(s.x, rows * steps * input * sizeof(float));
+    s.given_lengths = upload(s.lengths, rows * sizeof *s.lengths);
     for (size_t l = 0; l < layers; l++)
         make_layer(&s, l, l > 0 ? s.layer[l - 1].desc.hidden : input, reverse);
     return s;
@@ -147,18 +192,23 @@ static void free_result(const struct result *result)
 static void free_stack(struct stack *s)
 {
     for (size_t l = 0; l < s->layers; l++) {
-        free(s->layer[l].packed);
+        device_free(s->layer[l].packed);
         free(s->layer[l].scalar);
         free(s->layer[l].h0);
         free(s->layer[l].c0);
+        drop(s->layer[l].given_h0);
+        drop(s->layer[l].given_c0);
         free_result(&s->layer[l].expected);
     }
     free(s->x);
     free(s->lengths);
+    device_free(s->given_x);
+    drop(s->given_lengths);
 }
 
 /* ---- runs ------------------------------------------------------------------------------------ */
 
+/* Of the device. */
 static struct apx_rnn_args args_of(const struct stack *s, size_t l, const float *x,
                                    const struct result *out)
 {
@@ -173,11 +223,11 @@ static struct apx_rnn_args args_of(const struct stack *s, size_t l, const float 
                                  .x = x,
                                  .x_row = row * in,
                                  .x_step = step * in,
-                                 .h0 = layer->h0,
-                                 .c0 = layer->c0,
+                                 .h0 = layer->given_h0,
+                                 .c0 = layer->given_c0,
                                  .h0_row = h,
                                  .c0_row = h,
-                                 .lengths = s->lengths,
+                                 .lengths = s->given_lengths,
                                  .y = out->y,
                                  .y_row = row * h,
                                  .y_step = step * h,
@@ -194,10 +244,24 @@ static void expect(const struct stack *s)
         const float *x = l > 0 ? s->layer[l - 1].expected.y : s->x;
         struct apx_rnn_args args = args_of(s, l, x, &s->layer[l].expected);
         args.packed = s->layer[l].scalar;
+        args.h0 = s->layer[l].h0;
+        args.c0 = s->layer[l].c0;
+        args.lengths = s->lengths;
         args.scratch = take(scalar->scratch_bytes(args.desc, s->rows));
         scalar->run(&args);
         free(args.scratch);
     }
+}
+
+/* After a launch: it went well, and left this in its fault. Frees that. */
+static void check_launch(const struct apx_cuda_rnn_row *row, int code, int32_t *fault,
+                         int32_t expected)
+{
+    int32_t actual;
+    device_check(row->name, code);
+    device_out(&actual, fault, sizeof actual);
+    CHECK_EQ(actual, expected);
+    device_free(fault);
 }
 
 /* Into fresh memory: one launch each (cut NULL, is_apart), one of the row's choice, or one cut so.
@@ -207,35 +271,38 @@ static void compare(struct stack *s, const struct apx_cuda_device *device, bool 
 {
     const struct apx_cuda_rnn_row *row = device_row(s->kind);
     struct apx_rnn_args args[APX_CUDA_MOST_STACKED];
-    int32_t fault = 0;
+    int32_t *fault = upload(&(int32_t){0}, sizeof *fault);
     int code = 0;
     for (size_t l = 0; l < s->layers; l++) {
         struct layer *layer = &s->layer[l];
-        layer->actual = make_result(s, layer);
-        args[l] = args_of(s, l, l == 0 ? s->x : is_apart ? args[l - 1].y : NULL, &layer->actual);
+        layer->actual = make_actual(s, layer);
+        args[l] = args_of(s, l,
+                          l == 0     ? s->given_x
+                          : is_apart ? args[l - 1].y
+                                     : NULL,
+                          &layer->actual);
         if (is_apart)
-            code |= row->launch(device, &args[l], &fault, NULL);
+            code |= row->launch(device, &args[l], fault, NULL);
         else if (!layer->wants_y)
             args[l].y = NULL;
     }
     if (cut != NULL)
-        code = s->kind == LSTM ? apx_lstm_f32_cuda_launch_stack(cut, args, &fault, NULL)
-                               : apx_gru_f32_cuda_launch_stack(cut, args, &fault, NULL);
+        code = s->kind == LSTM ? apx_lstm_f32_cuda_launch_stack(cut, args, fault, NULL)
+                               : apx_gru_f32_cuda_launch_stack(cut, args, fault, NULL);
     else if (!is_apart)
-        code = row->launch_stack(device, args, s->layers, &fault, NULL);
-    CHECK_EQ(code, 0);
-    CHECK_EQ(fault, 0);
+        code = row->launch_stack(device, args, s->layers, fault, NULL);
+    check_launch(row, code, fault, 0);
     for (size_t l = 0; l < s->layers; l++) {
         struct layer *layer = &s->layer[l];
         const size_t states = s->rows * layer->desc.hidden * sizeof(float);
         bool good =
-            args[l].y == NULL || memcmp(layer->actual.y, layer->expected.y, states * s->steps) == 0;
-        good &= memcmp(layer->actual.h_last, layer->expected.h_last, states) == 0;
-        good &= memcmp(layer->actual.c_last, layer->expected.c_last, states) == 0;
+            args[l].y == NULL || holds(layer->actual.y, layer->expected.y, states * s->steps);
+        good &= holds(layer->actual.h_last, layer->expected.h_last, states);
+        good &= holds(layer->actual.c_last, layer->expected.c_last, states);
         if (!CHECK(good))
             fprintf(stderr, "    kind %d, layer %zu of %zu, %zu rows, %zu steps, %s\n", s->kind, l,
                     s->layers, s->rows, s->steps, is_apart ? "apart" : "together");
-        free_result(&layer->actual);
+        drop_actual(&layer->actual);
     }
 }
 
@@ -263,12 +330,6 @@ static bool cut_anyhow(const struct stack *s, const struct apx_cuda_device *devi
     return false;
 }
 
-static void enter(const struct apx_cuda_device *device)
-{
-    emulated_shared_limit = device->shared_bytes;
-    emulated_cluster_limit = 8;
-}
-
 static size_t cuts;
 
 static void check_stack(enum kind kind, size_t layers, size_t rows, size_t steps)
@@ -280,7 +341,7 @@ static void check_stack(enum kind kind, size_t layers, size_t rows, size_t steps
         descs[l] = &s.layer[l].desc;
     expect(&s);
     for (size_t m = 0; m < MACHINES; m++) {
-        enter(&machines[m]);
+        device_limit_shared(machines[m].shared_bytes);
         if (!isinf(device_row(kind)->stack_seconds(&machines[m], descs, layers, rows, steps)))
             compare(&s, &machines[m], false, NULL);
         if (cut_anyhow(&s, &machines[m], &cut)) {
@@ -288,7 +349,7 @@ static void check_stack(enum kind kind, size_t layers, size_t rows, size_t steps
             cuts++;
         }
     }
-    compare(&s, &machines[2], true, NULL);
+    compare(&s, &machines[TIGHT], true, NULL);
     free_stack(&s);
 }
 
@@ -319,22 +380,23 @@ static void tells_wrong_lengths(void)
         const struct apx_cuda_rnn_row *row = device_row((enum kind)kind);
         struct stack s = make_stack((enum kind)kind, 2, 3, 4);
         struct apx_rnn_args args[2];
-        int32_t wrong[3] = {-1, 5, 2}, right[3] = {0, 4, 2}, fault = 0;
+        int32_t wrong[3] = {-1, 5, 2}, right[3] = {0, 4, 2};
+        int32_t *fault = upload(&(int32_t){0}, sizeof *fault);
         free(s.lengths);
         s.lengths = right;
         expect(&s);
-        s.lengths = wrong;
-        enter(&machines[0]);
+        drop(s.given_lengths);
+        s.given_lengths = upload(wrong, sizeof wrong);
+        device_limit_shared(machines[WHOLE].shared_bytes);
         for (size_t l = 0; l < 2; l++) {
-            s.layer[l].actual = make_result(&s, &s.layer[l]);
-            args[l] = args_of(&s, l, s.x, &s.layer[l].actual);
+            s.layer[l].actual = make_actual(&s, &s.layer[l]);
+            args[l] = args_of(&s, l, s.given_x, &s.layer[l].actual);
         }
-        CHECK_EQ(row->launch_stack(&machines[0], args, 2, &fault, NULL), 0);
-        CHECK_EQ(fault, 1);
+        check_launch(row, row->launch_stack(&machines[WHOLE], args, 2, fault, NULL), fault, 1);
         for (size_t l = 0; l < 2; l++) {
-            CHECK(memcmp(s.layer[l].actual.y, s.layer[l].expected.y,
-                         12 * s.layer[l].desc.hidden * sizeof(float)) == 0);
-            free_result(&s.layer[l].actual);
+            CHECK(holds(s.layer[l].actual.y, s.layer[l].expected.y,
+                        12 * s.layer[l].desc.hidden * sizeof(float)));
+            drop_actual(&s.layer[l].actual);
         }
         s.lengths = NULL;
         free_stack(&s);
@@ -349,19 +411,19 @@ static void refuses(void)
     const struct apx_rnn_desc *descs[] = {&below, &above, &above, &above, &above};
     const struct apx_cuda_rnn_row *lstm = device_row(LSTM), *gru = device_row(GRU_AFTER);
     struct apx_rnn_desc other = above;
-    struct apx_cuda_device old = machines[0];
-    CHECK(lstm->stack_seconds(&machines[0], descs, 2, 1, 10) > 0);
-    CHECK(isfinite(lstm->stack_seconds(&machines[0], descs, 2, 1, 10)));
-    CHECK(isinf(lstm->stack_seconds(&machines[0], descs, 3, 1, 10))); /* 16 of 8 */
-    CHECK(isinf(lstm->stack_seconds(&machines[0], descs, 1, 1, 10)));
+    struct apx_cuda_device old = machines[WHOLE];
+    CHECK(lstm->stack_seconds(&machines[WHOLE], descs, 2, 1, 10) > 0);
+    CHECK(isfinite(lstm->stack_seconds(&machines[WHOLE], descs, 2, 1, 10)));
+    CHECK(isinf(lstm->stack_seconds(&machines[WHOLE], descs, 3, 1, 10))); /* 16 of 8 */
+    CHECK(isinf(lstm->stack_seconds(&machines[WHOLE], descs, 1, 1, 10)));
     descs[1] = &other;
     other.reverse = true;
-    CHECK(isinf(lstm->stack_seconds(&machines[0], descs, 2, 1, 10)));
+    CHECK(isinf(lstm->stack_seconds(&machines[WHOLE], descs, 2, 1, 10)));
     other = above;
     other.reset_after = true;
-    CHECK(isinf(gru->stack_seconds(&machines[0], descs, 2, 1, 10)));
+    CHECK(isinf(gru->stack_seconds(&machines[WHOLE], descs, 2, 1, 10)));
     other = above;
-    CHECK(isfinite(gru->stack_seconds(&machines[0], descs, 2, 1, 10)));
+    CHECK(isfinite(gru->stack_seconds(&machines[WHOLE], descs, 2, 1, 10)));
     old.major = 8;
     CHECK(isinf(gru->stack_seconds(&old, descs, 2, 1, 10)));
     const struct apx_rnn_args args[] = {{.desc = &below, .rows = 1}, {.desc = &other, .rows = 1}};
@@ -370,12 +432,22 @@ static void refuses(void)
     other = (struct apx_rnn_desc){.input = 16, .hidden = 16};
     for (size_t l = 1; l < 5; l++)
         descs[l] = &other;
-    CHECK(isfinite(gru->stack_seconds(&machines[0], descs, 4, 1, 10)));
-    CHECK(isinf(gru->stack_seconds(&machines[0], descs, 5, 1, 10)));
+    CHECK(isfinite(gru->stack_seconds(&machines[WHOLE], descs, 4, 1, 10)));
+    CHECK(isinf(gru->stack_seconds(&machines[WHOLE], descs, 5, 1, 10)));
 }
 
 int main(void)
 {
+    const struct apx_rnn_desc one = {.input = 8, .hidden = 8};
+    const struct apx_rnn_desc *const two[] = {&one, &one};
+    for (size_t m = 0; m < MACHINES; m++)
+        machines[m] = *device_open();
+    if (isinf(device_row(LSTM)->stack_seconds(&machines[WHOLE], two, 2, 1, 10))) {
+        printf("SKIPPED: no clusters on %s\n", machines[WHOLE].name);
+        return 77;
+    }
+    machines[FEW].multiprocessors = 8;
+    machines[TIGHT].shared_bytes = 24 * 1024;
     RUN(gives_the_same_bits);
     RUN(ends_early);
     RUN(tells_wrong_lengths);
