@@ -17,6 +17,7 @@ enum {
     UNIMPLEMENTED = 12,
     CANCELLED = 1
 };
+#define WORDS_MODEL "tests/golden/sklearn_boost_two_words.onnx" /* label, probabilities */
 enum { STEPS = 10, FEATURES = 4, MAX_ROWS = 3000 };
 
 static struct process server;
@@ -25,7 +26,7 @@ static char repository[128], unix_target[128], lstm1[128], lstm2[128], ragged[12
 static struct wire *wire;
 static float values[MAX_ROWS * STEPS * FEATURES];
 static char lstm_name[] = "lstm", ragged_name[] = "ragged", sum_name[] = "sum",
-            slow_name[] = "slow", wide_name[] = "wide";
+            slow_name[] = "slow", wide_name[] = "wide", words_name[] = "words";
 
 static void path_of(char to[128], const char *name)
 {
@@ -70,6 +71,7 @@ static void make_repository(void)
     test_repo_add(repository, "wide", wide);
     test_repo_add(repository, "slow", slow);
     test_repo_add(repository, "fixed", fixed);
+    test_repo_add(repository, words_name, WORDS_MODEL);
     for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
         values[i] = (float)((i * 7919) % 1000) / 500.0f - 1;
 }
@@ -357,6 +359,34 @@ static void value_types_meet_every_model(void)
 }
 
 /* Windows with padding, in float64: the padding is cleared in the run's own type. */
+/* The label, int64 places of words, comes first in the file; scores are what is served. */
+static void classes_that_are_words_answer_their_scores(void)
+{
+    enum { ROWS = 7, COLUMNS = 5, SCORES_AT = 200 }; /* in the golden data */
+    static char scores_name[] = "probabilities", label_name[] = "label";
+    float rows[ROWS * COLUMNS], scores[ROWS * 2];
+    double got[ROWS * 2];
+    uint8_t status[ROWS];
+    FILE *golden = fopen("tests/golden/sklearn_boost_two_words.bin", "rb");
+    REQUIRE(golden != NULL && fread(rows, sizeof rows, 1, golden) == 1);
+    REQUIRE(fseek(golden, SCORES_AT, SEEK_SET) == 0);
+    REQUIRE(fread(scores, sizeof scores, 1, golden) == 1);
+    fclose(golden);
+    Auspex__V1__BatchPredictRequest request = request_of(words_name, ROWS, 0, COLUMNS);
+    request.values.data = (uint8_t *)rows;
+    for (int named = 0; named < 2; named++) {
+        if (named)
+            request.output = scores_name;
+        expect_rows(wire, &request, WORDS_MODEL, 1, "1");
+        ask_in(&request, false, false, got, status);
+        for (int i = 0; i < ROWS * 2; i++)
+            CHECK_NEAR(got[i], scores[i], 1e-5);
+    }
+    request.output = label_name;
+    expect_refusal(&request, NOT_FOUND,
+                   "output: model \"words\" has no float32 or float64 output \"label\"");
+}
+
 static void lengths_go_with_float64(void)
 {
     enum { ROWS = 4 };
@@ -610,6 +640,7 @@ int main(void)
     RUN(no_rows_are_a_valid_batch);
     RUN(what_is_not_finite_follows_the_policy);
     RUN(value_types_meet_every_model);
+    RUN(classes_that_are_words_answer_their_scores);
     RUN(lengths_go_with_float64);
     RUN(bad_requests_name_the_field);
     RUN(unknown_methods_are_unimplemented);
