@@ -122,7 +122,7 @@ class Program:
     table: Callable  # (result, batches) -> lines
     text_of: Callable  # (facts, results, batches) -> the report
     closing: Callable  # (results, batches) -> lines after the last table
-    failures: Callable  # (result) yields what --quick refuses
+    failures: Callable  # (arguments, result) yields what --quick refuses
     facts: Optional[Callable] = None  # (arguments) -> more of them
 
 
@@ -172,7 +172,7 @@ def main(program, arguments):
         arguments.json.write_text(json.dumps({"facts": facts, "results": results}, indent=1) + "\n")
     if results:
         print("\n".join(program.closing(results, arguments.batches)))
-    wrong = [failure for result in results for failure in program.failures(result)]
+    wrong = [failure for result in results for failure in program.failures(arguments, result)]
     for failure in wrong:
         print(f"{program.name}: {failure}", file=sys.stderr)
     return 1 if arguments.quick and wrong else 0

@@ -53,7 +53,7 @@ def runs(arguments, case):
         yield in_child(__file__, options, threads)
 
 
-def failures(result):
+def failures(_, result):
     """What --quick refuses: Auspex and the library must agree to the bit (scikit-learn and ONNX: to a float)."""
     for engine in result["engines"]:
         what = f"{result['case']}, {engine['engine']} on {engine['file']}"
