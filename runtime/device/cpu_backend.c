@@ -65,21 +65,21 @@ static int64_t slice_rows(const struct apx_program *program, const struct apx_ro
 {
     if (program->row_symbol < 0)
         return rows;
+    /* As many workers as have enough to do, and equal shares for them. */
+    double total = cost->seconds * (double)rows;
+    double useful = total / LEAST_SECONDS;
+    int64_t shares = useful < (double)workers ? (int64_t)useful : workers;
+    shares = shares < 1 ? 1 : shares;
     /* Half of L2 for what a slice touches; the packed weights share the rest with the caller's
      * tensors. */
     int64_t tile = (int64_t)program->tile_rows;
     double room = (double)(program->l2_bytes > 0 ? program->l2_bytes : L2_IF_UNKNOWN) / 2;
     double fitting = room / (cost->bytes > 1 ? cost->bytes : 1);
     int64_t most = fitting < MOST_SLICE_ROWS ? (int64_t)fitting : MOST_SLICE_ROWS;
-    if (program->has_lengths && workers > 1 && most > MOST_UNEVEN_ROWS)
+    if (program->has_lengths && shares > 1 && most > MOST_UNEVEN_ROWS)
         most = MOST_UNEVEN_ROWS;
     most = most / tile * tile;
     most = most < LEAST_TILES * tile ? LEAST_TILES * tile : most;
-    /* As many workers as have enough to do, and equal shares for them. */
-    double total = cost->seconds * (double)rows;
-    double useful = total / LEAST_SECONDS;
-    int64_t shares = useful < (double)workers ? (int64_t)useful : workers;
-    shares = shares < 1 ? 1 : shares;
     int64_t share = (rows + shares - 1) / shares;
     int64_t parts = (share + most - 1) / most;
     int64_t slice = (share + parts - 1) / parts;

@@ -95,6 +95,9 @@ static void lengths_are_shared_out(void)
             REQUIRE(busiest_steps(rows, slice, workers) <= 1.15 * even);
         }
     CHECK(apx_backend_cpu.slice_rows(program, &plenty, 1000, 1) == 1000); /* nobody to share with */
+    const struct apx_row_cost little = {.seconds = 1e-7, .bytes = 64};
+    CHECK_EQ(apx_backend_cpu.slice_rows(program, &little, 400, 2),
+             400); /* not worth waking anybody */
     finish();
 }
 
