@@ -57,9 +57,9 @@ def expected(model):
     return found
 
 
-def quantise(model, levels=63, rows=None):
-    """The new model and the report, with scales from `rows` (of the one input); engine.Refused with the program's
-    message."""
+def quantise(model, levels=63, rows=None, layers=None):
+    """The new model and the report, with scales from `rows` (of the one input) and of those layers alone that are
+    named; engine.Refused with the program's message."""
     with tempfile.TemporaryDirectory() as folder:
         source, target = (os.path.join(folder, name) for name in ("a.onnx", "b.onnx"))
         with open(source, "wb") as out:
@@ -68,6 +68,8 @@ def quantise(model, levels=63, rows=None):
         if rows is not None:
             np.save(os.path.join(folder, "x.npy"), rows)
             data = ["--data", os.path.join(folder, "x.npy")]
+        if layers is not None:
+            data += ["--layers", ",".join(layers)]
         done = subprocess.run([engine.PROGRAM, "quantize", source, target, "--levels", str(levels), "--json", *data],
                               capture_output=True, text=True, timeout=120)
         if done.returncode != 0:
@@ -383,6 +385,20 @@ def check_dense(table, seed, number):
         with engine.Model(inner) as ours:
             one = ours.run(case.inputs)
         compare(table, family, case.name, one, [linear(first, values).astype(np.float32)], "the definition")
+    if len(large) > 1:
+        # A layer at a time: the second run finds the first one's functions in the file.
+        half, _ = quantise(case.model, levels, case.inputs["x"], [f"layer{large[0]}"])
+        try:
+            again, report = quantise(half, levels, case.inputs["x"])
+        except engine.Refused as refused:
+            table.failed(family, case.name, f"in two runs: refused: {refused}")
+            return
+        onnx.checker.check_model(again)
+        if report["int8_before"] != 1:
+            table.failed(family, case.name, f"in two runs: {report['int8_before']} layers were int8 before")
+        with engine.Model(again) as ours:
+            twice = ours.run(case.inputs)
+        compare(table, family, case.name, twice, onnxruntime_outputs(again, case.inputs), "in two runs, ONNX Runtime")
     if number % 4 == 0:
         check_bits(table, "int8 dense, same bits", Case(case.family, case.name, model, case.inputs, ""))
 

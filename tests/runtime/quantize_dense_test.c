@@ -122,6 +122,62 @@ static void takes_what_is_bounded(void)
 }
 
 /* Why the data tell no range comes to the report in the words of who has looked at them. */
+/* The functions of `made`, no two of one name. */
+static size_t distinct_functions(void)
+{
+    Onnx__ModelProto *model = onnx__model_proto__unpack(NULL, made_bytes, made);
+    REQUIRE(model != NULL);
+    size_t count = model->n_functions;
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = 0; k < i; k++)
+            CHECK(strcmp(model->functions[i]->name, model->functions[k]->name) != 0);
+    onnx__model_proto__free_unpacked(model, NULL);
+    return count;
+}
+
+/* What the last call made is given to the next. */
+static void give_again(void)
+{
+    free(source);
+    source = made;
+    source_bytes = made_bytes;
+    made = NULL;
+}
+
+/* A second run needs functions that the first has put into the file. */
+static void adds_no_function_twice(void)
+{
+    const struct apx_quantize_range ranges[] = {{.layer = "two", .bound = 3}};
+    struct apx_quantize_options all = {.ranges = ranges, .range_count = 1};
+    REQUIRE(quantize(network(17),
+                     &(struct apx_quantize_options){.layers = (const char *const[]){"three"},
+                                                    .layer_count = 1}) == APX_OK);
+    CHECK_EQ(distinct_functions(), 1);
+    give_again();
+    REQUIRE(quantize(NULL, &all) == APX_OK);
+    CHECK_EQ(report->int8_before, 1);
+    CHECK(layer_of("one")->is_done && layer_of("two")->is_done && layer_of("gru")->is_done);
+    CHECK_EQ(distinct_functions(), 3); /* GRU, with B, without */
+
+    /* Another function of that name is not ours to use. */
+    REQUIRE(quantize(network(17),
+                     &(struct apx_quantize_options){.layers = (const char *const[]){"three"},
+                                                    .layer_count = 1}) == APX_OK);
+    Onnx__ModelProto *model = onnx__model_proto__unpack(NULL, made_bytes, made);
+    REQUIRE(model != NULL && model->n_functions == 1);
+    Onnx__FunctionProto *function = model->functions[0];
+    free(function->node[function->n_node - 1]->op_type);
+    function->node[function->n_node - 1]->op_type = strdup("Add");
+    free(source);
+    source_bytes = onnx__model_proto__get_packed_size(model);
+    source = malloc(source_bytes);
+    REQUIRE(source != NULL);
+    onnx__model_proto__pack(model, source);
+    onnx__model_proto__free_unpacked(model, NULL);
+    CHECK_EQ(quantize(NULL, &all), APX_EUNSUPPORTED);
+    CHECK(strstr(failure.message, "not the one that this build writes") != NULL);
+}
+
 static void takes_reasons(void)
 {
     const struct apx_quantize_range range = {"two", 0, "it rained"};
@@ -287,6 +343,7 @@ int main(void)
     RUN(leaves_others_alone);
     RUN(leaves_what_is_too_wide);
     RUN(ends_soon);
+    RUN(adds_no_function_twice);
     forget();
     free(source);
     run_end();

@@ -345,20 +345,76 @@ static const char *function_name(const struct apx_quantize_item *item, char text
                                : apx_quantized_linear_name(item->dense->bias != NULL);
 }
 
-static void add_functions(struct writing *w)
+/* The given file's function of that name; NULL: none. */
+static const Onnx__FunctionProto *given_function(const struct writing *w, const char *name)
+{
+    for (size_t i = 0; i < w->model->n_functions; i++) {
+        const Onnx__FunctionProto *function = w->model->functions[i];
+        if (strcmp(apx_onnx_domain(function->domain), APX_ONNX_OWN_DOMAIN) == 0 &&
+            strcmp(apx_onnx_or_empty(function->name), name) == 0)
+            return function;
+    }
+    return NULL;
+}
+
+/* *same: whether the two are written as the same bytes. False if out of memory. */
+static bool compare_functions(const Onnx__FunctionProto *one, const Onnx__FunctionProto *other,
+                              bool *same)
+{
+    size_t bytes = onnx__function_proto__get_packed_size(one);
+    *same = bytes == onnx__function_proto__get_packed_size(other);
+    if (!*same)
+        return true;
+    uint8_t *packed = malloc(2 * bytes + 1);
+    if (packed == NULL)
+        return false;
+    onnx__function_proto__pack(one, packed);
+    onnx__function_proto__pack(other, packed + bytes);
+    *same = memcmp(packed, packed + bytes, bytes) == 0;
+    free(packed);
+    return true;
+}
+
+/* A function stands in a file once: one that an earlier run has put there serves new layers too. */
+static enum apx_status add_function(struct writing *w, const struct apx_quantize_item *item,
+                                    const char *name)
+{
+    Onnx__ModelProto *made = &w->onnx->model;
+    const Onnx__FunctionProto *given = given_function(w, name);
+    const size_t before = made->n_functions;
+    bool same;
+    if (item->layer != NULL)
+        apx_quantized_body(w->onnx, &item->layer->variant);
+    else
+        apx_quantized_linear_body(w->onnx, item->dense->opset, item->dense->bias != NULL);
+    if (given == NULL)
+        return APX_OK;
+    if (w->onnx->failure.status != APX_OK || made->n_functions != before + 1 ||
+        !compare_functions(given, made->functions[before], &same))
+        return no_memory(w);
+    if (!same)
+        return apx_fail(w->error, APX_EUNSUPPORTED, name,
+                        "the model has a function " APX_ONNX_OWN_DOMAIN ".%s already, and not the "
+                        "one that this build writes; quantize the float model again",
+                        name);
+    made->n_functions = before;
+    return APX_OK;
+}
+
+static enum apx_status add_functions(struct writing *w)
 {
     char text[96], other[96];
-    for (size_t i = 0; i < w->given->count; i++) {
+    enum apx_status status = APX_OK;
+    for (size_t i = 0; status == APX_OK && i < w->given->count; i++) {
         const struct apx_quantize_item *item = &w->given->items[i];
         const char *name = function_name(item, text);
         bool is_new = true;
         for (size_t k = 0; k < i && is_new; k++)
             is_new = strcmp(function_name(&w->given->items[k], other), name) != 0;
-        if (is_new && item->layer != NULL)
-            apx_quantized_body(w->onnx, &item->layer->variant);
-        else if (is_new)
-            apx_quantized_linear_body(w->onnx, item->dense->opset, item->dense->bias != NULL);
+        if (is_new)
+            status = add_function(w, item, name);
     }
+    return status;
 }
 
 /* ---- the rest of the file ----------------------------------------------------------------------
@@ -574,7 +630,8 @@ enum apx_status apx_quantize_write(const struct apx_quantize_rewrite *rewrite, v
         (status = check_external(&w)) != APX_OK)
         goto fail;
     add_values(&w);
-    add_functions(&w);
+    if ((status = add_functions(&w)) != APX_OK)
+        goto fail;
     status = apx_onnx_write_memory(w.onnx, out, out_bytes, error);
 fail:
     apx_onnx_destroy(w.onnx);
