@@ -263,8 +263,11 @@ enum apx_status apx_served_output(const struct apx_served *served, const char *n
                                   struct apx_error *error)
 {
     size_t count = apx_model_output_count(served->model);
+    bool is_integer = false;
     for (size_t i = 0; i < count; i++) {
         const struct apx_tensor_info *info = apx_model_output(served->model, i);
+        if (strcmp(name, info->name) == 0)
+            is_integer = info->dtype != APX_F32 && info->dtype != APX_F64;
         if (is_output(info) && (name[0] == '\0' || strcmp(name, info->name) == 0)) {
             *output = (int)i;
             return APX_OK;
@@ -275,8 +278,8 @@ enum apx_status apx_served_output(const struct apx_served *served, const char *n
                         "the model has no float32 or float64 output with a value for each row");
     return apx_fail(
         error, APX_ENOTFOUND, "output",
-        "model \"%s\" has no float32 or float64 output \"%s\" with a value for each row",
-        served->name, name);
+        "model \"%s\" has no float32 or float64 output \"%s\" with a value for each row%s",
+        served->name, name, is_integer ? "; labels and other integers are not served" : "");
 }
 
 enum apx_status apx_served_shape(struct apx_served *served, int output, uint32_t steps,

@@ -383,8 +383,10 @@ static void classes_that_are_words_answer_their_scores(void)
             CHECK_NEAR(got[i], scores[i], 1e-5);
     }
     request.output = label_name;
-    expect_refusal(&request, NOT_FOUND,
-                   "output: model \"words\" has no float32 or float64 output \"label\"");
+    expect_refusal(
+        &request, NOT_FOUND,
+        "output: model \"words\" has no float32 or float64 output \"label\" with a value "
+        "for each row; labels and other integers are not served");
 }
 
 static void lengths_go_with_float64(void)
