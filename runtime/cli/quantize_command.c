@@ -27,7 +27,8 @@ static const char help[] =
     "                           difference is reported; once for each input of the model, without\n"
     "                           NAME for the next in the model's order\n"
     "  --no-scales              take no scales from --data, only measure\n"
-    "  --targets [NAME=]FILE    what an output (the first) should have been: the error of both\n"
+    "  --targets [NAME=]FILE    what an output (the first float) should have been: the error of "
+    "both\n"
     "                           models against it is reported; needs --data\n"
     "  --levels 63|127          the state is one of 2 x levels + 1 numbers (default: 127)\n"
     "  --layers NAME,NAME       these layers only\n"
@@ -167,6 +168,9 @@ static int print_json(const struct job *job)
             json_object_set_new(json, "rmse_change_percent",
                                 json_number(apx_quantize_change(error)));
         }
+        if (error->is_label)
+            json_object_set_new(json, "rows_of_another_class",
+                                json_integer((json_int_t)error->other_rows));
         json_array_append_new(outputs, json);
     }
     json_t *json = json_pack(
@@ -248,6 +252,12 @@ static void print_error(const struct job *job, const struct apx_quantize_error *
         error->magnitude, error->name);
 }
 
+static void print_label(const struct job *job, const struct apx_quantize_error *error)
+{
+    say(job, "          another class in %lld of %lld rows: %s\n", (long long)error->other_rows,
+        (long long)error->rows, error->name);
+}
+
 static void print_targets(const struct job *job, const struct apx_quantize_error *error)
 {
     char change[32] = "-";
@@ -279,7 +289,10 @@ static void print_errors(const struct job *job)
     say(job, "outputs   %12s %12s %10s %12s  name\n", "max error", "mean error", "worst row",
         "max value");
     for (size_t i = 0; i < job->output_count; i++) {
-        print_error(job, &job->errors[i]);
+        if (job->errors[i].is_label)
+            print_label(job, &job->errors[i]);
+        else
+            print_error(job, &job->errors[i]);
         has_targets |= job->errors[i].has_targets;
     }
     if (has_targets)

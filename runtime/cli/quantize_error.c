@@ -184,6 +184,18 @@ static void compare(const struct apx_tensor_info *info, const struct apx_tensor 
     double sum = 0;
     error->greatest = error->mean = error->magnitude = NAN;
     error->worst_row = -1;
+    error->is_label = info->classes != NULL;
+    if (error->is_label) {
+        int64_t last = -1; /* elements of a row stand together */
+        for (size_t i = 0; i < elements_of(before); i++) {
+            int64_t row = row_of(info, before, i);
+            if (row != last && element(before, i) != element(after, i)) {
+                error->other_rows++;
+                last = row;
+            }
+        }
+        return;
+    }
     for (size_t i = 0; i < elements_of(before); i++) {
         int64_t row = row_of(info, before, i);
         if (error->holds_nan[row])
@@ -218,6 +230,17 @@ static double rmse(const struct apx_tensor_info *info, const struct apx_tensor *
     return used > 0 && !isnan(sum) ? sqrt(sum / (double)used) : NAN;
 }
 
+/* The output that targets without a name are for: a classifier may name its label first. */
+static size_t first_of_floats(const struct apx_model *model)
+{
+    for (size_t i = 0; i < apx_model_output_count(model); i++) {
+        const enum apx_dtype dtype = apx_model_output(model, i)->dtype;
+        if (dtype == APX_F32 || dtype == APX_F64)
+            return i;
+    }
+    return 0;
+}
+
 static int measure_targets(const struct apx_quantize_trial *trial, const struct apx_tensor *before,
                            const struct apx_tensor *after, struct apx_quantize_error *errors)
 {
@@ -227,11 +250,16 @@ static int measure_targets(const struct apx_quantize_trial *trial, const struct 
     const char *file = given.file;
     struct apx_tensor target = {0};
     struct apx_error error = {0};
-    size_t at = given.is_named ? given.tensor : 0;
+    size_t at = given.is_named ? given.tensor : first_of_floats(model);
     if (at == SIZE_MAX)
         return refuse_name(trial, "output", trial->targets, apx_model_output,
                            apx_model_output_count(model));
     const struct apx_tensor_info *info = apx_model_output(model, at);
+    if (info->classes != NULL)
+        return apx_cli_refuse("quantize", file,
+                              "output \"%s\" is a class, of which there is no RMSE; name an output "
+                              "of numbers",
+                              info->name);
     if (apx_rows_read(file, "output", info, NULL, &target, &error) != APX_OK)
         return apx_cli_failed("quantize", file, &error);
     int status = CLI_DONE;

@@ -15,6 +15,8 @@ struct apx_quantize_error {
     double greatest, mean; /* absolute difference of the two */
     double magnitude;      /* largest absolute value of the first */
     int64_t worst_row;     /* where the greatest is; -1: nowhere */
+    bool is_label;         /* places among classes: no figure above but the rows */
+    int64_t other_rows;    /* then: rows to which the two give different classes */
     bool has_targets;
     double rmse_float, rmse_int8; /* against the targets */
 };
@@ -26,7 +28,7 @@ struct apx_quantize_trial {
     const char *const *data; /* [data_count] "[NAME=]FILE" */
     int data_count;
     const struct apx_tensor *inputs; /* [inputs of the models] their rows, as read */
-    const char *targets;             /* as data, of an output; NULL: none */
+    const char *targets; /* as data, of an output, by default the first of floats; NULL: none */
 };
 
 /* The rows of all inputs of model 0, whose names and extents every model of the trial shares: to be

@@ -24,9 +24,18 @@ static void print_float(FILE *to, double value, bool is_wide)
     fputs(value != value ? "NaN" : text, to); /* printf may say -nan */
 }
 
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+/* Quoted where a reader would take it for something else: a line with nothing but an empty word or
+ * blanks would be no row, and blanks around a word no part of it. */
 static void print_name(FILE *to, const char *name)
 {
-    bool quote = name[strcspn(name, ",\"\r\n")] != '\0';
+    const size_t length = strlen(name);
+    bool quote = length == 0 || is_blank(name[0]) || is_blank(name[length - 1]) ||
+                 name[strcspn(name, ",\"\r\n")] != '\0';
     if (quote)
         fputc('"', to);
     for (; *name != '\0'; name++) {

@@ -62,6 +62,14 @@ run 0 grep -q mid "$dir/words.csv"
 run 0 "$auspex" predict $golden/$name.onnx --input "$dir/g/in_0.csv" --output label="$dir/words.npy" --quiet
 run 0 grep -aqF "'descr': '<U7', 'fortran_order': False, 'shape': (7,)" "$dir/words.npy"
 
+# A word that is empty or begins with a blank is still a row of its table, and the whole of it.
+run 0 "$tool" classes "$dir/classes.onnx"
+awk 'BEGIN { srand(1); for (r = 0; r < 60; r++) for (c = 0; c < 40; c++) printf "%.3f%s", 2 * rand() - 1, c < 39 ? "," : "\n" }' >"$dir/forty.csv"
+run 0 "$auspex" predict "$dir/classes.onnx" --input "$dir/forty.csv" --output label="$dir/words.csv" --output scores="$dir/p.csv" --quiet
+{ echo label && awk -F , 'NR > 1 { print ($1 >= $2 && $1 >= $3 ? "\"\"" : $2 >= $3 ? "\" two words\"" : "\"a,b\"") }' "$dir/p.csv"; } >"$dir/expected.csv"
+run 0 cmp "$dir/words.csv" "$dir/expected.csv"
+run 0 grep -q '^""$' "$dir/words.csv"
+
 # Several inputs, by name in any order.
 name=torch_legacy_lstm_states
 unpack $name

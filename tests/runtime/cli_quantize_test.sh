@@ -114,6 +114,27 @@ err_has 'its activations are not Sigmoid and Tanh'
 run 1 "$auspex" quantize $golden/keras_dense_layers.onnx "$dir/none.onnx"
 err_has 'it is so small that float is as fast'
 
+# A classifier of words: targets without a name are for its scores, and of its label rows are counted.
+run 0 "$tool" classes "$dir/classes.onnx"
+rows 1 40 60 >"$dir/forty.csv"
+run 0 "$auspex" predict "$dir/classes.onnx" --input "$dir/forty.csv" --output scores="$dir/scores.csv" \
+    --output label="$dir/label.csv" --quiet
+sed 1d "$dir/scores.csv" | awk 'BEGIN { FS = OFS = "," } { $1 += 0.1 } 1' >"$dir/targets.csv"
+run 0 "$auspex" quantize "$dir/classes.onnx" "$dir/classes8.onnx" --data "$dir/forty.csv" --targets "$dir/targets.csv" --json
+out_has '"rmse_int8": 0.0'
+reported=$(sed -n 's/.*"rows_of_another_class": \([0-9]*\).*/\1/p' "$dir/out")
+run 0 "$auspex" predict "$dir/classes8.onnx" --input "$dir/forty.csv" --output label="$dir/label8.csv" --quiet
+checks=$((checks + 1))
+[ "$reported" = "$(diff "$dir/label.csv" "$dir/label8.csv" | grep -c '^<')" ] && [ "$reported" -gt 0 ] ||
+    fail "$reported rows of another class"
+run 0 "$auspex" quantize "$dir/classes.onnx" "$dir/classes8.onnx" --data "$dir/forty.csv" --targets "$dir/targets.csv"
+out_has "another class in $reported of 60 rows: label"
+checks=$((checks + 2))
+[ "$(grep -c ' label$' "$dir/out")" = 1 ] || fail "figures of a label"
+grep -qE '^ +0\.05[0-9]+ +0\.0[0-9]+ +[+-][0-9.]+%  scores$' "$dir/out" || fail "no RMSE of the scores"
+run 1 "$auspex" quantize "$dir/classes.onnx" "$dir/none.onnx" --data "$dir/forty.csv" --targets label="$dir/targets.csv"
+err_has 'output "label" is a class, of which there is no RMSE; name an output of numbers'
+
 # What is int8 already stays; the rest is done as it would have been at once.
 run 1 "$auspex" quantize "$dir/a.onnx" "$dir/none.onnx"
 err_has 'a.onnx: 1 of its 2 layers are int8 already, and none of the others can be; '

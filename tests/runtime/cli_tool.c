@@ -8,8 +8,10 @@
  *     cli_tool fill FILE VALUE DIM...   a float32 .npy of that value
  *     cli_tool wide FROM TO         float32 .npy to float64
  *     cli_tool dense FILE           x [rows, 40] -> 64, Relu -> 48 -> 2: a network of dense layers
- *     cli_tool lstm FILE            x [rows, 5, 20] -> LSTM of 8 units -> y
- *     cli_tool external FROM DIR NAME   DIR/NAME.onnx: FROM with its weights in DIR/NAME.data
+ *     cli_tool classes FILE         x [rows, 40] -> 64 -> label, one of three words that need
+ * quotes in a table ("" among them), and their scores cli_tool lstm FILE            x [rows, 5, 20]
+ * -> LSTM of 8 units -> y cli_tool external FROM DIR NAME   DIR/NAME.onnx: FROM with its weights in
+ * DIR/NAME.data
  */
 #include "runtime/base/file.h"
 #include "runtime/onnx_build.h"
@@ -265,6 +267,29 @@ static void write_lstm(const char *path)
     apx_onnx_destroy(m);
 }
 
+static void write_classes(const char *path)
+{
+    static const char *const words[] = {"", " two words", "a,b"};
+    struct apx_onnx *m = apx_onnx_create("classes");
+    float scores[3 * 64], none[3] = {0, 0, 0};
+    for (int i = 0; i < 3 * 64; i++)
+        scores[i] = (float)((i * 29 + 7) % 89 - 44) / 100.0f;
+    apx_onnx_opset(m, "", 17);
+    apx_onnx_opset(m, "ai.onnx.ml", 3);
+    apx_onnx_input(m, "x", APX_F32, 2, (const char *const[]){"rows", "40"});
+    apx_onnx_output(m, "label", APX_F32, 0, NULL); /* what it is follows from the operator */
+    apx_onnx_output(m, "scores", APX_F32, 2, (const char *const[]){"rows", "3"});
+    add_dense(m, 40, 64, "x", "first");
+    apx_onnx_node(m, "ai.onnx.ml", "LinearClassifier", "", (const char *const[]){"first"}, 1,
+                  (const char *const[]){"label", "scores"}, 2);
+    apx_onnx_floats(m, "coefficients", scores, 3 * 64);
+    apx_onnx_floats(m, "intercepts", none, 3);
+    apx_onnx_texts(m, "classlabels_strings", words, 3);
+    if (apx_onnx_write(m, path, NULL) != APX_OK)
+        fail(path, "cannot be written");
+    apx_onnx_destroy(m);
+}
+
 static void write_dense(const char *path)
 {
     struct apx_onnx *m = apx_onnx_create("dense");
@@ -300,6 +325,8 @@ int main(int argc, char **argv)
         free(x);
     } else if (argc == 3 && strcmp(argv[1], "dense") == 0) {
         write_dense(argv[2]);
+    } else if (argc == 3 && strcmp(argv[1], "classes") == 0) {
+        write_classes(argv[2]);
     } else if (argc == 3 && strcmp(argv[1], "lstm") == 0) {
         write_lstm(argv[2]);
     } else if (argc == 5 && strcmp(argv[1], "external") == 0) {

@@ -98,6 +98,12 @@ static void quotes(void)
     CHECK_NEAR(table->column[2].numbers[0], 9.5, 0);
     CHECK_EQ(table->lines[1], 4);
     apx_table_destroy(table);
+    table = parse("label\n\"\"\n\"a\"\n\"\"\n"); /* no blank lines, but rows */
+    CHECK_EQ(table->rows, 3);
+    CHECK_STR(table->column[0].texts[0], "");
+    CHECK_STR(table->column[0].texts[1], "a");
+    CHECK_STR(table->column[0].texts[2], "");
+    apx_table_destroy(table);
 }
 
 static void missing_marks(void)
