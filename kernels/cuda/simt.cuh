@@ -276,10 +276,8 @@ static inline void simt_leave(int before)
 
 /* Some of CUDA's error numbers. */
 enum {
-    SIMT_INVALID_VALUE = 1,
     SIMT_NO_MEMORY = 2,
     SIMT_LAUNCH_FAILED = 719,
-    SIMT_NOT_SUPPORTED = 801,
     SIMT_UNKNOWN = 999,
 };
 

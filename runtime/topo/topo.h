@@ -3,7 +3,7 @@
  *
  *     struct apx_topo *topo;
  *     if (apx_topo_create(NULL, &topo, &error) == APX_OK)
- *         ...start topo->threads workers, pin worker i to topo->pu[i].os_index...
+ *         ...start topo->threads workers, keep worker i to the core of topo->pu[i]...
  *     apx_topo_destroy(topo);
  *
  * A "PU" is a hardware thread, a "core" has one or more of them. Everything is a copy made at
